@@ -1,0 +1,37 @@
+"""One table of what the command's exit codes mean; docs/reference/exit-codes.md shows the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sekisho.web import problems
+
+if TYPE_CHECKING:
+    from sekisho.domain.errors import Refusal
+
+DONE = 0
+USAGE = 2
+REFUSED = 10
+NOT_FOUND = 11
+CA_AWAY = 12
+BUSY = 13
+ADDRESS_IN_USE = 20
+FOLDER_NOT_WRITABLE = 21
+FOLDER_DAMAGED = 22
+FOLDER_MISSING = 23
+FOLDER_IN_USE = 24
+CA_DID_NOT_START = 25
+BUG = 70
+
+_OWN = {
+    "ca-away": CA_AWAY,
+    "certificate-unknown": NOT_FOUND,
+    "user-unknown": NOT_FOUND,
+    "too-many-requests": BUSY,
+}
+OF_REFUSAL: dict[str, int] = {code: _OWN.get(code, REFUSED) for code in problems.STATUS}
+
+
+def of_refusal(refusal: Refusal) -> int:
+    """Return the exit code of a refusal."""
+    return OF_REFUSAL[refusal.code]

@@ -1,0 +1,59 @@
+"""Whatever goes wrong is one clear line on standard error and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from sekisho.ca.child import CaDidNotStart
+from sekisho.cli import exit_codes
+from sekisho.domain.errors import Refusal
+from sekisho.edge.server import AddressInUse
+from sekisho.settings import DataFolderDamaged, DataFolderMissing
+from sekisho.web import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class FolderInUse(Exception):  # noqa: N818 - names what happened
+    """Another Sekisho serves this data folder."""
+
+
+def fail(line: str, code: int) -> NoReturn:
+    """Say one line and end."""
+    print(f"sekisho: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
+    raise SystemExit(code)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what the block raises into its line and exit code."""
+    try:
+        yield
+    except Refusal as refusal:
+        words = messages.refused("en", refusal.code, **refusal.values)
+        fail(f"{words.title} ({refusal.code})", exit_codes.of_refusal(refusal))
+    except AddressInUse as taken:
+        fail(str(taken), exit_codes.ADDRESS_IN_USE)
+    except DataFolderMissing as missing:
+        fail(str(missing), exit_codes.FOLDER_MISSING)
+    except DataFolderDamaged as damaged:
+        fail(str(damaged), exit_codes.FOLDER_DAMAGED)
+    except FolderInUse as busy:
+        fail(str(busy), exit_codes.FOLDER_IN_USE)
+    except CaDidNotStart:
+        fail("the CA did not start; the line above says why", exit_codes.CA_DID_NOT_START)
+    except OSError as denied:
+        if denied.filename is None:
+            _bug()
+        fail(f"{denied.filename}: {denied.strerror}", exit_codes.FOLDER_NOT_WRITABLE)
+    except Exception:  # noqa: BLE001 - the last place where anything can be told
+        _bug()
+
+
+def _bug() -> NoReturn:
+    traceback.print_exc()
+    fail("this is a bug; the lines above tell where", exit_codes.BUG)

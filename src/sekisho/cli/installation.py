@@ -1,0 +1,121 @@
+"""Set up a data folder, and serve one."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import secrets
+import signal
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sekisho import wiring
+from sekisho.ca import child, keys, process
+from sekisho.cli.failure import FolderInUse
+from sekisho.edge.server import serve as serve_listeners
+from sekisho.pki import hierarchy
+from sekisho.pki.profile import BankName
+from sekisho.store import banks, migrate
+from sekisho.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from starlette.types import ASGIApp
+
+    from sekisho.domain.contract import Bank
+    from sekisho.edge.server import Site as Listener
+    from sekisho.settings import Settings
+    from sekisho.usecases.ports import Ports
+
+
+def set_up(settings: Settings, bank: Bank) -> None:
+    """Make keys, secrets and database of a new installation; the settings file comes last and makes it whole.
+
+    Raises FileExistsError where one is there, whole or not: nothing is replaced.
+    """
+    folder = settings.data_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise FileExistsError(17, "is not empty; nothing was changed", str(folder))
+    now = datetime.now(UTC)
+    made = hierarchy.make(
+        BankName(settings.bank, settings.organization),
+        pki_url=settings.sites["pki"].url,
+        now=now,
+        entropy=secrets.token_bytes,
+    )
+    keys.save(settings.ca_dir, made)
+    wiring.make_secrets(settings)
+    db = Database(settings.database)
+    try:
+        migrate.upgrade(db)
+        with db.write() as tx:
+            banks.add(tx, bank, now)
+    finally:
+        db.close()
+    settings.database.chmod(0o600)
+    settings.save()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a data folder for one server alone. Raises `FolderInUse`."""
+    with (folder / "lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderInUse(f"{folder} is served by another Sekisho already") from None
+        yield
+
+
+def serve(
+    settings: Settings,
+    ready: Callable[[], None],
+    *,
+    prepare: Callable[[Ports, Bank], None] = lambda _ports, _bank: None,
+    adapt: Callable[[Ports], Ports] = lambda ports: ports,
+    around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    ca_command: Sequence[str] | None = None,
+) -> None:
+    """Serve a data folder until SIGINT or SIGTERM.
+
+    `ready` is called once every listener answers. `prepare` runs before,
+    with the CA up. `adapt`, `around` and `ca_command` let a test put its own
+    clock and faults in.
+    """
+    folder = settings.ca_socket.parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(13, "belongs to somebody else", str(folder))
+    argv = ca_command or child.command(settings.data_dir)
+    with held(settings.data_dir), wiring.open_ports(settings) as opened, child.running(argv):
+        ports = adapt(opened)
+        bank = wiring.load_bank(settings, ports)
+        prepare(ports, bank)
+        listeners = [replace(site, app=around(site.app)) for site in wiring.build_sites(settings, ports)]
+        asyncio.run(_serve(listeners, ports, bank, ready))
+
+
+async def _serve(listeners: list[Listener], ports: Ports, bank: Bank, ready: Callable[[], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    behind = asyncio.create_task(wiring.work(ports, bank, stop))
+    try:
+        await serve_listeners(listeners, ready=ready, stop=stop)
+    finally:
+        stop.set()
+        await behind
+
+
+def run_ca(settings: Settings) -> None:
+    """Be the CA's process of an installation."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # it ends when its parent does, and not before
+    process.serve(wiring.load_signer(settings), settings.ca_socket)

@@ -1,0 +1,280 @@
+"""`sekisho`: the commands. Each imports what it needs when it runs, so that help is at hand at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sekisho.domain.certificate import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sekisho.domain.certificate import Certificate
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("sekisho-data"),
+    show_default=True,
+    help="Where the installation keeps everything.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON, one object a line.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="sekisho")
+def main() -> None:
+    """Sekisho (関所): decides which company computers may enter business internet banking."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("alembic", "uvicorn", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+@main.command()
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), default=Path(".demo"), show_default=True)
+@click.option("--port-base", type=click.IntRange(1024, 65530), default=8440, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when everything answers.")
+def demo(data_dir: Path, port_base: int, *, as_json: bool) -> None:
+    """Open the checkpoint of a sample bank on this machine."""
+    from sekisho.cli import demo as sample
+    from sekisho.cli.failure import told
+    from sekisho.cli.installation import serve
+
+    with told():
+        settings = sample.prepare_folder(data_dir, port_base)
+        tls_ca = sample.make_server_certificate(settings)
+
+        def ready() -> None:
+            described = sample.describe(settings, tls_ca)
+            click.echo(json.dumps(described, ensure_ascii=False) if as_json else _where_to_go(described))
+
+        serve(settings, ready, prepare=sample.fill(settings))
+
+
+def _where_to_go(described: dict[str, Any]) -> str:
+    bank, contract, administrator = described["bank"], described["contract"], described["administrator"]
+    lines = [
+        "",
+        f"{bank['name_ja']} ({bank['name_en']}) is open: {described['urls']['public']}",
+        "",
+        f"Trust in your browser     {described['tls_ca']}",
+        f"Import into your browser  {administrator['p12']}   password {administrator['p12_password']}",
+        *(
+            f"                          {user['p12']}   password {user['p12_password']}"
+            for user in described["users"]
+            if user["p12"]
+        ),
+        "",
+        f"契約者ID(利用者番号) {contract['contract_id']}",
+        f"  管理者   ご契約先暗証番号 {contract['contract_pin']}",
+        f"           ご契約先確認暗証番号 {contract['contract_confirmation_pin']}",
+        "           確認用パスワード "
+        + "  ".join(f"{position}:{digit}" for position, digit in contract["card"].items()),
+        *(
+            f"  {user['user_id']}  利用者暗証番号 {user['user_pin']}"
+            f"   利用者確認暗証番号 {user['user_confirmation_pin']}"
+            + ("" if user["p12"] else "   (may acquire a certificate)")
+            for user in described["users"]
+        ),
+        "",
+        f"Mails are put into {described['outbox']}. Ctrl-C stops it; the data stays.",
+    ]
+    return "\n".join(lines)
+
+
+@main.command()
+@data_dir_option
+@click.option("--bank", required=True, help="The bank's 4-digit code.")
+@click.option("--name-ja", required=True, help="The bank's name in Japanese.")
+@click.option("--name-en", required=True, help="The bank's name in English; it stands in every certificate.")
+@click.option("--service-ja", required=True, help="The service name in Japanese.")
+@click.option("--service-en", required=True, help="The service name in English.")
+@click.option("--phone", required=True, help="The help desk's telephone number.")
+@click.option("--hours-ja", required=True, help="The help desk's hours in Japanese.")
+@click.option("--hours-en", required=True, help="The help desk's hours in English.")
+@click.option("--port-base", type=click.IntRange(1024, 65530), default=8440, show_default=True)
+def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
+    """Set up a new installation: keys, secrets, database and settings file."""
+    from sekisho.cli.failure import fail, told
+    from sekisho.cli.installation import set_up
+    from sekisho.domain.contract import Bank
+    from sekisho.domain.policy import Policy
+    from sekisho.settings import on_localhost
+
+    if not (bank.isascii() and bank.isdigit() and len(bank) == 4):  # noqa: PLR2004 - a bank code
+        fail("--bank takes four digits", 2)
+    with told():
+        set_up(
+            on_localhost(data_dir, bank, words["name_en"], port_base),
+            Bank(
+                code=bank,
+                name={"ja": words["name_ja"], "en": words["name_en"]},
+                service_name={"ja": words["service_ja"], "en": words["service_en"]},
+                help_desk_phone=words["phone"],
+                help_desk_hours={"ja": words["hours_ja"], "en": words["hours_en"]},
+                policy=Policy(),
+            ),
+        )
+    click.echo(f"{data_dir} is set up. Put the server's certificate and key into {data_dir}/tls, then: sekisho serve")
+
+
+@main.command()
+@data_dir_option
+def serve(data_dir: Path) -> None:
+    """Serve an installation until Ctrl-C or SIGTERM."""
+    from sekisho import settings
+    from sekisho.cli import installation
+    from sekisho.cli.failure import told
+
+    with told():
+        loaded = settings.load(data_dir)
+        installation.serve(loaded, lambda: logging.getLogger("sekisho").info("every site answers"))
+
+
+@main.command()
+@data_dir_option
+def ca(data_dir: Path) -> None:
+    """Be the signing process; `sekisho serve` starts it by itself, and it ends with whoever started it."""
+    from sekisho import settings
+    from sekisho.cli.failure import told
+    from sekisho.cli.installation import run_ca
+
+    with told():
+        run_ca(settings.load(data_dir))
+
+
+@main.group()
+def certificates() -> None:
+    """List and revoke certificates."""
+
+
+@certificates.command("list")
+@data_dir_option
+@json_option
+def list_certificates(data_dir: Path, *, as_json: bool) -> None:
+    """List every certificate in the order of its issue."""
+    from sekisho.cli.failure import told
+    from sekisho.store import certificates as store
+
+    with told(), _opened(data_dir) as ports:
+        _print(_pages(ports, store.listed, lambda c: c.id), as_json=as_json, show=_certificate)
+
+
+@certificates.command()
+@click.argument("serial")
+@click.option("--reason", type=click.Choice([reason.value for reason in Reason]), default=Reason.UNSPECIFIED.value)
+@data_dir_option
+@json_option
+def revoke(serial: str, reason: str, data_dir: Path, *, as_json: bool) -> None:
+    """Revoke the certificate with SERIAL (hexadecimal), at once and for good; a running server sees it at once."""
+    import getpass
+
+    from sekisho.cli.failure import fail, told
+    from sekisho.store.audit import Actor
+    from sekisho.usecases.revoke_certificate import revoke_certificate
+
+    try:
+        number = int(serial.replace(":", "").replace(" ", ""), 16)
+    except ValueError:
+        fail(f"{serial} is not a serial number in hexadecimal digits", 2)
+    with told(), _opened(data_dir) as ports:
+        actor = Actor(f"operator:{getpass.getuser()}")
+        revoked = revoke_certificate(ports, serial=number, reason=Reason(reason), actor=actor)
+        _print([revoked], as_json=as_json, show=_certificate)
+
+
+@main.group()
+def orders() -> None:
+    """Finish orders that a crash or an absent CA left unfinished."""
+
+
+@orders.command()
+@data_dir_option
+@json_option
+def resume(data_dir: Path, *, as_json: bool) -> None:
+    """Have unfinished orders signed by the running CA and store what comes of them."""
+    from datetime import timedelta
+
+    from sekisho.cli.failure import told
+    from sekisho.usecases.resume_orders import resume_orders
+
+    with told(), _opened(data_dir) as ports:
+        finished = resume_orders(ports, left_alone=timedelta(0))
+    click.echo(json.dumps({"finished": finished}) if as_json else f"{finished} orders finished")
+
+
+@main.group()
+def audit() -> None:
+    """Read the audit rows."""
+
+
+@audit.command("list")
+@click.option("--contract", help="Only what concerns this contract ID.")
+@data_dir_option
+@json_option
+def list_audit(data_dir: Path, contract: str | None, *, as_json: bool) -> None:
+    """List who did what, when, from where and about which certificate."""
+    from sekisho.cli.failure import told
+    from sekisho.store import audit as store
+
+    with told(), _opened(data_dir) as ports:
+        pages = _pages(ports, lambda tx, after: store.listed(tx, after=after, contract_id=contract), lambda r: r["id"])
+        _print(pages, as_json=as_json, show=_audit_row)
+
+
+def _opened(data_dir: Path) -> Any:
+    from sekisho import settings, wiring
+
+    return wiring.open_ports(settings.load(data_dir))
+
+
+def _pages(ports: Any, listed: Callable[..., list[Any]], id_of: Callable[[Any], int]) -> Iterable[Any]:
+    after = 0
+    while True:
+        with ports.db.read() as tx:
+            page = listed(tx, after=after)
+        if not page:
+            return
+        yield from page
+        after = id_of(page[-1])
+
+
+def _print(rows: Iterable[Any], *, as_json: bool, show: Callable[[Any], dict[str, Any]]) -> None:
+    for row in rows:
+        shown = show(row)
+        if as_json:
+            click.echo(json.dumps(shown, ensure_ascii=False))
+        else:
+            click.echo("  ".join(str(value) for value in shown.values() if value is not None))
+
+
+def _certificate(certificate: Certificate) -> dict[str, Any]:
+    return {
+        "serial": f"{certificate.serial:032x}",
+        "common_name": certificate.person.common_name,
+        "kind": certificate.kind.value,
+        "not_before": certificate.not_before.isoformat(),
+        "not_after": certificate.not_after.isoformat(),
+        "held": certificate.held.value,
+        "state": "in-force" if certificate.ended_at is None else str(certificate.ending),
+        "ended_at": None if certificate.ended_at is None else certificate.ended_at.isoformat(),
+        "reason": None if certificate.reason is None else certificate.reason.value,
+    }
+
+
+def _audit_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: f"{value:032x}"
+        if name == "serial" and value is not None
+        else value.isoformat()
+        if isinstance(value, datetime)
+        else value
+        for name, value in row.items()
+    }

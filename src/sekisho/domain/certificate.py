@@ -1,0 +1,116 @@
+"""A certificate as our table knows it, and whether it counts at a door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sekisho.domain.errors import (
+    CertificateExpired,
+    CertificateNotYetValid,
+    CertificateOtherBank,
+    CertificateReissued,
+    CertificateRevoked,
+    CertificateSuperseded,
+    CertificateWrongKind,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sekisho.domain.errors import CertificateRefused
+    from sekisho.domain.person import Kind, PersonId
+
+
+class Reason(StrEnum):
+    """Why a certificate was revoked: RFC 5280 section 5.3.1, in the spelling of its ReasonFlags."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
+
+
+class Ending(StrEnum):
+    """What ended a certificate, in the words that its holder is told: the code behind `certificate-…`."""
+
+    REISSUED = "reissued"
+    SUPERSEDED = "superseded"
+    REVOKED = "revoked"
+
+
+class KeyHeld(StrEnum):
+    """How the key is held, as its holder's software claims."""
+
+    TPM = "tpm"
+    TOKEN = "token"  # noqa: S105 - a kind of key store
+    OS_NOT_EXPORTABLE = "os-not-exportable"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One issued certificate.
+
+    `serial` is a number of at most 128 bits, `fingerprint` the SHA-256 of
+    `der`. `ended_at` is set once and for good. `supersedes` is the id of the
+    certificate that ends at this one's first completed logon.
+    """
+
+    id: int
+    order_id: int
+    person: PersonId
+    serial: int
+    fingerprint: bytes
+    der: bytes
+    not_before: datetime
+    not_after: datetime
+    held: KeyHeld
+    issued_at: datetime
+    ended_at: datetime | None = None
+    ending: Ending | None = None
+    reason: Reason | None = None
+    supersedes: int | None = None
+    first_logon_at: datetime | None = None
+
+    @property
+    def exportable(self) -> bool:
+        """Whether the key can be copied to another computer (エクスポート可能)."""
+        return self.held is KeyHeld.FILE
+
+    @property
+    def kind(self) -> Kind:
+        """Whose door it opens."""
+        return self.person.kind
+
+    def in_force(self, now: datetime) -> bool:
+        """Tell whether it is neither ended nor outside its life at `now`."""
+        return self.ended_at is None and self.not_before <= now < self.not_after
+
+
+_ENDED: dict[Ending, type[CertificateRefused]] = {
+    Ending.REISSUED: CertificateReissued,
+    Ending.SUPERSEDED: CertificateSuperseded,
+    Ending.REVOKED: CertificateRevoked,
+}
+
+
+def admit(certificate: Certificate, *, bank: str, kind: Kind, now: datetime) -> None:
+    """Let the certificate in at the door of `bank` and `kind`, or raise the one refusal that fits best.
+
+    Whose it is comes first, then that it was ended, then its dates: an ended
+    certificate stays ended whatever the clock says.
+    """
+    if certificate.person.bank != bank:
+        raise CertificateOtherBank
+    if certificate.person.kind is not kind:
+        raise CertificateWrongKind
+    if certificate.ending is not None:
+        raise _ENDED[certificate.ending]
+    if now < certificate.not_before:
+        raise CertificateNotYetValid
+    if now >= certificate.not_after:
+        raise CertificateExpired

@@ -1,0 +1,304 @@
+"""Every rule that says no.
+
+    Refusal
+    ├── CertificateRefused      the certificate at the door does not count
+    ├── SessionRefused          the session is not, or no longer, good
+    ├── NotAccepted             what was entered without a certificate, whatever was wrong with it
+    ├── DoorClosed              閉塞 and 利用中止, told only behind a certificate
+    ├── EntryRefused            something on a screen is to be entered again
+    ├── PermitRefused           told only to whoever knows both PINs
+    ├── KeyRefused              the key or the request for its certificate
+    └── ServiceRefused          nothing wrong with the visitor
+
+A `Refusal` is an answer; any other exception that reaches a site is a bug.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is not an error of the program
+    """A rule said no; the caller can be told why. Anything else is a bug.
+
+    `code` is published: it names the message shown, the JSON error and a
+    row in docs/reference/refusals.md, so it is never renamed. `values` fill
+    the placeholders of that message and carry no secret; `fields` names the
+    fields of the screen that are to be entered again, each with the code of
+    what is wrong there.
+    """
+
+    code: ClassVar[str]
+
+    def __init__(self, *, fields: dict[str, str] | None = None, **values: object) -> None:
+        super().__init__(self.code)
+        self.values = values
+        self.fields = fields or {}
+
+
+class CertificateRefused(Refusal):
+    """The certificate at the door does not count."""
+
+    code = "certificate-not-in-force"
+
+
+class CertificateMissing(CertificateRefused):
+    """The visitor showed none."""
+
+    code = "certificate-missing"
+
+
+class CertificateUnknown(CertificateRefused):
+    """Its exact bytes stand in no table of ours."""
+
+    code = "certificate-unknown"
+
+
+class CertificateWrongKind(CertificateRefused):
+    """A user's at the administrator's door, or the other way round."""
+
+    code = "certificate-wrong-kind"
+
+
+class CertificateOtherBank(CertificateRefused):
+    """Issued for another bank's door."""
+
+    code = "certificate-other-bank"
+
+
+class CertificateReissued(CertificateRefused):
+    """Ended because a re-issue was permitted (reason superseded)."""
+
+    code = "certificate-reissued"
+
+
+class CertificateSuperseded(CertificateRefused):
+    """Ended because a renewal or a move took its place."""
+
+    code = "certificate-superseded"
+
+
+class CertificateRevoked(CertificateRefused):
+    """Ended for good."""
+
+    code = "certificate-revoked"
+
+
+class CertificateExpired(CertificateRefused):
+    """Its year is over."""
+
+    code = "certificate-expired"
+
+
+class CertificateNotYetValid(CertificateRefused):
+    """Its life has not begun: one of the two clocks is wrong."""
+
+    code = "certificate-not-yet-valid"
+
+
+class SessionRefused(Refusal):
+    """The session is not, or no longer, good: log on again."""
+
+    code = "session-missing"
+
+
+class SessionEndedIdle(SessionRefused):
+    """Nothing was done for longer than the policy allows."""
+
+    code = "session-ended-idle"
+
+
+class SessionEndedAge(SessionRefused):
+    """It was open for as long as the policy allows."""
+
+    code = "session-ended-age"
+
+
+class SessionEndedElsewhere(SessionRefused):
+    """The same person logged on once more; the newer session wins."""
+
+    code = "session-ended-elsewhere"
+
+
+class SessionEndedCertificate(SessionRefused):
+    """The certificate that opened it has ended."""
+
+    code = "session-ended-certificate"
+
+
+class SessionCertificateDiffers(SessionRefused):
+    """Shown with another certificate than the one that opened it."""
+
+    code = "session-certificate-differs"
+
+
+class NotAccepted(Refusal):
+    """What was entered without a certificate is not right, or its owner is shut out.
+
+    One answer for an unknown contract, an unknown user, a wrong PIN and a
+    closed door, so that nobody learns which.
+    """
+
+    code = "not-accepted"
+
+
+class DoorClosed(Refusal):
+    """Too many misses in a row closed the door."""
+
+    code = "contract-closed"
+
+
+class ContractClosed(DoorClosed):
+    """The administrator's misses closed the contract (閉塞)."""
+
+    code = "contract-closed"
+
+
+class UserSuspended(DoorClosed):
+    """The user's misses, or the administrator, shut the user out (利用中止)."""
+
+    code = "user-suspended"
+
+
+class EntryRefused(Refusal):
+    """Something on a screen is to be entered again."""
+
+    code = "entry-wrong"
+
+
+class EntryWrong(EntryRefused):
+    """Behind a certificate: a secret was not right. Never says which part."""
+
+    code = "entry-wrong"
+
+
+class EntryMissing(EntryRefused):
+    """A field was left empty."""
+
+    code = "entry-missing"
+
+
+class EntryTooLong(EntryRefused):
+    """A field holds more than any right entry could."""
+
+    code = "entry-too-long"
+
+
+class EntryNotDigits(EntryRefused):
+    """A field takes digits only."""
+
+    code = "entry-not-digits"
+
+
+class ChoiceMissing(EntryRefused):
+    """One of the choices must be taken."""
+
+    code = "choice-missing"
+
+
+class FormExpired(EntryRefused):
+    """The form was made for another browser or session; nothing was done."""
+
+    code = "form-expired"
+
+
+class UserUnknown(EntryRefused):
+    """The contract has no such user."""
+
+    code = "user-unknown"
+
+
+class NothingToRevoke(EntryRefused):
+    """No certificate is in force."""
+
+    code = "certificate-none-to-revoke"
+
+
+class PinNotAllowed(EntryRefused):
+    """A new PIN breaks a rule of the policy."""
+
+    code = "pin-not-allowed"
+
+
+class PermitRefused(Refusal):
+    """There is no leave to acquire. Told only to whoever knows both PINs."""
+
+    code = "permit-missing"
+
+
+class PermitMissing(PermitRefused):
+    """None was granted."""
+
+    code = "permit-missing"
+
+
+class PermitSpent(PermitRefused):
+    """It gave a certificate to another key; `since` says when."""
+
+    code = "permit-spent"
+
+
+class PermitExpired(PermitRefused):
+    """Its window is over; `until` says since when."""
+
+    code = "permit-expired"
+
+
+class PermitWithdrawn(PermitRefused):
+    """Taken back before it was used."""
+
+    code = "permit-withdrawn"
+
+
+class KeyRefused(Refusal):
+    """The key, or the request for its certificate, cannot be used."""
+
+    code = "key-not-accepted"
+
+
+class KeyNotAccepted(KeyRefused):
+    """Neither P-256, P-384 nor RSA of 2048 to 4096 bits, or known to be weak."""
+
+    code = "key-not-accepted"
+
+
+class KeyReused(KeyRefused):
+    """The key was certified before."""
+
+    code = "key-reused"
+
+
+class CsrNotAccepted(KeyRefused):
+    """The request cannot be read, or its signature does not hold."""
+
+    code = "csr-not-accepted"
+
+
+class RenewalNotOpen(KeyRefused):
+    """The renewal window has not opened yet; `opens` says when it does."""
+
+    code = "renewal-not-open"
+
+
+class ServiceRefused(Refusal):
+    """Nothing is wrong with the visitor."""
+
+    code = "service-unavailable"
+
+
+class WayNotOffered(ServiceRefused):
+    """The bank does not offer this way to acquire."""
+
+    code = "way-not-offered"
+
+
+class CaAway(ServiceRefused):
+    """The CA did not answer; the order is kept and the same key may ask again."""
+
+    code = "ca-away"
+
+
+class TooManyRequests(ServiceRefused):
+    """More is asked at once than the site bears."""
+
+    code = "too-many-requests"

@@ -1,0 +1,27 @@
+"""What a bank may set for itself, with the defaults of docs/reference/policy.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of one bank. Durations are `timedelta`, counts plain numbers."""
+
+    misses_before_closed: int = 7
+    certificate_life: timedelta = timedelta(days=365)
+    acquisition_window: timedelta = timedelta(days=14)
+    renewal_window: timedelta = timedelta(days=30)
+    overlap: timedelta = timedelta(days=7)
+    session_idle: timedelta = timedelta(minutes=15)
+    session_life: timedelta = timedelta(hours=8)
+    last_logons_shown: int = 3
+    way_tegata: bool = True
+    way_est: bool = True
+    way_browser: bool = False
+
+
+LONGEST_CERTIFICATE_LIFE = timedelta(days=398)
+LONGEST_ACQUISITION_WINDOW = timedelta(days=80)

@@ -1,0 +1,42 @@
+"""The secrets that people type: their names, their normal form and the rules for new ones."""
+
+from __future__ import annotations
+
+import unicodedata
+from enum import StrEnum
+
+# Longer than any secret and its full-width form; what is longer is not worth an argon2 check.
+LONGEST_ENTRY = 64
+
+
+class SecretName(StrEnum):
+    """Each secret has a count of misses of its own."""
+
+    PIN = "pin"
+    CONFIRMATION_PIN = "confirmation-pin"
+    CARD = "card"
+
+
+def normal_form(entry: str) -> str:
+    """Return what was typed in NFKC without surrounding blanks, so that full-width entry works."""
+    return unicodedata.normalize("NFKC", entry).strip()
+
+
+def pin_problems(pin: str, *, ids: tuple[str, ...], sister: str | None = None) -> list[str]:
+    """Return the rules that a new PIN breaks, as short codes; none where it may be used.
+
+    `pin` is in normal form. `ids` are the IDs that stand on the card and the
+    forms, `sister` is the other PIN of the same person.
+    """
+    problems = []
+    if not 6 <= len(pin) <= 12:  # noqa: PLR2004 - the policy's bounds are fixed until banks may set them
+        problems.append("length")
+    if not (pin.isascii() and pin.isalnum()):
+        problems.append("characters")
+    if not (any(c.isdigit() for c in pin) and any(c.isalpha() for c in pin)):
+        problems.append("mixture")
+    if pin.lower() in {known.lower() for known in ids}:
+        problems.append("equals-id")
+    if sister is not None and pin == sister:
+        problems.append("equals-sister")
+    return problems

@@ -1,0 +1,64 @@
+"""A person logged on in one browser with one certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sekisho.domain.errors import (
+    SessionCertificateDiffers,
+    SessionEndedAge,
+    SessionEndedCertificate,
+    SessionEndedElsewhere,
+    SessionEndedIdle,
+    SessionRefused,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sekisho.domain.person import PersonId
+    from sekisho.domain.policy import Policy
+
+
+class SessionEnd(StrEnum):
+    """Why a session ended before its time."""
+
+    LOGOFF = "logoff"
+    ELSEWHERE = "elsewhere"
+    CERTIFICATE = "certificate"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open session, or what is left of one.
+
+    `positions` are the card's positions that are still to be answered; while
+    there are any, the logon is not complete and opens nothing but the card page.
+    """
+
+    id: int
+    person: PersonId
+    certificate_id: int
+    opened_at: datetime
+    seen_at: datetime
+    positions: tuple[int, ...] = ()
+    ended_at: datetime | None = None
+    end: SessionEnd | None = None
+
+    def check(self, certificate_id: int, policy: Policy, now: datetime) -> None:
+        """Raise the refusal that says why this session is not good at `now` with that certificate."""
+        if self.ended_at is not None:
+            if self.end is SessionEnd.ELSEWHERE:
+                raise SessionEndedElsewhere
+            if self.end is SessionEnd.CERTIFICATE:
+                raise SessionEndedCertificate
+            raise SessionRefused
+        if self.certificate_id != certificate_id:
+            raise SessionCertificateDiffers
+        if now - self.opened_at >= policy.session_life:
+            raise SessionEndedAge
+        if now - self.seen_at >= policy.session_idle:
+            raise SessionEndedIdle

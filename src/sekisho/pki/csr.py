@@ -1,0 +1,70 @@
+"""The request for a certificate: PKCS #10, RFC 2986."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from sekisho.domain.errors import CsrNotAccepted, KeyNotAccepted
+
+# A request with an RSA key of 4096 bits takes about 1,200 bytes; what is far longer is no request.
+LONGEST_REQUEST = 16_384
+_RSA_SIZES = range(2048, 4097)
+_RSA_EXPONENT = 65_537
+
+
+@dataclass(frozen=True, slots=True)
+class Csr:
+    """A request whose signature held, reduced to what is used of it.
+
+    `spki` is the DER SubjectPublicKeyInfo. The subject that the requester
+    wrote is not kept: the certificate's name comes from whoever the PINs
+    proved to be there.
+    """
+
+    spki: bytes
+
+    @property
+    def spki_sha256(self) -> bytes:
+        """What the key is told apart by."""
+        return hashlib.sha256(self.spki).digest()
+
+
+def read_csr(data: bytes) -> Csr:
+    """Return the request in `data` (DER, or PEM).
+
+    Raises `CsrNotAccepted` where it cannot be read or the requester does not
+    hold the key, `KeyNotAccepted` where the key is not one that we certify.
+    """
+    if len(data) > LONGEST_REQUEST:
+        raise CsrNotAccepted
+    try:
+        pem = data.lstrip().startswith(b"-----BEGIN")
+        request = x509.load_pem_x509_csr(data) if pem else x509.load_der_x509_csr(data)
+        key = request.public_key()
+        check_key(key)
+        if not request.is_signature_valid:
+            raise CsrNotAccepted
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion) as unreadable:
+        raise CsrNotAccepted from unreadable
+    return Csr(spki=key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def check_key(key: object) -> None:
+    """Raise `KeyNotAccepted` unless `key` is P-256, P-384 or RSA of 2048 to 4096 bits with exponent 65537."""
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, (ec.SECP256R1, ec.SECP384R1)):
+        return
+    # A multiple of 8 is what every library makes; odd sizes come from broken generators.
+    if (
+        isinstance(key, rsa.RSAPublicKey)
+        and (numbers := key.public_numbers()).e == _RSA_EXPONENT
+        and (bits := numbers.n.bit_length()) in _RSA_SIZES  # key_size is rounded up to whole octets
+        and bits % 8 == 0
+    ):
+        return
+    raise KeyNotAccepted

@@ -1,0 +1,1 @@
+"""The customers' sites: the public pages and the pages behind the certificate."""

@@ -1,0 +1,122 @@
+"""The public site: the bank's page, and acquisition through the page (J3). No certificate is asked for here."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from sekisho.domain.certificate import KeyHeld
+from sekisho.domain.errors import CsrNotAccepted, Refusal, WayNotOffered
+from sekisho.domain.person import Kind
+from sekisho.pki.csr import read_csr
+from sekisho.portal.site_app import site_app
+from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
+from sekisho.web import messages, problems
+from sekisho.web.endpoint import endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from starlette.applications import Starlette
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+
+    from sekisho.web.site import Site
+    from sekisho.web.visit import Visit
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    tegata: bool
+    browser: bool
+    est: bool
+
+
+def public_app(site: Site, *, chain: dict[Kind, list[bytes]], est: Sequence[BaseRoute]) -> Starlette:
+    """Return the public site. `chain` holds the DER certificates above each kind's, issuing CA first."""
+    routes: list[BaseRoute] = [Route("/", endpoint(site, home))]
+    for kind in Kind:
+        routes += [
+            Route(f"/acquire/{kind.value}", endpoint(site, acquire_page(kind)), methods=["GET"]),
+            Route(
+                f"/acquire/{kind.value}",
+                endpoint(site, acquire_in_page(kind, chain[kind]), turnstile=True),
+                methods=["POST"],
+            ),
+        ]
+    return site_app(site, [*routes, *est])
+
+
+def home(visit: Visit) -> Response:
+    """Show the bank's page."""
+    return visit.page("home.html")
+
+
+def acquire_page(kind: Kind) -> Callable[[Visit], Response]:
+    """Make the page on which a person acquires a certificate."""
+
+    def show(visit: Visit) -> Response:
+        policy = visit.site.bank.policy
+        ways = _Ways(tegata=policy.way_tegata, browser=policy.way_browser, est=policy.way_est)
+        return visit.page("acquire.html", kind=kind.value, ways=ways, bank_code=visit.site.bank.code)
+
+    return show
+
+
+def acquire_in_page(kind: Kind, chain: list[bytes]) -> Callable[[Visit], Response]:
+    """Make the answer to the page's script: the certificate, or the refusal in the visitor's words (RFC 9457)."""
+
+    def answer(visit: Visit) -> Response:
+        try:
+            if not visit.site.bank.policy.way_browser:
+                raise WayNotOffered
+            visit.check_form()
+            certificate = acquire_certificate(
+                visit.site.ports,
+                bank=visit.site.bank,
+                claim=Claim(
+                    contract_id=visit.entry("contract_id"),
+                    user_id=visit.entry("user_id") if kind is Kind.USER else None,
+                    pin=visit.entry("pin"),
+                    confirmation_pin=visit.entry("confirmation_pin"),
+                ),
+                csr=read_csr(_base64(visit.form.get("csr", ""))),
+                held=KeyHeld.FILE,
+                address=visit.address,
+            )
+        except Refusal as refusal:
+            return _problem(visit, kind, refusal)
+        name = certificate.person.common_name
+        return JSONResponse(
+            {
+                "common_name": name,
+                "certificate": base64.b64encode(certificate.der).decode(),
+                "chain": [base64.b64encode(der).decode() for der in chain],
+                "file_name": f"{name}.p12",
+                "not_after": certificate.not_after.isoformat(),
+            }
+        )
+
+    return answer
+
+
+def _problem(visit: Visit, kind: Kind, refusal: Refusal) -> Response:
+    told = messages.refused(visit.lang, refusal.code, **refusal.values)
+    fields = visit.field_words(refusal.fields, kind)
+    return JSONResponse(
+        {"code": refusal.code, "title": told.title, "detail": f"{told.what} {told.next}", "fields": fields},
+        status_code=problems.status_of(refusal),
+        media_type="application/problem+json",
+    )
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as unreadable:
+        raise CsrNotAccepted from unreadable

@@ -1,0 +1,259 @@
+"""What both secure sites share: the logon, the status screen, the inbox, the way out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sekisho.domain.card import ASKED
+from sekisho.domain.errors import DoorClosed, EntryRefused, SessionRefused
+from sekisho.usecases.log_off import log_off
+from sekisho.usecases.log_on import answer_card, enter_pin
+from sekisho.usecases.meet_visitor import meet_visitor
+from sekisho.usecases.read_status import read_inbox, read_status
+from sekisho.usecases.resume_session import LoggedOn, resume_session
+from sekisho.web import cookies, messages
+from sekisho.web.endpoint import endpoint
+from sekisho.web.notice_words import notice_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from starlette.routing import BaseRoute
+
+    from sekisho.domain.certificate import Certificate
+    from sekisho.domain.contract import Person
+    from sekisho.domain.person import Kind
+    from sekisho.store.notices import Notice
+    from sekisho.web.site import Site
+    from sekisho.web.visit import Visit
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCertificate:
+    """A certificate as the screens show it; `days_left` are whole days, `held` how its key is held."""
+
+    common_name: str
+    serial: int
+    issued_at: datetime
+    not_after: datetime
+    days_left: int
+    exportable: bool
+    held: str
+
+
+@dataclass(frozen=True, slots=True)
+class _ShownNotice:
+    at: datetime
+    title: str
+    body: str
+    unread: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    text: str
+    href: str | None
+
+
+def secure_routes(site: Site) -> list[BaseRoute]:
+    """Return the pages that administrators and users have in common."""
+    return [
+        Route("/", endpoint(site, pin_page), methods=["GET"]),
+        Route("/", endpoint(site, take_pin), methods=["POST"]),
+        Route("/status", endpoint(site, logged_on(status_page))),
+        Route("/inbox", endpoint(site, logged_on(inbox_page))),
+        Route("/logoff", endpoint(site, take_logoff), methods=["POST"]),
+        Route("/logged-off", endpoint(site, logged_off_page)),
+        Route("/choose-another", endpoint(site, choose_another), methods=["POST"]),
+    ]
+
+
+def card_routes(site: Site) -> list[BaseRoute]:
+    """Return an administrator's second step."""
+    return [
+        Route("/card", endpoint(site, card_page), methods=["GET"]),
+        Route("/card", endpoint(site, take_card), methods=["POST"]),
+    ]
+
+
+def logged_on(handler: Callable[[Visit, LoggedOn], Response]) -> Callable[[Visit], Response]:
+    """Make a handler that only a person whose logon is complete reaches."""
+
+    def check(visit: Visit) -> Response:
+        current = resume(visit)
+        if current.session.positions:
+            return visit.go("/card")
+        return handler(visit, current)
+
+    return check
+
+
+def resume(visit: Visit) -> LoggedOn:
+    """Return who is logged on, their logon complete or not, or raise why nobody is."""
+    site = visit.site
+    return resume_session(site.ports, bank=site.bank, kind=_kind(site), der=visit.der, token=visit.token)
+
+
+def _kind(site: Site) -> Kind:
+    if site.kind is None:
+        raise RuntimeError("a secure page on a site without a door")
+    return site.kind
+
+
+def pin_page(visit: Visit) -> Response:
+    """Ask for the PIN, once the certificate and the door have been found good."""
+    site = visit.site
+    certificate, now = meet_visitor(site.ports, bank=site.bank, kind=_kind(site), der=visit.der)
+    return visit.page("pin.html", kind=_kind(site).value, certificate=shown(certificate, now))
+
+
+def take_pin(visit: Visit) -> Response:
+    """Take the PIN: a user is logged on then, an administrator is asked for the card."""
+    site = visit.site
+    try:
+        visit.check_form()
+        opened = enter_pin(
+            site.ports,
+            bank=site.bank,
+            kind=_kind(site),
+            der=visit.der,
+            pin=visit.entry("pin"),
+            address=visit.address,
+        )
+    except (EntryRefused, DoorClosed) as refusal:
+        return visit.back("/", refusal)
+    response = visit.go("/card" if opened.positions else "/status")
+    cookies.put(response, cookies.session_name(site.name), cookies.write_token(opened.token))
+    return response
+
+
+def card_page(visit: Visit) -> Response:
+    """Ask for four digits of the card."""
+    current = resume(visit)
+    if not current.session.positions:
+        return visit.go("/status")
+    positions = current.session.positions
+    refused = visit.refused()
+    errors = {
+        f"digit_{n}": messages.field_text(visit.lang, refused[2][f"digit_{n}"], "label.digit", n=position)
+        for n, position in enumerate(positions, 1)
+        if refused is not None and f"digit_{n}" in refused[2]
+    }
+    return visit.page("card.html", positions=list(positions), errors=errors)
+
+
+def take_card(visit: Visit) -> Response:
+    """Take the digits; the logon is complete then."""
+    site = visit.site
+    current = resume(visit)
+    if not current.session.positions:
+        return visit.go("/status")
+    try:
+        visit.check_form()
+        opened = answer_card(
+            site.ports,
+            bank=site.bank,
+            certificate=current.certificate,
+            session=current.session,
+            digits=[visit.form.get(f"digit_{n}", "") for n in range(1, ASKED + 1)],
+            address=visit.address,
+        )
+    except EntryRefused as refusal:
+        return visit.back("/card", refusal)
+    except DoorClosed as refusal:
+        return visit.back("/", refusal)
+    response = visit.go("/status")
+    cookies.put(response, cookies.session_name(site.name), cookies.write_token(opened.token))
+    return response
+
+
+def status_page(visit: Visit, current: LoggedOn) -> Response:
+    """Show the status screen."""
+    site = visit.site
+    now = site.ports.now()
+    status = read_status(site.ports, bank=site.bank, logged_on=current)
+    waiting = [
+        _Waiting(
+            messages.text(
+                visit.lang,
+                "waiting.permit",
+                user_id=permit.person.user_id or "",
+                until=messages.date_text(visit.lang, permit.expires_at),
+            ),
+            "/contract/users",
+        )
+        for permit in status.waiting
+        if permit.person.user_id is not None
+    ]
+    return visit.page(
+        "status.html",
+        person=current.person,
+        kind=current.person.who.kind.value,
+        last_logons=status.last_logons,
+        certificate=shown(current.certificate, now),
+        notices=[_notice(visit, notice, current.person) for notice in status.notices],
+        waiting=waiting,
+    )
+
+
+def inbox_page(visit: Visit, current: LoggedOn) -> Response:
+    """Show every notice; from then on they count as read."""
+    inbox = read_inbox(visit.site.ports, logged_on=current)
+    return visit.page(
+        "inbox.html",
+        person=current.person,
+        notices=[_notice(visit, notice, current.person) for notice in inbox],
+    )
+
+
+def take_logoff(visit: Visit) -> Response:
+    """Log off. Whoever is not logged on any more gets there as well."""
+    try:
+        current = resume(visit)
+        visit.check_form()
+        log_off(visit.site.ports, session=current.session, address=visit.address)
+    except SessionRefused:
+        pass
+    response = visit.go("/logged-off")
+    cookies.drop(response, cookies.session_name(visit.site.name))
+    return response
+
+
+def logged_off_page(visit: Visit) -> Response:
+    """Say that nobody is logged on here any more."""
+    return visit.page("logged_off.html")
+
+
+def choose_another(visit: Visit) -> Response:
+    """Have the edge refuse the next handshake with this certificate, so that the browser asks which one to show."""
+    visit.check_form()
+    if visit.der is not None:
+        visit.site.choices.mark(hashlib.sha256(visit.der).digest())
+    response = Response(status_code=204, headers={"connection": "close"})
+    cookies.drop(response, cookies.session_name(visit.site.name))
+    return response
+
+
+def shown(certificate: Certificate, now: datetime) -> ShownCertificate:
+    """Return a certificate as the screens show it."""
+    return ShownCertificate(
+        common_name=certificate.person.common_name,
+        serial=certificate.serial,
+        issued_at=certificate.issued_at,
+        not_after=certificate.not_after,
+        days_left=(certificate.not_after - now) // timedelta(days=1),
+        exportable=certificate.exportable,
+        held=certificate.held.value,
+    )
+
+
+def _notice(visit: Visit, notice: Notice, reader: Person) -> _ShownNotice:
+    told = messages.notice(visit.lang, notice.code, **notice_values(notice, reader))
+    return _ShownNotice(notice.at, told.title, told.body, unread=notice.read_at is None)

@@ -1,0 +1,21 @@
+"""The users' secure site."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sekisho.portal.secure import secure_routes
+from sekisho.portal.site_app import site_app
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.applications import Starlette
+    from starlette.routing import BaseRoute
+
+    from sekisho.web.site import Site
+
+
+def user_app(site: Site, *, est: Sequence[BaseRoute]) -> Starlette:
+    """Return the users' site."""
+    return site_app(site, [*secure_routes(site), *est])

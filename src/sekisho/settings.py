@@ -1,0 +1,143 @@
+"""What an installation is told: one validated file in its data folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SiteName = Literal["public", "administrator", "user", "console", "pki", "app"]
+SITES: tuple[SiteName, ...] = ("public", "administrator", "user", "console", "pki", "app")
+FILE = "sekisho.toml"
+# What a Unix socket's path may take on every system that has them, with its closing zero.
+_SOCKET_PATH = 100
+
+
+class DataFolderProblem(Exception):  # noqa: N818 - two kinds below
+    """The data folder cannot be used; the text is one line for whoever started the program."""
+
+
+class DataFolderMissing(DataFolderProblem):
+    """Nothing was set up there."""
+
+
+class DataFolderDamaged(DataFolderProblem):
+    """Something that belongs there is missing or cannot be read."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SiteSettings(_Strict):
+    """One site: its address as the world sees it, and where it listens."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/]+$")]
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(_Strict):
+    """One bank's installation on one machine.
+
+    `organization` stands in every certificate's name. `tls_certificate` and
+    `tls_key` are PEM files, relative ones below the data folder.
+    """
+
+    data_dir: Path
+    bank: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]
+    organization: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    sites: dict[SiteName, SiteSettings]
+    tls_certificate: Path = Path("tls/server.pem")
+    tls_key: Path = Path("tls/server.key.pem")
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.data_dir / "sekisho.db"
+
+    @property
+    def ca_dir(self) -> Path:
+        """Where the CA's process finds its keys."""
+        return self.data_dir / "ca"
+
+    @property
+    def outbox(self) -> Path:
+        """Where mails are put as .eml files."""
+        return self.data_dir / "outbox"
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """Every site's address by its name."""
+        return {name: site.url for name, site in self.sites.items()}
+
+    @property
+    def ca_socket(self) -> Path:
+        """Where the CA answers: in the data folder, or in a private folder of its own where that path is too long."""
+        near = self.data_dir / "run" / "ca.sock"
+        if len(os.fsencode(near)) <= _SOCKET_PATH:
+            return near
+        digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"sekisho-{os.getuid()}-{digest}" / "ca.sock"
+
+    def save(self) -> None:
+        """Write the file, whole or not at all."""
+        lines = [f"bank = {_text(self.bank)}", f"organization = {_text(self.organization)}"]
+        lines += [
+            f"tls_certificate = {_text(str(self.tls_certificate))}",
+            f"tls_key = {_text(str(self.tls_key))}",
+        ]
+        for name, site in self.sites.items():
+            lines += [
+                "",
+                f"[sites.{name}]",
+                f"url = {_text(site.url)}",
+                f"host = {_text(site.host)}",
+                f"port = {site.port}",
+            ]
+        new = self.data_dir / f"{FILE}.new"
+        new.write_text("\n".join(lines) + "\n", "utf-8")
+        new.replace(self.data_dir / FILE)
+
+
+def load(data_dir: Path) -> Settings:
+    """Return the settings of a data folder. Raises `DataFolderMissing` or `DataFolderDamaged`."""
+    data_dir = data_dir.resolve()
+    file = data_dir / FILE
+    try:
+        content = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise DataFolderMissing(f"{data_dir} holds no Sekisho; set one up with: sekisho init") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as unreadable:
+        raise DataFolderDamaged(f"{file} cannot be read: {unreadable}") from unreadable
+    try:
+        return Settings(data_dir=data_dir, **content)
+    except (ValidationError, TypeError) as wrong:
+        first = wrong.errors()[0] if isinstance(wrong, ValidationError) else {"loc": (), "msg": str(wrong)}
+        where = ".".join(map(str, first["loc"]))
+        raise DataFolderDamaged(f"{file}: {where}: {first['msg']}") from wrong
+
+
+def on_localhost(data_dir: Path, bank: str, organization: str, port_base: int) -> Settings:
+    """Return settings for one machine: every site on a loopback port of its own from `port_base` on."""
+    sites = {
+        name: SiteSettings(
+            url=f"{'http' if name == 'pki' else 'https'}://localhost:{port_base + at}", port=port_base + at
+        )
+        for at, name in enumerate(SITES)
+    }
+    return Settings(data_dir=data_dir.resolve(), bank=bank, organization=organization, sites=sites)
+
+
+def _text(value: str) -> str:
+    # JSON's strings are TOML's basic strings as well.
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,67 @@
+"""The audit rows: who did what, when, from where, about which certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select
+
+from sekisho.store.tables import audit as t
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from sekisho.domain.person import PersonId
+
+SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, and the address that they act from (None for the system itself and the command line)."""
+
+    name: str
+    address: str | None = None
+
+
+def actor_of(who: PersonId, address: str) -> Actor:
+    """Return the person as an actor."""
+    return Actor(f"{who.kind.value}:{who.contract_id}" + (f"/{who.user_id}" if who.user_id else ""), address)
+
+
+def add(
+    tx: Connection,
+    action: str,
+    actor: Actor,
+    *,
+    at: datetime,
+    who: PersonId | None = None,
+    person_id: int | None = None,
+    serial: int | None = None,
+    **detail: str | int | None,
+) -> None:
+    """Write what was done, in the transaction that does it. `detail` carries no secret."""
+    tx.execute(
+        insert(t).values(
+            at=at,
+            action=action,
+            bank=None if who is None else who.bank,
+            contract_id=None if who is None else who.contract_id,
+            actor=actor.name,
+            address=actor.address,
+            person_id=person_id,
+            serial=serial,
+            detail=detail,
+        )
+    )
+
+
+def listed(tx: Connection, *, after: int = 0, most: int = 1000, contract_id: str | None = None) -> list[dict[str, Any]]:
+    """Return rows in the order in which they were written, from after a row's id on."""
+    query = select(t).where(t.c.id > after).order_by(t.c.id).limit(most)
+    if contract_id is not None:
+        query = query.where(t.c.contract_id == contract_id)
+    return [dict(row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name for it

@@ -1,0 +1,51 @@
+"""Banks and their policies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select
+
+from sekisho.domain.contract import Bank
+from sekisho.domain.policy import Policy
+from sekisho.store.tables import banks as t
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+
+def add(tx: Connection, bank: Bank, now: datetime) -> None:
+    """Register a bank."""
+    tx.execute(
+        insert(t).values(
+            code=bank.code,
+            name_ja=bank.name["ja"],
+            name_en=bank.name["en"],
+            service_name_ja=bank.service_name["ja"],
+            service_name_en=bank.service_name["en"],
+            help_desk_phone=bank.help_desk_phone,
+            help_desk_hours_ja=bank.help_desk_hours["ja"],
+            help_desk_hours_en=bank.help_desk_hours["en"],
+            way_tegata=bank.policy.way_tegata,
+            way_est=bank.policy.way_est,
+            way_browser=bank.policy.way_browser,
+            registered_at=now,
+        )
+    )
+
+
+def find(tx: Connection, code: str) -> Bank | None:
+    """Return the bank, or None."""
+    row = tx.execute(select(t).where(t.c.code == code)).one_or_none()
+    if row is None:
+        return None
+    return Bank(
+        code=row.code,
+        name={"ja": row.name_ja, "en": row.name_en},
+        service_name={"ja": row.service_name_ja, "en": row.service_name_en},
+        help_desk_phone=row.help_desk_phone,
+        help_desk_hours={"ja": row.help_desk_hours_ja, "en": row.help_desk_hours_en},
+        policy=Policy(way_tegata=row.way_tegata, way_est=row.way_est, way_browser=row.way_browser),
+    )

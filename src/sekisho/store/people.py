@@ -1,0 +1,108 @@
+"""Contracts and their people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, insert, select, update
+
+from sekisho.domain.contract import Person
+from sekisho.domain.person import PersonId
+from sekisho.store.tables import contracts
+from sekisho.store.tables import people as t
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row, Select
+
+_administrator = t.alias("administrator")
+
+
+def add_contract(tx: Connection, bank: str, contract_id: str, name: str, now: datetime) -> None:
+    """Register a company."""
+    tx.execute(insert(contracts).values(bank=bank, contract_id=contract_id, name=name, registered_at=now))
+
+
+def add(tx: Connection, who: PersonId, *, name: str, mail_address: str | None, language: str, now: datetime) -> int:
+    """Register a person and return their row's id."""
+    row = tx.execute(
+        insert(t)
+        .values(
+            bank=who.bank,
+            contract_id=who.contract_id,
+            user_id=who.user_id,
+            user_key=who.user_key,
+            name=name,
+            mail_address=mail_address,
+            language=language,
+            registered_at=now,
+        )
+        .returning(t.c.id)
+    ).one()
+    person_id: int = row.id
+    return person_id
+
+
+def _select() -> Select[Any]:
+    return (
+        select(t, contracts.c.name.label("contract_name"), _administrator.c.closed_at.label("contract_closed_at"))
+        .join(contracts, and_(contracts.c.bank == t.c.bank, contracts.c.contract_id == t.c.contract_id))
+        .join(
+            _administrator,
+            and_(
+                _administrator.c.bank == t.c.bank,
+                _administrator.c.contract_id == t.c.contract_id,
+                _administrator.c.user_key == "",
+            ),
+        )
+    )
+
+
+def _person(row: Row[Any]) -> Person:
+    return Person(
+        id=row.id,
+        who=PersonId(row.bank, row.contract_id, row.user_id),
+        name=row.name,
+        contract_name=row.contract_name,
+        mail_address=row.mail_address,
+        language=row.language,
+        closed_at=row.closed_at if row.user_id is not None else None,
+        contract_closed_at=row.contract_closed_at,
+    )
+
+
+def find(tx: Connection, who: PersonId) -> Person | None:
+    """Return the person, their user ID compared without regard to case, or None."""
+    row = tx.execute(
+        _select().where(t.c.bank == who.bank, t.c.contract_id == who.contract_id, t.c.user_key == who.user_key)
+    ).one_or_none()
+    return None if row is None else _person(row)
+
+
+def get(tx: Connection, person_id: int) -> Person:
+    """Return the person of that row."""
+    return _person(tx.execute(_select().where(t.c.id == person_id)).one())
+
+
+def hold(tx: Connection, person_id: int) -> Person:
+    """Return the person as they stand, and keep others from shutting or opening their door until the end of `tx`."""
+    return _person(tx.execute(_select().where(t.c.id == person_id).with_for_update()).one())
+
+
+def users_of(tx: Connection, bank: str, contract_id: str) -> list[Person]:
+    """Return a contract's users in the order of their IDs."""
+    rows = tx.execute(
+        _select().where(t.c.bank == bank, t.c.contract_id == contract_id, t.c.user_key != "").order_by(t.c.user_key)
+    )
+    return [_person(row) for row in rows]
+
+
+def ids_of_contract(tx: Connection, bank: str, contract_id: str) -> list[int]:
+    """Return the rows of all of a contract's people."""
+    return list(tx.scalars(select(t.c.id).where(t.c.bank == bank, t.c.contract_id == contract_id)))
+
+
+def close(tx: Connection, person_id: int, now: datetime) -> None:
+    """Shut the person's door; for an administrator that shuts the contract."""
+    tx.execute(update(t).where(t.c.id == person_id, t.c.closed_at.is_(None)).values(closed_at=now))

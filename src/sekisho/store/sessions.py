@@ -1,0 +1,130 @@
+"""Sessions: a person logged on in one browser with one certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select, update
+
+from sekisho.domain.person import PersonId
+from sekisho.domain.session import Session, SessionEnd
+from sekisho.store.tables import people
+from sekisho.store.tables import sessions as t
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row
+
+
+@dataclass(frozen=True, slots=True)
+class PastLogon:
+    """A completed logon: when, and from which address."""
+
+    at: datetime
+    address: str
+
+
+def open_session(
+    tx: Connection,
+    *,
+    token_sha256: bytes,
+    person_id: int,
+    certificate_id: int,
+    address: str,
+    positions: Sequence[int],
+    now: datetime,
+) -> int:
+    """Write a session and return its id. With `positions` its logon is not complete."""
+    row = tx.execute(
+        insert(t)
+        .values(
+            token_sha256=token_sha256,
+            person_id=person_id,
+            certificate_id=certificate_id,
+            address=address,
+            opened_at=now,
+            seen_at=now,
+            positions=",".join(map(str, positions)),
+            completed_at=None if positions else now,
+        )
+        .returning(t.c.id)
+    ).one()
+    session_id: int = row.id
+    return session_id
+
+
+def of_token(tx: Connection, token_sha256: bytes) -> Session | None:
+    """Return the session of a cookie (SHA-256 of its token), ended or not, or None."""
+    row = tx.execute(
+        select(t, people.c.bank, people.c.contract_id, people.c.user_id)
+        .join(people, people.c.id == t.c.person_id)
+        .where(t.c.token_sha256 == token_sha256)
+    ).one_or_none()
+    return None if row is None else _session(row)
+
+
+def _session(row: Row[Any]) -> Session:
+    return Session(
+        id=row.id,
+        person=PersonId(row.bank, row.contract_id, row.user_id),
+        certificate_id=row.certificate_id,
+        opened_at=row.opened_at,
+        seen_at=row.seen_at,
+        positions=tuple(int(position) for position in row.positions.split(",") if position),
+        ended_at=row.ended_at,
+        end=None if row.end is None else SessionEnd(row.end),
+    )
+
+
+def complete(tx: Connection, session_id: int, token_sha256: bytes, now: datetime) -> bool:
+    """Mark the last step of a logon as done, under a new token; False where it ended or was complete before."""
+    done = tx.execute(
+        update(t)
+        .where(t.c.id == session_id, t.c.ended_at.is_(None), t.c.completed_at.is_(None))
+        .values(token_sha256=token_sha256, positions="", completed_at=now, seen_at=now)
+    )
+    return done.rowcount == 1
+
+
+def touch(tx: Connection, session_id: int, now: datetime) -> None:
+    """Note that the person is there."""
+    tx.execute(update(t).where(t.c.id == session_id, t.c.ended_at.is_(None)).values(seen_at=now))
+
+
+def end(tx: Connection, session_id: int, why: SessionEnd, now: datetime) -> bool:
+    """End one session; False where it had ended already."""
+    ended = tx.execute(
+        update(t).where(t.c.id == session_id, t.c.ended_at.is_(None)).values(ended_at=now, end=why.value)
+    )
+    return ended.rowcount == 1
+
+
+def end_of_people(
+    tx: Connection, person_ids: Sequence[int], why: SessionEnd, now: datetime, *, but: int | None = None
+) -> int:
+    """End the open sessions of people, except one, and return how many ended."""
+    query = update(t).where(t.c.person_id.in_(person_ids), t.c.ended_at.is_(None))
+    if but is not None:
+        query = query.where(t.c.id != but)
+    return tx.execute(query.values(ended_at=now, end=why.value)).rowcount
+
+
+def end_of_certificate(tx: Connection, certificate_id: int, now: datetime) -> int:
+    """End the sessions that a certificate opened, and return how many that were."""
+    return tx.execute(
+        update(t)
+        .where(t.c.certificate_id == certificate_id, t.c.ended_at.is_(None))
+        .values(ended_at=now, end=SessionEnd.CERTIFICATE.value)
+    ).rowcount
+
+
+def last_logons(tx: Connection, person_id: int, most: int, *, but: int | None = None) -> list[PastLogon]:
+    """Return the person's last completed logons, the newest first, without the session `but`."""
+    query = select(t.c.completed_at, t.c.address).where(t.c.person_id == person_id, t.c.completed_at.is_not(None))
+    if but is not None:
+        query = query.where(t.c.id != but)
+    rows = tx.execute(query.order_by(t.c.completed_at.desc()).limit(most))
+    return [PastLogon(at=row.completed_at, address=row.address) for row in rows]

@@ -1,0 +1,217 @@
+"""Every table. A change here goes with a migration in migrations/versions; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from sekisho.store.columns import Instant, Serial
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+# SQLite counts rows by itself only in a column that is exactly INTEGER.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+banks = Table(
+    "banks",
+    metadata,
+    Column("code", String(4), primary_key=True),
+    Column("name_ja", Text, nullable=False),
+    Column("name_en", Text, nullable=False),
+    Column("service_name_ja", Text, nullable=False),
+    Column("service_name_en", Text, nullable=False),
+    Column("help_desk_phone", Text, nullable=False),
+    Column("help_desk_hours_ja", Text, nullable=False),
+    Column("help_desk_hours_en", Text, nullable=False),
+    Column("way_tegata", Boolean, nullable=False),
+    Column("way_est", Boolean, nullable=False),
+    Column("way_browser", Boolean, nullable=False),
+    Column("registered_at", Instant, nullable=False),
+)
+
+contracts = Table(
+    "contracts",
+    metadata,
+    Column("bank", String(4), ForeignKey("banks.code"), primary_key=True),
+    Column("contract_id", String(11), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("registered_at", Instant, nullable=False),
+)
+
+# The administrator is the person whose user_key is empty. A contract is closed
+# when its administrator is: that one row shuts every user's door as well.
+people = Table(
+    "people",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("bank", String(4), nullable=False),
+    Column("contract_id", String(11), nullable=False),
+    Column("user_id", String(30)),
+    Column("user_key", String(30), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("mail_address", Text),
+    Column("language", String(2), nullable=False),
+    Column("registered_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+    UniqueConstraint("bank", "contract_id", "user_key"),
+    CheckConstraint("user_key = lower(coalesce(user_id, ''))", name="user_key_is_lower"),
+)
+
+# `verifier` is an argon2id string for a PIN and the sealed table for the card,
+# whose positions are asked and which therefore cannot be hashed. `asked` is the
+# question that stands until it is answered ("3,1,9,7").
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("person_id", _Id, ForeignKey("people.id"), primary_key=True),
+    Column("name", String(20), primary_key=True),
+    Column("verifier", Text, nullable=False),
+    Column("misses", Integer, nullable=False, server_default="0"),
+    Column("asked", String(20)),
+    Column("set_at", Instant, nullable=False),
+)
+
+permits = Table(
+    "permits",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False),
+    Column("granted_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("spent_at", Instant),
+    Column("withdrawn_at", Instant),
+    Column("misses", Integer, nullable=False, server_default="0"),
+    Index("ix_permits_person_id", "person_id", "id"),
+)
+
+# An order stands before its certificate is signed: after a crash this table
+# names every certificate that may exist. A permit gives one order, a key one
+# order for ever, and the database itself holds both rules.
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False),
+    Column("permit_id", _Id, ForeignKey("permits.id"), unique=True),
+    Column("renews_id", _Id),
+    Column("kind", String(13), nullable=False),
+    Column("common_name", String(64), nullable=False),
+    Column("serial", Serial, nullable=False, unique=True),
+    Column("spki_sha256", LargeBinary(32), nullable=False, unique=True),
+    Column("spki", LargeBinary, nullable=False),
+    Column("not_before", Instant, nullable=False),
+    Column("not_after", Instant, nullable=False),
+    Column("held", String(17), nullable=False),
+    Column("ordered_at", Instant, nullable=False),
+    Column("voided_at", Instant),
+    Index("ix_orders_person_id", "person_id"),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("order_id", _Id, ForeignKey("orders.id"), nullable=False, unique=True),
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False),
+    Column("kind", String(13), nullable=False),
+    Column("serial", Serial, nullable=False),
+    Column("fingerprint", LargeBinary(32), nullable=False, unique=True),
+    Column("der", LargeBinary, nullable=False),
+    Column("not_before", Instant, nullable=False),
+    Column("not_after", Instant, nullable=False),
+    Column("held", String(17), nullable=False),
+    Column("issued_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("ending", String(10)),
+    Column("reason", String(24)),
+    Column("supersedes", _Id),
+    Column("first_logon_at", Instant),
+    UniqueConstraint("kind", "serial"),
+    Index("ix_certificates_person_id", "person_id", "id"),
+    Index("ix_certificates_ended_at", "kind", "ended_at"),
+    Index("ix_certificates_supersedes", "supersedes"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("token_sha256", LargeBinary(32), nullable=False, unique=True),
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False),
+    Column("certificate_id", _Id, ForeignKey("certificates.id"), nullable=False),
+    Column("address", String(45), nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("positions", String(20), nullable=False),
+    Column("completed_at", Instant),
+    Column("ended_at", Instant),
+    Column("end", String(12)),
+    Index("ix_sessions_person_id", "person_id", "completed_at"),
+    Index("ix_sessions_open_certificate_id", "certificate_id", "ended_at"),
+)
+
+# Who did what, when, from where, about whom and which certificate. Rows are
+# only ever added: triggers of the first migration refuse anything else.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("bank", String(4)),
+    Column("contract_id", String(11)),
+    Column("actor", String(80), nullable=False),
+    Column("address", String(45)),
+    Column("person_id", _Id),
+    Column("serial", Serial),
+    Column("detail", JSON, nullable=False),
+    Index("ix_audit_contract_id", "bank", "contract_id", "id"),
+    Index("ix_audit_serial", "serial"),
+)
+
+# What a person is told: the inbox shows each row, and the same row is mailed once.
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("code", String(40), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("read_at", Instant),
+    Column("mailed_at", Instant),
+    Index("ix_notices_person_id", "person_id", "id"),
+    Index("ix_notices_mailed_at", "mailed_at", "id"),
+)
+
+crls = Table(
+    "crls",
+    metadata,
+    Column("bank", String(4), ForeignKey("banks.code"), primary_key=True),
+    Column("kind", String(13), primary_key=True),
+    Column("number", _Id, nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    Column("this_update", Instant, nullable=False),
+    Column("next_update", Instant, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""One verb for each module, one public function in each."""

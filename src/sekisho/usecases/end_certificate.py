@@ -1,0 +1,35 @@
+"""End a certificate for good, with every session that it opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sekisho.store import audit, certificates, sessions
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from sekisho.domain.certificate import Certificate, Ending, Reason
+    from sekisho.store.audit import Actor
+
+
+def end_certificate(
+    tx: Connection, certificate: Certificate, *, ending: Ending, reason: Reason, actor: Actor, now: datetime
+) -> bool:
+    """End it in `tx` with its audit row; False where something had ended it before, and then nothing changes."""
+    if not certificates.end(tx, certificate.id, ending=ending, reason=reason, now=now):
+        return False
+    ended = sessions.end_of_certificate(tx, certificate.id, now)
+    audit.add(
+        tx,
+        f"certificate-{ending.value}",
+        actor,
+        at=now,
+        who=certificate.person,
+        serial=certificate.serial,
+        reason=reason.value,
+        sessions_ended=ended,
+    )
+    return True

@@ -1,0 +1,77 @@
+"""Judge one entry of a secret behind a certificate (J9): each secret its own count, the door shut at the limit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sekisho.domain.errors import ContractClosed, DoorClosed, EntryWrong, Refusal, UserSuspended
+from sekisho.domain.session import SessionEnd
+from sekisho.store import audit, notices, people, secrets, sessions
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from sekisho.domain.contract import Person
+    from sekisho.domain.policy import Policy
+    from sekisho.store.audit import Actor
+    from sekisho.store.secrets import Secret
+
+
+def judge_entry(
+    tx: Connection,
+    person: Person,
+    secret: Secret,
+    *,
+    right: bool,
+    policy: Policy,
+    actor: Actor,
+    now: datetime,
+) -> Refusal | None:
+    """Return None where a right entry takes effect, else the refusal to raise once `tx` has committed.
+
+    `right` is the outcome of a check made before `tx` against `secret` as it
+    was read then, since argon2 is slow and a transaction must not be. Here it
+    is decided: guesses in parallel stand in line for the row, and whoever
+    comes after the last allowed miss finds the door shut, right or wrong.
+    """
+    limit = policy.misses_before_closed
+    try:
+        people.hold(tx, person.id).check_door()
+    except DoorClosed as closed:
+        return closed
+    if right:
+        return None if secrets.take_hit(tx, secret, limit) else EntryWrong()
+    misses = secrets.count_miss(tx, secret, limit)
+    audit.add(
+        tx,
+        "entry-missed",
+        actor,
+        at=now,
+        who=person.who,
+        person_id=person.id,
+        secret=secret.name.value,
+        misses=misses,
+    )
+    if misses is None or misses < limit:
+        return EntryWrong()
+    return _close(tx, person, actor, now)
+
+
+def _close(tx: Connection, person: Person, actor: Actor, now: datetime) -> Refusal:
+    """Shut the door that the limit was reached at: the user's own, or for an administrator the contract's."""
+    people.close(tx, person.id, now)
+    administrator = people.find(tx, person.who.administrator)
+    if person.who.user_id is not None:
+        sessions.end_of_people(tx, [person.id], SessionEnd.CLOSED, now)
+        audit.add(tx, "user-suspended", actor, at=now, who=person.who, person_id=person.id)
+        notices.add(tx, person.id, "user-suspended", now, user_id=person.who.user_id)
+        if administrator is not None:
+            notices.add(tx, administrator.id, "user-suspended", now, user_id=person.who.user_id)
+        return UserSuspended()
+    everyone = people.ids_of_contract(tx, person.who.bank, person.who.contract_id)
+    sessions.end_of_people(tx, everyone, SessionEnd.CLOSED, now)
+    audit.add(tx, "contract-closed", actor, at=now, who=person.who, person_id=person.id)
+    notices.add(tx, person.id, "contract-closed", now)
+    return ContractClosed()

@@ -1,0 +1,154 @@
+"""Log on: certificate and PIN, and for an administrator the card in addition (J1, J4)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sekisho.domain import card
+from sekisho.domain.certificate import Ending, Reason
+from sekisho.domain.errors import EntryMissing, EntryTooLong, SessionRefused
+from sekisho.domain.person import Kind
+from sekisho.domain.secret import LONGEST_ENTRY, SecretName
+from sekisho.domain.session import SessionEnd
+from sekisho.store import audit, certificates, notices, people, secrets, sessions
+from sekisho.usecases.end_certificate import end_certificate
+from sekisho.usecases.judge_entry import judge_entry
+from sekisho.usecases.show_certificate import show_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from sekisho.domain.certificate import Certificate
+    from sekisho.domain.contract import Bank, Person
+    from sekisho.domain.session import Session
+    from sekisho.store.audit import Actor
+    from sekisho.usecases.ports import Ports
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """What the browser gets: the cookie's token, and the card positions still asked (none for a user)."""
+
+    token: bytes
+    positions: tuple[int, ...]
+
+
+def enter_pin(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, pin: str, address: str) -> OpenedSession:
+    """Take the PIN that was entered behind a certificate, and open a session.
+
+    For a user the logon is complete. For an administrator the session opens
+    nothing but the card's question, which stays the same until it is
+    answered, so that asking again shows no other part of the table.
+    """
+    now = ports.now()
+    check_entry(pin, "pin")
+    with ports.db.read() as tx:
+        certificate = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
+        person, secret = _whose(tx, certificate, SecretName.PIN)
+    person.check_door()
+    right = ports.pins.verify(secret.verifier, pin)
+    token = ports.entropy(32)
+    actor = audit.actor_of(person.who, address)
+    positions: tuple[int, ...] = ()
+    with ports.db.write() as tx:
+        # Ended while argon2 was busy: then it opens nothing any more.
+        certificate = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
+        refusal = judge_entry(tx, person, secret, right=right, policy=bank.policy, actor=actor, now=now)
+        if refusal is None:
+            if kind is Kind.ADMINISTRATOR:
+                positions = _question(tx, ports, person)
+            session_id = sessions.open_session(
+                tx,
+                token_sha256=token_sha256(token),
+                person_id=person.id,
+                certificate_id=certificate.id,
+                address=address,
+                positions=positions,
+                now=now,
+            )
+            if not positions:
+                _complete(tx, person, certificate, session_id, actor, now)
+    if refusal is not None:
+        raise refusal
+    return OpenedSession(token, positions)
+
+
+def answer_card(
+    ports: Ports,
+    *,
+    bank: Bank,
+    certificate: Certificate,
+    session: Session,
+    digits: Sequence[str],
+    address: str,
+) -> OpenedSession:
+    """Take the card's digits and complete an administrator's logon; the session gets a new token."""
+    now = ports.now()
+    answer = card.read_answer(digits)
+    with ports.db.read() as tx:
+        person, secret = _whose(tx, certificate, SecretName.CARD)
+    person.check_door()
+    table = ports.seal.open(secret.verifier, person.who.contract_id)
+    right = card.answers(table, session.positions, answer)
+    token = ports.entropy(32)
+    actor = audit.actor_of(person.who, address)
+    with ports.db.write() as tx:
+        session.check(certificate.id, bank.policy, now)
+        refusal = judge_entry(tx, person, secret, right=right, policy=bank.policy, actor=actor, now=now)
+        if refusal is None:
+            if not sessions.complete(tx, session.id, token_sha256(token), now):
+                refusal = SessionRefused()
+            else:
+                secrets.ask(tx, person.id, ())
+                _complete(tx, person, certificates.get(tx, certificate.id), session.id, actor, now)
+    if refusal is not None:
+        raise refusal
+    return OpenedSession(token, ())
+
+
+def token_sha256(token: bytes) -> bytes:
+    """Return what the table keeps of a cookie: a copy of the table opens no session."""
+    return hashlib.sha256(token).digest()
+
+
+def check_entry(entry: str, field: str) -> None:
+    """Refuse an empty or endless entry without counting it: it was never a guess."""
+    if not entry.strip():
+        raise EntryMissing(fields={field: "entry-missing"})
+    if len(entry) > LONGEST_ENTRY:
+        raise EntryTooLong(fields={field: "entry-too-long"})
+
+
+def _whose(tx: Connection, certificate: Certificate, name: SecretName) -> tuple[Person, secrets.Secret]:
+    person = people.find(tx, certificate.person)
+    if person is None:
+        raise RuntimeError("a certificate without a person")
+    return person, secrets.of(tx, person.id, [name])[name]
+
+
+def _question(tx: Connection, ports: Ports, person: Person) -> tuple[int, ...]:
+    asked = secrets.of(tx, person.id, [SecretName.CARD])[SecretName.CARD].asked
+    if not asked:
+        asked = card.choose_positions(ports.entropy)
+        secrets.ask(tx, person.id, asked)
+    return asked
+
+
+def _complete(
+    tx: Connection, person: Person, certificate: Certificate, session_id: int, actor: Actor, now: datetime
+) -> None:
+    """Do what the last step of a logon brings with it."""
+    secrets.clear_misses(tx, person.id, [SecretName.PIN, SecretName.CARD])
+    sessions.end_of_people(tx, [person.id], SessionEnd.ELSEWHERE, now, but=session_id)
+    audit.add(tx, "logged-on", actor, at=now, who=person.who, person_id=person.id, serial=certificate.serial)
+    if not certificates.mark_first_logon(tx, certificate.id, now):
+        return
+    notices.add(tx, person.id, "logon-new-certificate", now)
+    if certificate.supersedes is not None:
+        older = certificates.get(tx, certificate.supersedes)
+        end_certificate(tx, older, ending=Ending.SUPERSEDED, reason=Reason.SUPERSEDED, actor=actor, now=now)

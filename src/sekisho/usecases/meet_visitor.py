@@ -1,0 +1,28 @@
+"""Whoever comes to a secure site, before any secret is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sekisho.store import people
+from sekisho.usecases.show_certificate import show_certificate
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sekisho.domain.certificate import Certificate
+    from sekisho.domain.contract import Bank
+    from sekisho.domain.person import Kind
+    from sekisho.usecases.ports import Ports
+
+
+def meet_visitor(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None) -> tuple[Certificate, datetime]:
+    """Return the visitor's certificate and the moment at which it was found good, or raise why no secret is asked."""
+    now = ports.now()
+    with ports.db.read() as tx:
+        certificate = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
+        person = people.find(tx, certificate.person)
+    if person is None:
+        raise RuntimeError("a certificate without a person")
+    person.check_door()
+    return certificate, now

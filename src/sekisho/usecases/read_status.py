@@ -1,0 +1,55 @@
+"""What the first screen after a logon shows, and the inbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sekisho.domain.person import Kind
+from sekisho.store import notices, permits, sessions
+
+if TYPE_CHECKING:
+    from sekisho.domain.contract import Bank
+    from sekisho.domain.permit import Permit
+    from sekisho.store.notices import Notice
+    from sekisho.store.sessions import PastLogon
+    from sekisho.usecases.ports import Ports
+    from sekisho.usecases.resume_session import LoggedOn
+
+_NOTICES_ON_STATUS = 5
+_NOTICES_IN_INBOX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The last logons before this one, the newest notices, and for an administrator the permits that wait."""
+
+    last_logons: list[PastLogon]
+    notices: list[Notice]
+    waiting: list[Permit]
+
+
+def read_status(ports: Ports, *, bank: Bank, logged_on: LoggedOn) -> Status:
+    """Return what the status screen shows."""
+    now = ports.now()
+    person = logged_on.person
+    with ports.db.read() as tx:
+        waiting = []
+        if person.who.kind is Kind.ADMINISTRATOR:
+            waiting = permits.open_of_contract(tx, person.who.bank, person.who.contract_id, now)
+        return Status(
+            last_logons=sessions.last_logons(tx, person.id, bank.policy.last_logons_shown, but=logged_on.session.id),
+            notices=notices.of(tx, person.id, _NOTICES_ON_STATUS),
+            waiting=waiting,
+        )
+
+
+def read_inbox(ports: Ports, *, logged_on: LoggedOn) -> list[Notice]:
+    """Return the inbox as it was before this look, and mark what is in it as read."""
+    now = ports.now()
+    with ports.db.read() as tx:
+        inbox = notices.of(tx, logged_on.person.id, _NOTICES_IN_INBOX)
+    if any(notice.read_at is None for notice in inbox):
+        with ports.db.write() as tx:
+            notices.mark_read(tx, logged_on.person.id, inbox[0].id, now)
+    return inbox

@@ -1,0 +1,90 @@
+"""Register a company with its administrator and users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sekisho.domain.errors import PinNotAllowed
+from sekisho.domain.person import PersonId
+from sekisho.domain.secret import SecretName, normal_form, pin_problems
+from sekisho.store import audit, people, permits, secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from sekisho.domain.contract import Bank
+    from sekisho.store.audit import Actor
+    from sekisho.usecases.ports import Ports
+
+
+@dataclass(frozen=True, slots=True)
+class NewPerson:
+    """A person with final PINs; `card` is the administrator's card table, `permitted` grants a permit at once."""
+
+    user_id: str | None
+    name: str
+    mail_address: str | None
+    language: str
+    pin: str
+    confirmation_pin: str
+    card: Mapping[str, str] | None = None
+    permitted: bool = True
+
+
+def register_contract(
+    ports: Ports, *, bank: Bank, contract_id: str, name: str, everyone: list[NewPerson], actor: Actor
+) -> None:
+    """Register the contract and all of its people at once, or nothing. Raises `PinNotAllowed`."""
+    now = ports.now()
+    hashed = [
+        (
+            person,
+            _hash(ports, person.pin, contract_id, person),
+            _hash(ports, person.confirmation_pin, contract_id, person),
+        )
+        for person in everyone
+    ]
+    with ports.db.write() as tx:
+        people.add_contract(tx, bank.code, contract_id, name, now)
+        audit.add(tx, "contract-registered", actor, at=now, who=PersonId(bank.code, contract_id))
+        for person, pin, confirmation_pin in hashed:
+            _register(tx, ports, bank, contract_id, person, pin, confirmation_pin, actor, now)
+
+
+def _register(
+    tx: Connection,
+    ports: Ports,
+    bank: Bank,
+    contract_id: str,
+    person: NewPerson,
+    pin: str,
+    confirmation_pin: str,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    who = PersonId(bank.code, contract_id, person.user_id)
+    person_id = people.add(
+        tx, who, name=person.name, mail_address=person.mail_address, language=person.language, now=now
+    )
+    secrets.put(tx, person_id, SecretName.PIN, pin, now)
+    secrets.put(tx, person_id, SecretName.CONFIRMATION_PIN, confirmation_pin, now)
+    if person.card is not None:
+        secrets.put(tx, person_id, SecretName.CARD, ports.seal.seal(person.card, contract_id), now)
+    audit.add(tx, f"{who.kind.value}-registered", actor, at=now, who=who, person_id=person_id)
+    if person.permitted:
+        permit_id = permits.grant(tx, person_id, now=now, expires_at=now + bank.policy.acquisition_window)
+        audit.add(tx, "permit-granted", actor, at=now, who=who, person_id=person_id, permit=permit_id)
+
+
+def _hash(ports: Ports, pin: str, contract_id: str, person: NewPerson) -> str:
+    ids = (contract_id,) if person.user_id is None else (contract_id, person.user_id)
+    problems = pin_problems(
+        normal_form(pin), ids=ids, sister=person.confirmation_pin if pin is person.pin else person.pin
+    )
+    if problems:
+        raise PinNotAllowed(problems=", ".join(problems))
+    return ports.pins.hash(pin)

@@ -1,0 +1,55 @@
+"""Who is logged on: cookie and certificate, checked on every request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sekisho.domain.errors import SessionRefused
+from sekisho.store import people, sessions
+from sekisho.usecases.log_on import token_sha256
+from sekisho.usecases.show_certificate import show_certificate
+
+if TYPE_CHECKING:
+    from sekisho.domain.certificate import Certificate
+    from sekisho.domain.contract import Bank, Person
+    from sekisho.domain.person import Kind
+    from sekisho.domain.session import Session
+    from sekisho.usecases.ports import Ports
+
+# Each note of "the person is there" is a flushed write; one in this long is enough for a limit of minutes.
+_TOUCH_AFTER = timedelta(seconds=20)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedOn:
+    """A good session, with whom it belongs to and the certificate that opened it."""
+
+    session: Session
+    person: Person
+    certificate: Certificate
+
+
+def resume_session(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, token: bytes | None) -> LoggedOn:
+    """Return who is logged on, or raise the refusal that says why nobody is.
+
+    The certificate is judged first, by the same table that a revocation
+    changes: one that has ended is refused from that second on, whatever the
+    cookie says.
+    """
+    now = ports.now()
+    with ports.db.read() as tx:
+        session = None if token is None else sessions.of_token(tx, token_sha256(token))
+        certificate = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
+        if session is None:
+            raise SessionRefused
+        session.check(certificate.id, bank.policy, now)
+        owner = people.find(tx, session.person)
+    if owner is None:
+        raise SessionRefused
+    owner.check_door()
+    if now - session.seen_at >= _TOUCH_AFTER:
+        with ports.db.write() as tx:
+            sessions.touch(tx, session.id, now)
+    return LoggedOn(session, owner, certificate)

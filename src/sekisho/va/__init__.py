@@ -1,0 +1,1 @@
+"""The pki site: what relying parties fetch over plain HTTP (RFC 5280 sections 4.2.1.13 and 4.2.2.1)."""

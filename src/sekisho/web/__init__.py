@@ -1,0 +1,1 @@
+"""What the sites share: endpoints, problems, sessions, the client certificate, words."""

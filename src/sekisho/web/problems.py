@@ -1,0 +1,69 @@
+"""One table from published codes to HTTP status codes (RFC 9110 section 15)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sekisho.domain.errors import Refusal
+
+BAD_REQUEST = 400
+FORBIDDEN = 403
+NOT_FOUND = 404
+CONFLICT = 409
+TOO_MANY_REQUESTS = 429
+INTERNAL_SERVER_ERROR = 500
+SERVICE_UNAVAILABLE = 503
+
+STATUS: dict[str, int] = {
+    "ca-away": SERVICE_UNAVAILABLE,
+    "certificate-expired": FORBIDDEN,
+    "certificate-missing": FORBIDDEN,
+    "certificate-none-to-revoke": CONFLICT,
+    "certificate-not-in-force": FORBIDDEN,
+    "certificate-not-yet-valid": FORBIDDEN,
+    "certificate-other-bank": FORBIDDEN,
+    "certificate-reissued": FORBIDDEN,
+    "certificate-revoked": FORBIDDEN,
+    "certificate-superseded": FORBIDDEN,
+    "certificate-unknown": FORBIDDEN,
+    "certificate-wrong-kind": FORBIDDEN,
+    "choice-missing": BAD_REQUEST,
+    "contract-closed": FORBIDDEN,
+    "csr-not-accepted": BAD_REQUEST,
+    "entry-missing": BAD_REQUEST,
+    "entry-not-digits": BAD_REQUEST,
+    "entry-too-long": BAD_REQUEST,
+    "entry-wrong": FORBIDDEN,
+    "form-expired": FORBIDDEN,
+    "internal": INTERNAL_SERVER_ERROR,
+    "key-not-accepted": BAD_REQUEST,
+    "key-reused": CONFLICT,
+    "method-not-allowed": 405,
+    "not-accepted": FORBIDDEN,
+    "not-open-yet": SERVICE_UNAVAILABLE,
+    "page-unknown": NOT_FOUND,
+    "permit-expired": FORBIDDEN,
+    "permit-missing": FORBIDDEN,
+    "permit-spent": CONFLICT,
+    "permit-withdrawn": FORBIDDEN,
+    "pin-not-allowed": BAD_REQUEST,
+    "renewal-not-open": FORBIDDEN,
+    "request-too-large": 413,
+    "service-unavailable": SERVICE_UNAVAILABLE,
+    "session-certificate-differs": FORBIDDEN,
+    "session-ended-age": FORBIDDEN,
+    "session-ended-certificate": FORBIDDEN,
+    "session-ended-elsewhere": FORBIDDEN,
+    "session-ended-idle": FORBIDDEN,
+    "session-missing": FORBIDDEN,
+    "too-many-requests": TOO_MANY_REQUESTS,
+    "user-suspended": FORBIDDEN,
+    "user-unknown": NOT_FOUND,
+    "way-not-offered": FORBIDDEN,
+}
+
+
+def status_of(refusal: Refusal) -> int:
+    """Return the HTTP status code of a refusal."""
+    return STATUS[refusal.code]

@@ -1,0 +1,203 @@
+"""Puts the parts together: from settings to ports, sites and the work behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import sqlite3
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy.exc import SQLAlchemyError
+
+from sekisho.ca import keys
+from sekisho.ca.client import CaClient
+from sekisho.ca.signer import Signer
+from sekisho.domain.errors import Refusal
+from sekisho.domain.person import Kind
+from sekisho.edge.choice import ChoiceBook
+from sekisho.edge.server import Site as Listener
+from sekisho.edge.server import SiteTls
+from sekisho.est.routes import public_routes, secure_routes
+from sekisho.outbox import Outbox
+from sekisho.pki.profile import BankName
+from sekisho.portal.administrator import administrator_app
+from sekisho.portal.not_open import not_open_app
+from sekisho.portal.public import public_app
+from sekisho.portal.user import user_app
+from sekisho.settings import DataFolderDamaged
+from sekisho.store import banks, migrate
+from sekisho.store.database import Database
+from sekisho.usecases.end_overlaps import end_overlaps
+from sekisho.usecases.ports import Ports
+from sekisho.usecases.publish_crl import publish_crls
+from sekisho.usecases.resume_orders import resume_orders
+from sekisho.va.routes import pki_app
+from sekisho.vault.pins import PinHasher
+from sekisho.vault.seal import CardSeal
+from sekisho.web.csrf import FormTokens
+from sekisho.web.mails import send_mails
+from sekisho.web.render import Renderer
+from sekisho.web.site import Site
+from sekisho.web.turnstile import Turnstile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sekisho.domain.contract import Bank
+    from sekisho.settings import Settings, SiteName
+
+log = logging.getLogger("sekisho")
+_SECRETS = {"pepper": 32, "card-key": 32, "form-key": 32}
+
+
+def make_secrets(settings: Settings) -> None:
+    """Make the secrets that no database holds. Raises FileExistsError rather than replace one."""
+    folder = settings.data_dir / "secrets"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name, length in _SECRETS.items():
+        keys.write_secret(folder / name, secrets.token_bytes(length))
+
+
+def _secret(settings: Settings, name: str) -> bytes:
+    file = settings.data_dir / "secrets" / name
+    try:
+        content = file.read_bytes()
+    except OSError as unreadable:
+        raise DataFolderDamaged(f"{file} cannot be read: {unreadable.strerror}") from unreadable
+    if len(content) != _SECRETS[name]:
+        raise DataFolderDamaged(f"{file} is not {_SECRETS[name]} bytes long")
+    return content
+
+
+@contextmanager
+def open_ports(settings: Settings) -> Iterator[Ports]:
+    """Open what the use cases need. Raises `DataFolderDamaged` where something is missing or does not fit."""
+    if not settings.database.exists():
+        raise DataFolderDamaged(f"{settings.database} is missing")
+    db = Database(settings.database)
+    try:
+        try:
+            with db.read() as tx:
+                broken = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() != "ok"
+            if broken:
+                raise DataFolderDamaged(f"{settings.database} is damaged; restore it from a backup")
+            migrate.upgrade(db)
+        except (SQLAlchemyError, sqlite3.Error) as unreadable:
+            raise DataFolderDamaged(f"{settings.database} cannot be used: {_first_line(unreadable)}") from unreadable
+        yield Ports(
+            db=db,
+            cas={settings.bank: CaClient(settings.ca_socket)},
+            mail=Outbox(settings.outbox),
+            pins=PinHasher(_secret(settings, "pepper")),
+            seal=CardSeal(_secret(settings, "card-key")),
+            now=lambda: datetime.now(UTC),
+            entropy=os.urandom,
+        )
+    finally:
+        db.close()
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
+
+
+def load_bank(settings: Settings, ports: Ports) -> Bank:
+    """Return the bank of an installation. Raises `DataFolderDamaged` where the database does not know it."""
+    with ports.db.read() as tx:
+        bank = banks.find(tx, settings.bank)
+    if bank is None:
+        raise DataFolderDamaged(f"{settings.database} does not know the bank {settings.bank}")
+    return bank
+
+
+def load_signer(settings: Settings) -> Signer:
+    """Return the signer of the CA's process. Raises `DataFolderDamaged` where its keys cannot be used."""
+    try:
+        issuing = keys.load_issuing(settings.ca_dir)
+    except (OSError, ValueError) as unreadable:
+        raise DataFolderDamaged(f"the keys in {settings.ca_dir} cannot be used: {unreadable}") from unreadable
+    return Signer(BankName(settings.bank, settings.organization), issuing, settings.sites["pki"].url)
+
+
+@dataclass(frozen=True, slots=True)
+class _Authorities:
+    """The bank's CA certificates in the shapes in which the sites hand them out."""
+
+    issuing_names: dict[Kind, bytes]
+    chain: dict[Kind, list[bytes]]
+
+
+def build_sites(settings: Settings, ports: Ports) -> list[Listener]:
+    """Return every listener with its application."""
+    bank = load_bank(settings, ports)
+    try:
+        certificates = {name: keys.load_certificate(settings.ca_dir, name) for name in ("root", *map(str, Kind))}
+    except (OSError, ValueError) as unreadable:
+        raise DataFolderDamaged(f"the certificates in {settings.ca_dir} cannot be used: {unreadable}") from unreadable
+    der = {name: certificate.public_bytes(Encoding.DER) for name, certificate in certificates.items()}
+    cacerts = list(certificates.values())
+    forms = FormTokens(_secret(settings, "form-key"))
+    renderer = Renderer()
+    choices = ChoiceBook()
+    # One check of two PINs keeps one core busy; more at once would only make everyone wait longer.
+    turnstile = Turnstile(site_at_once=os.cpu_count() or 1)
+
+    def site(name: SiteName, kind: Kind | None = None) -> Site:
+        return Site(name, bank, kind, settings.urls, ports, renderer, forms, turnstile, choices)
+
+    def listener(name: SiteName, app: object, kind: Kind | None = None, *, tls: bool = True) -> Listener:
+        where = settings.sites[name]
+        security = None
+        if tls:
+            security = SiteTls(
+                certificate=settings.data_dir / settings.tls_certificate,
+                key=settings.data_dir / settings.tls_key,
+                client_authorities=None if kind is None else [der[kind]],
+                choices=choices,
+            )
+        return Listener(name, where.host, where.port, app, security)
+
+    public = site("public")
+    chain = {kind: [der[kind], der["root"]] for kind in Kind}
+    administrator, user = site("administrator", Kind.ADMINISTRATOR), site("user", Kind.USER)
+    return [
+        listener("public", public_app(public, chain=chain, est=public_routes(public, cacerts))),
+        listener(
+            "administrator",
+            administrator_app(administrator, est=secure_routes(administrator, cacerts)),
+            Kind.ADMINISTRATOR,
+        ),
+        listener("user", user_app(user, est=secure_routes(user, cacerts)), Kind.USER),
+        listener("console", not_open_app(site("console"))),
+        listener("pki", pki_app(ports, bank.code, der), tls=False),
+        listener("app", not_open_app(site("app"))),
+    ]
+
+
+async def work(ports: Ports, bank: Bank, stop: asyncio.Event) -> None:
+    """Do what nobody waits for, until `stop`: mails, revocation lists, ends of overlaps, unfinished orders."""
+    rounds: list[tuple[float, Callable[[], int]]] = [
+        (0.5, lambda: send_mails(ports, bank=bank)),
+        (2, lambda: publish_crls(ports, bank=bank.code)),
+        (60, lambda: end_overlaps(ports, bank=bank)),
+        (30, lambda: resume_orders(ports)),
+    ]
+
+    async def repeat(every_s: float, job: Callable[[], int]) -> None:
+        while not stop.is_set():
+            try:
+                await asyncio.to_thread(job)
+            except Refusal as refusal:
+                log.warning("background work has to wait: %s", refusal.code)
+            except Exception:
+                log.exception("background work failed and is tried again")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), every_s)
+
+    await asyncio.gather(*(repeat(every_s, job) for every_s, job in rounds))

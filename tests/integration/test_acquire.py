@@ -1,0 +1,230 @@
+"""J3: the permit is spent once, the same key asks again, and nobody learns what was wrong."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event
+from tests.support.world import ADMINISTRATOR, KEIRI01, KEIRI02, new_csr, new_key
+
+from sekisho.domain.errors import (
+    KeyReused,
+    NotAccepted,
+    PermitExpired,
+    PermitMissing,
+    PermitSpent,
+    PermitWithdrawn,
+    Refusal,
+)
+from sekisho.store import people, permits
+from sekisho.usecases.resume_orders import resume_orders
+
+if TYPE_CHECKING:
+    from tests.support.world import CheapPins, World
+
+
+def test_acquiring_gives_the_certificate_of_the_journeys(bank: World) -> None:
+    certificate = bank.acquire(KEIRI01)
+    assert certificate.person == KEIRI01
+    assert certificate.exportable
+    assert (certificate.not_after - bank.clock[0]).days == 365
+    assert certificate.serial.bit_length() <= 128
+
+
+def test_the_same_key_gets_the_same_bytes_and_another_is_told_since_when(bank: World) -> None:
+    key = new_key()
+    first = bank.acquire(KEIRI01, new_csr(key))
+    spent_at = bank.clock[0]
+    bank.later(hours=3)
+    assert bank.acquire(KEIRI01, new_csr(key)).der == first.der
+    with pytest.raises(PermitSpent) as told:
+        bank.acquire(KEIRI01)
+    assert told.value.values["since"] == spent_at
+
+
+def test_full_width_entry_and_a_user_id_in_capitals_work(bank: World) -> None:
+    assert bank.acquire(KEIRI01, contract_id="１２３４５６７８９０１", user_id="ＫＥＩＲＩ０１", pin="ｋｅｉｒｉ１ａａ")
+
+
+def test_a_key_certified_for_another_person_is_refused(bank: World) -> None:
+    key = new_key()
+    bank.acquire(KEIRI01, new_csr(key))
+    with pytest.raises(KeyReused):
+        bank.acquire(KEIRI02, new_csr(key))
+    assert bank.acquire(KEIRI02), "the refusal must not burn the permit"
+
+
+def test_a_key_whose_certificate_is_over_is_refused(bank: World) -> None:
+    key = new_key()
+    bank.acquire(KEIRI01, new_csr(key))
+    bank.later(days=366)
+    with pytest.raises(KeyReused):
+        bank.acquire(KEIRI01, new_csr(key))
+
+
+def test_without_a_permit_or_after_its_window_the_person_is_told(bank: World) -> None:
+    with bank.db.write() as tx:
+        person = people.find(tx, KEIRI02)
+        assert person is not None
+        permits.withdraw_open(tx, person.id, bank.clock[0])
+    with pytest.raises(PermitWithdrawn):
+        bank.acquire(KEIRI02)
+    bank.later(days=14)
+    with pytest.raises(PermitExpired):
+        bank.acquire(KEIRI01)
+
+
+def test_a_person_who_never_had_a_permit_is_told(bank: World) -> None:
+    with bank.db.write() as tx:
+        tx.exec_driver_sql("DELETE FROM permits")
+    with pytest.raises(PermitMissing):
+        bank.acquire(KEIRI01)
+
+
+def test_seven_misses_end_the_permit_and_not_the_logon(bank: World) -> None:
+    held = bank.acquire(ADMINISTRATOR)
+    for _ in range(7):
+        with pytest.raises(NotAccepted):
+            bank.acquire(KEIRI01, pin="wrong111")
+    with pytest.raises(PermitWithdrawn):
+        bank.acquire(KEIRI01)
+    told = bank.rows("SELECT user_key FROM notices JOIN people ON people.id = person_id WHERE code = 'permit-ended'")
+    assert sorted(row.user_key for row in told) == ["", "keiri01"]
+    assert bank.rows("SELECT count(*) AS n FROM people WHERE closed_at IS NOT NULL")[0].n == 0
+    assert bank.resume(held, bank.log_on(held))
+
+
+def test_six_misses_leave_the_permit_open(bank: World) -> None:
+    for _ in range(6):
+        with pytest.raises(NotAccepted):
+            bank.acquire(KEIRI01, confirmation_pin="wrong111")
+    assert bank.acquire(KEIRI01)
+
+
+def test_without_an_open_permit_nothing_is_counted(bank: World) -> None:
+    bank.acquire(KEIRI01)
+    before = bank.rows("SELECT sum(misses) AS n FROM permits")[0].n
+    for _ in range(9):
+        with pytest.raises(NotAccepted):
+            bank.acquire(KEIRI01, pin="wrong111")
+    assert bank.rows("SELECT sum(misses) AS n FROM permits")[0].n == before
+    assert bank.rows("SELECT sum(misses) AS n FROM secrets")[0].n == 0
+
+
+def _closed(bank: World) -> None:
+    with bank.db.write() as tx:
+        person = people.find(tx, KEIRI01)
+        assert person is not None
+        people.close(tx, person.id, bank.clock[0])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"contract_id": "99999999999"},
+        {"contract_id": "not a number"},
+        {"user_id": "nobody"},
+        {"user_id": "../../etc"},
+        {"pin": "wrong111"},
+        {"confirmation_pin": "wrong111"},
+        {"pin": "x" * 5000},
+        {"pin": ""},
+        {"closed": True},
+        {"no permit": True},
+    ],
+    ids=str,
+)
+def test_whatever_is_wrong_the_answer_and_the_work_are_the_same(bank: World, changed: dict[str, Any]) -> None:
+    pins: CheapPins = bank.ports.pins  # type: ignore[assignment]
+    if changed.pop("closed", False):
+        _closed(bank)
+    if changed.pop("no permit", False):
+        with bank.db.write() as tx:
+            tx.exec_driver_sql("DELETE FROM permits")
+        changed["pin"] = "wrong111"
+    statements: list[str] = []
+    pins.checks = 0
+    for engine in (bank.db._readers, bank.db._writer):
+        event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2].split()[0]))
+    with pytest.raises(NotAccepted) as refused:
+        bank.acquire(KEIRI01, **changed)
+    assert refused.value.args == ("not-accepted",)
+    assert not refused.value.values
+    assert pins.checks == 2
+    assert statements == ["BEGIN", "SELECT", "SELECT", "BEGIN", "SELECT", "SELECT", "UPDATE", "INSERT", "INSERT"]
+
+
+def test_forty_at_once_with_forty_keys_give_one_certificate_and_no_closed_door(bank: World) -> None:
+    csrs = [new_csr() for _ in range(40)]
+    outcomes: list[object] = []
+    gate = threading.Barrier(len(csrs))
+
+    def ask(index: int) -> None:
+        gate.wait()
+        try:
+            outcomes.append(bank.acquire(KEIRI01, csrs[index]).serial)
+        except Refusal as refusal:
+            outcomes.append(refusal.code)
+
+    threads = [threading.Thread(target=ask, args=(index,)) for index in range(len(csrs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, outcomes))[1:] == ["permit-spent"] * 39
+    assert bank.rows("SELECT count(*) AS n FROM certificates")[0].n == 1
+    assert bank.rows("SELECT count(*) AS n FROM orders")[0].n == 1
+    assert bank.rows("SELECT sum(misses) AS n FROM secrets")[0].n == 0
+    assert bank.rows("SELECT sum(misses) AS n FROM permits")[0].n == 0
+
+
+def test_forty_at_once_with_one_key_get_the_same_bytes(bank: World) -> None:
+    csr = new_csr()
+    outcomes: list[bytes] = []
+    gate = threading.Barrier(40)
+
+    def ask() -> None:
+        gate.wait()
+        outcomes.append(bank.acquire(KEIRI01, csr).der)
+
+    threads = [threading.Thread(target=ask) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 40
+    assert len(set(outcomes)) == 1
+    assert bank.rows("SELECT count(*) AS n FROM certificates")[0].n == 1
+    assert bank.rows("SELECT count(*) AS n FROM audit WHERE action='certificate-issued'")[0].n == 1
+
+
+def test_each_change_stands_with_its_audit_row(bank: World) -> None:
+    certificate = bank.acquire(KEIRI01)
+    rows = bank.rows("SELECT action, actor, address, serial FROM audit WHERE serial IS NOT NULL ORDER BY id")
+    assert [(row.action, row.actor, row.address) for row in rows] == [
+        ("certificate-ordered", "user:12345678901/keiri01", "192.0.2.7"),
+        ("certificate-issued", "user:12345678901/keiri01", "192.0.2.7"),
+    ]
+    assert {row.serial for row in rows} == {f"{certificate.serial:032x}"}
+
+
+def test_the_database_itself_refuses_to_change_what_is_for_good(bank: World) -> None:
+    from sqlalchemy.exc import IntegrityError
+
+    bank.acquire(KEIRI01)
+    for sql in (
+        "UPDATE audit SET actor='nobody'",
+        "DELETE FROM audit",
+        "UPDATE certificates SET der=x'00'",
+        "UPDATE certificates SET person_id=person_id+1",
+    ):
+        with pytest.raises(IntegrityError), bank.db.write() as tx:
+            tx.exec_driver_sql(sql)
+
+
+def test_nothing_is_left_to_resume(bank: World) -> None:
+    bank.acquire(KEIRI01)
+    bank.later(minutes=5)
+    assert resume_orders(bank.ports) == 0

@@ -1,0 +1,275 @@
+"""The sites over real TLS, without a browser: what every page and form has to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support.est_client import enroll, new_key
+from tests.support.person import Person
+from tests.support.served import Served, free_port_base
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("pages") / "data", free_port_base())
+    served.start()
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    one = Served(tmp_path / "data", free_port_base())
+    one.start()
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def people() -> Iterator[Any]:
+    """Make persons, and close their connections at the end."""
+    made: list[Person] = []
+
+    def person(served: Served, site: str, holder: dict[str, Any] | None = None, lang: str = "ja") -> Person:
+        made.append(Person(served, site, holder, lang))
+        return made[-1]
+
+    yield person
+    for one in made:
+        one.close()
+
+
+def test_the_banks_page_is_japanese_first_and_english_on_wish(demo: Served, people: Any) -> None:
+    visitor = people(demo, "public", lang="fr, en;q=0.1, ja;q=0.9")
+    assert "みほんビジネスバンキング" in visitor.get("/").heading
+    assert "Mihon Business Banking" in visitor.get("/", lang="en").heading
+    assert "Mihon Business Banking" in visitor.get("/").heading, "the choice is remembered"
+    assert "Mihon Business Banking" in people(demo, "public", lang="en-GB").get("/").heading
+
+
+@pytest.mark.parametrize("site", ["public", "administrator", "user", "console", "app"])
+def test_every_answer_carries_the_security_headers(demo: Served, people: Any, site: str) -> None:
+    visitor = people(demo, site, lang="ja")
+    for path in ("/", "/no/such/page", "/static/base.css"):
+        headers = visitor.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert int(headers["strict-transport-security"].split("=")[1].split(";")[0]) >= 31536000
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "server" not in headers
+
+
+@pytest.mark.parametrize("site", ["console", "app"])
+def test_a_site_that_waits_says_so(demo: Served, people: Any, site: str) -> None:
+    page = people(demo, site).get("/")
+    assert (page.status, page.outcome) == (503, "not-open-yet")
+
+
+def test_pages_that_do_not_exist(demo: Served, people: Any) -> None:
+    visitor = people(demo, "public")
+    assert visitor.get("/no/such/page").outcome == "page-unknown"
+    assert visitor.send(visitor.get("/"), "/").outcome == "method-not-allowed"
+
+
+def test_a_user_logs_on_and_off(demo: Served, people: Any) -> None:
+    user = people(demo, "user", demo.user("keiri01"))
+    status = user.log_on_user()
+    assert (status.path, status.heading) == ("/status", "利用者ステータス")
+    left = user.send(status, "/logoff")
+    assert left.path == "/logged-off"
+    assert user.get("/status").outcome == "session-missing"
+
+
+def test_an_administrator_logs_on_with_the_card_and_sees_the_users(demo: Served, people: Any) -> None:
+    administrator = people(demo, "administrator", demo.info["administrator"])
+    status = administrator.log_on_administrator()
+    assert (status.path, status.heading) == ("/status", "ご契約先ステータス")
+    assert administrator.get("/contract").heading == "ご契約先管理情報変更"
+    users = administrator.get("/contract/users")
+    assert users.heading == "利用者情報選択"
+    assert "keiri01" in users.text
+    assert "keiri02" in users.text
+
+
+def test_before_the_card_nothing_else_opens(demo: Served, people: Any) -> None:
+    administrator = people(demo, "administrator", demo.info["administrator"])
+    administrator.send(administrator.get("/"), "/", pin=demo.info["contract"]["contract_pin"])
+    for path in ("/status", "/contract", "/contract/users", "/inbox"):
+        assert administrator.get(path).path == "/card"
+
+
+@pytest.mark.parametrize(
+    ("site", "holder", "code"),
+    [
+        ("user", None, "certificate-missing"),
+        ("administrator", None, "certificate-missing"),
+        ("user", "administrator", "certificate-wrong-kind"),
+        ("administrator", "keiri01", "certificate-wrong-kind"),
+    ],
+)
+def test_a_certificate_that_does_not_count_has_its_own_page(
+    demo: Served, people: Any, site: str, holder: str | None, code: str
+) -> None:
+    who = {None: None, "administrator": demo.info["administrator"], "keiri01": demo.user("keiri01")}[holder]
+    for path in ("/", "/status", "/inbox"):
+        page = people(demo, site, who).get(path)
+        assert (page.status, page.outcome) == (403, code)
+        assert page.heading
+
+
+def test_a_wrong_pin_is_told_without_a_hint(demo: Served, people: Any) -> None:
+    user = people(demo, "user", demo.user("keiri01"))
+    page = user.log_on_user("wrong111")
+    assert (page.path, page.outcome) == ("/", "entry-wrong")
+    assert "wrong111" not in page.text
+    assert user.log_on_user().path == "/status"
+
+
+def test_an_empty_pin_is_told_next_to_its_field(demo: Served, people: Any) -> None:
+    user = people(demo, "user", demo.user("keiri01"))
+    page = user.send(user.get("/"), "/", pin=" ")
+    assert page.outcome == "entry-missing"
+    assert 'id="pin-error"' in page.text
+    assert "利用者暗証番号を入力してください" in page.text
+
+
+@pytest.mark.parametrize("changed", [{"csrf": ""}, {"csrf": "0" * 64}])
+def test_a_form_from_elsewhere_does_nothing(demo: Served, people: Any, changed: dict[str, str]) -> None:
+    user = people(demo, "user", demo.user("keiri01"))
+    page = user.send(user.get("/"), "/", pin=demo.user("keiri01")["user_pin"], **changed)
+    assert page.outcome == "form-expired"
+    assert user.get("/status").outcome == "session-missing"
+
+
+@pytest.mark.parametrize("headers", [{"origin": "https://elsewhere.example"}, {"sec-fetch-site": "cross-site"}])
+def test_a_form_that_another_site_sends_does_nothing(demo: Served, people: Any, headers: dict[str, str]) -> None:
+    user = people(demo, "user", demo.user("keiri01"))
+    form = user.get("/")
+    user.http.headers.update(headers)
+    assert user.send(form, "/", pin=demo.user("keiri01")["user_pin"]).outcome == "form-expired"
+
+
+def test_cookies_are_for_their_site_alone(demo: Served, people: Any) -> None:
+    user = people(demo, "user", demo.user("keiri01"))
+    form = user.get("/")
+    raw = user.http.post("/", data={**form.hidden, "pin": demo.user("keiri01")["user_pin"]}, follow_redirects=False)
+    assert raw.status_code == 303
+    cookie = next(value for value in raw.headers.get_list("set-cookie") if value.startswith("__Host-sekisho-user="))
+    attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
+    assert {"secure", "httponly", "path=/", "samesite=lax"} <= attributes
+    assert not any(part.startswith(("domain", "max-age", "expires")) for part in attributes)
+
+
+def test_a_stolen_cookie_opens_nothing_without_its_certificate(demo: Served, people: Any) -> None:
+    user = people(demo, "user", demo.user("keiri01"))
+    user.log_on_user()
+    thief = people(demo, "user", None)
+    thief.http.cookies.update(user.http.cookies)
+    assert thief.get("/status").outcome == "certificate-missing"
+
+
+def test_the_form_is_bounded(demo: Served, people: Any) -> None:
+    user = people(demo, "user", demo.user("keiri01"))
+    page = user.send(user.get("/"), "/", pin="x" * 100_000)
+    assert (page.status, page.outcome) == (413, "request-too-large")
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    many = user._page(user.http.post("/", content="a=1&" * 1000, headers=form))
+    assert many.outcome == "form-expired"
+
+
+def test_a_reissue_refuses_the_old_certificate_from_that_second_on(served: Served, people: Any, tmp_path: Path) -> None:
+    user = people(served, "user", served.user("keiri01"))
+    user.log_on_user()
+    administrator = people(served, "administrator", served.info["administrator"])
+    administrator.log_on_administrator()
+    form = administrator.get("/contract/users/change", user_id="keiri01")
+    assert form.heading == "利用者情報変更"
+    changed = administrator.send(
+        form,
+        "/contract/users/change",
+        action="reissue",
+        confirmation_pin=served.info["contract"]["contract_confirmation_pin"],
+    )
+    assert (changed.path, changed.outcome) == ("/contract/users/changed", "certificate-reissued")
+    for path in ("/status", "/"):
+        assert user.get(path).outcome == "certificate-reissued"
+    key = new_key(tmp_path, "new", "RSA")
+    answer = enroll(served, key, served.user("keiri01"))
+    assert answer.status == 200
+    key.save(answer)
+    moved = {**served.user("keiri01"), "certificate": str(key.certificate), "key": str(key.key)}
+    assert people(served, "user", moved).log_on_user().path == "/status"
+
+
+def test_bad_choices_are_told_in_the_words_of_the_screen(demo: Served, people: Any) -> None:
+    administrator = people(demo, "administrator", demo.info["administrator"])
+    administrator.log_on_administrator()
+    assert administrator.get("/contract/users/change").outcome == "choice-missing"
+    assert administrator.get("/contract/users/change", user_id="nobody").outcome == "user-unknown"
+    form = administrator.get("/contract/users/change", user_id="keiri01")
+    assert administrator.send(form, "/contract/users/change", action="").outcome == "choice-missing"
+    missing = administrator.send(form, "/contract/users/change", action="revoke", confirmation_pin="")
+    assert missing.outcome == "entry-missing"
+    assert 'value="revoke" aria-describedby="revoke-means" checked' in missing.text, "what was chosen stays"
+    kept = administrator.send(form, "/contract/users/change", action="keep")
+    assert kept.outcome == "unchanged"
+
+
+def test_seven_wrong_pins_close_the_door_and_the_page_says_so(served: Served, people: Any) -> None:
+    user = people(served, "user", served.user("keiri01"))
+    outcomes = [user.log_on_user("wrong111").outcome for _ in range(6)]
+    assert outcomes == ["entry-wrong"] * 6
+    assert user.log_on_user("wrong111").outcome == "user-suspended"
+    assert user.get("/").outcome == "user-suspended"
+    assert enroll(served, new_key(served.data_dir.parent, "k"), served.user("keiri01")).code == "not-accepted"
+
+
+def test_expired_idle_and_not_yet_valid(served: Served, people: Any) -> None:
+    user = people(served, "user", served.user("keiri01"))
+    user.log_on_user()
+    served.set_clock_ahead(minutes=16)
+    assert user.get("/status").outcome == "session-ended-idle"
+    served.set_clock_ahead(days=-1)
+    assert people(served, "user", served.user("keiri01")).get("/").outcome == "certificate-not-yet-valid"
+    served.set_clock_ahead(days=366)
+    assert people(served, "user", served.user("keiri01")).get("/").outcome == "certificate-expired"
+
+
+def test_the_operator_revokes_beside_a_running_server(served: Served, people: Any) -> None:
+    user = people(served, "user", served.user("keiri01"))
+    user.log_on_user()
+    listed = served.sekisho("certificates", "list", "--json").stdout.splitlines()
+    serial = next(line for line in listed if "keiri01" in line).split('"serial": "')[1][:32]
+    done = served.sekisho("certificates", "revoke", serial, "--reason", "keyCompromise")
+    assert done.returncode == 0, done.stderr
+    assert user.get("/status").outcome == "certificate-revoked"
+
+
+def test_mails_carry_no_link_no_secret_and_no_full_id(served: Served) -> None:
+    import email
+    from email.policy import default
+    from pathlib import Path
+
+    outbox = Path(served.info["outbox"])
+    mails: list[Path] = []
+    for _ in range(200):
+        mails = sorted(outbox.glob("*.eml"))
+        if len(mails) >= 3:
+            break
+        served.sekisho("certificates", "list")
+    texts = [email.message_from_bytes(mail.read_bytes(), policy=default).as_string() for mail in mails]
+    bodies = [email.message_from_bytes(m.read_bytes(), policy=default).get_content() for m in mails]
+    assert len(texts) >= 3
+    secrets = [served.info["contract"]["contract_id"], served.user("keiri01")["user_pin"], "keiri01"]
+    for body in bodies:
+        assert "http" not in body
+        assert not any(secret in body for secret in secrets)
+        assert "0120-000-000" in body

@@ -1,0 +1,130 @@
+"""J8: a certificate replaced by its holder before its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.world import ADDRESS, BANK, CONTRACT, KEIRI01, PINS, new_csr, new_key
+
+from sekisho.domain.certificate import Certificate, KeyHeld
+from sekisho.domain.errors import (
+    CertificateExpired,
+    CertificateSuperseded,
+    EntryWrong,
+    KeyReused,
+    NotAccepted,
+    RenewalNotOpen,
+)
+from sekisho.usecases.end_overlaps import end_overlaps
+from sekisho.usecases.renew_certificate import renew_certificate
+
+if TYPE_CHECKING:
+    from tests.support.world import World
+
+    from sekisho.pki.csr import Csr
+
+
+def renew(bank: World, held: Certificate, csr: Csr | None = None, pin: str | None = None) -> Certificate:
+    return renew_certificate(
+        bank.ports,
+        bank=BANK,
+        kind=held.kind,
+        der=held.der,
+        named=(CONTRACT, held.person.user_id),
+        pin=pin or PINS[held.person][0],
+        csr=csr or new_csr(),
+        held=KeyHeld.FILE,
+        address=ADDRESS,
+    )
+
+
+def test_the_old_one_dies_at_the_first_completed_logon_with_the_new_one(bank: World) -> None:
+    old = bank.acquire(KEIRI01)
+    bank.later(days=336)
+    new = renew(bank, old)
+    assert bank.log_on(old), "until then both count"
+    assert bank.log_on(new)
+    with pytest.raises(CertificateSuperseded):
+        bank.log_on(old)
+
+
+def test_a_handshake_or_a_wrong_pin_ends_nothing(bank: World) -> None:
+    old = bank.acquire(KEIRI01)
+    bank.later(days=336)
+    new = renew(bank, old)
+    with pytest.raises(EntryWrong):
+        bank.log_on(new, "wrong111")
+    assert bank.log_on(old)
+
+
+def test_the_overlap_ends_after_a_week(bank: World) -> None:
+    old = bank.acquire(KEIRI01)
+    bank.later(days=336)
+    new = renew(bank, old)
+    bank.later(days=6, hours=23)
+    assert end_overlaps(bank.ports, bank=BANK) == 0
+    bank.later(hours=1)
+    assert end_overlaps(bank.ports, bank=BANK) == 1
+    with pytest.raises(CertificateSuperseded):
+        bank.log_on(old)
+    assert bank.log_on(new)
+
+
+def test_only_inside_the_window(bank: World) -> None:
+    old = bank.acquire(KEIRI01)
+    with pytest.raises(RenewalNotOpen) as refused:
+        renew(bank, old)
+    assert (old.not_after - refused.value.values["opens"]).days == 30  # type: ignore[operator]
+    bank.later(days=365)
+    with pytest.raises(CertificateExpired):
+        renew(bank, old)
+
+
+def test_a_new_key_is_required(bank: World) -> None:
+    key = new_key()
+    old = bank.acquire(KEIRI01, new_csr(key))
+    bank.later(days=336)
+    with pytest.raises(KeyReused):
+        renew(bank, old, new_csr(key))
+
+
+def test_the_same_key_gets_the_same_bytes_and_another_takes_the_place_of_the_unused_one(bank: World) -> None:
+    old = bank.acquire(KEIRI01)
+    bank.later(days=336)
+    csr = new_csr()
+    first = renew(bank, old, csr)
+    assert renew(bank, old, csr).der == first.der
+    second = renew(bank, old)
+    with pytest.raises(CertificateSuperseded):
+        bank.log_on(first)
+    assert bank.log_on(second)
+
+
+def test_the_name_must_be_the_certificates(bank: World) -> None:
+    old = bank.acquire(KEIRI01)
+    bank.later(days=336)
+    with pytest.raises(NotAccepted):
+        renew_certificate(
+            bank.ports,
+            bank=BANK,
+            kind=old.kind,
+            der=old.der,
+            named=(CONTRACT, "keiri02"),
+            pin=PINS[KEIRI01][0],
+            csr=new_csr(),
+            held=KeyHeld.FILE,
+            address=ADDRESS,
+        )
+
+
+def test_a_wrong_pin_counts_like_any_other(bank: World) -> None:
+    old = bank.acquire(KEIRI01)
+    bank.later(days=336)
+    for _ in range(6):
+        with pytest.raises(EntryWrong):
+            renew(bank, old, pin="wrong111")
+    from sekisho.domain.errors import UserSuspended
+
+    with pytest.raises(UserSuspended):
+        renew(bank, old, pin="wrong111")

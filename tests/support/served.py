@@ -1,0 +1,117 @@
+"""A demo in a process of its own, and how a test talks to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+_READY_S = 60
+
+
+@dataclass
+class Served:
+    """One data folder, served by one process after another."""
+
+    data_dir: Path
+    port_base: int
+    argv: list[str] = field(default_factory=list)
+    process: subprocess.Popen[str] | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def start(self) -> dict[str, Any]:
+        """Start it and return what its line says."""
+        argv = self.argv or [sys.executable, "-m", "tests.support.serving", str(self.data_dir), str(self.port_base)]
+        log = self.data_dir.with_name(self.data_dir.name + ".log").open("ab")
+        with log:
+            self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"it did not start; its log:\n{self.log()}"
+        self.info = json.loads(line)
+        return self.info
+
+    def log(self) -> str:
+        return self.data_dir.with_name(self.data_dir.name + ".log").read_text("utf-8", "replace")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it and return its exit code."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.process = None
+        return code
+
+    def ended(self) -> int:
+        """Wait until it has ended by itself and return its exit code."""
+        assert self.process is not None
+        self.process.wait(30)
+        return self.stop()
+
+    def die_at(self, step: str) -> None:
+        """Have it die the next time it reaches a step."""
+        self._beside("reached").unlink(missing_ok=True)
+        self._beside("fault").write_text(step)
+
+    @property
+    def reached(self) -> str | None:
+        """The step at which it died."""
+        file = self._beside("reached")
+        return file.read_text() if file.exists() else None
+
+    def set_clock_ahead(self, **by: float) -> None:
+        from datetime import timedelta
+
+        new = self._beside("clock.new")
+        new.write_text(str(timedelta(**by).total_seconds()))
+        new.replace(self._beside("clock"))
+
+    def _beside(self, name: str) -> Path:
+        return self.data_dir.with_name(f"{self.data_dir.name}.{name}")
+
+    def user(self, user_id: str) -> dict[str, Any]:
+        return next(user for user in self.info["users"] if user["user_id"] == user_id)
+
+    def context(self, person: dict[str, Any] | None = None) -> ssl.SSLContext:
+        """Return a client's TLS context, with a person's certificate where one is given."""
+        context = ssl.create_default_context(cafile=self.info["tls_ca"])
+        if person is not None:
+            context.load_cert_chain(person["certificate"], person["key"])
+        return context
+
+    def sekisho(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the operators' on the same data."""
+        argv = [sys.executable, "-m", "sekisho", *arguments, "--data-dir", str(self.data_dir)]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+
+
+def free_port_base() -> int:
+    """Return the first of ten ports in a row that nobody listens on."""
+    offset = os.getpid() % 200
+    for attempt in range(200):
+        base = 20000 + (offset + attempt) % 200 * 100
+        sockets = []
+        try:
+            for port in range(base, base + 10):
+                sockets.append(socket.socket())
+                sockets[-1].bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        else:
+            return base
+        finally:
+            for one in sockets:
+                one.close()
+    raise RuntimeError("no free ports")

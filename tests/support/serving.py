@@ -1,0 +1,137 @@
+"""`sekisho demo` with a clock that a test moves and a death at a step that a test names.
+
+Run as `python -m tests.support.serving DATA_DIR PORT_BASE`. While the file
+`fault` beside the data folder names a step, the first process that reaches
+it there appends it to `reached` and kills itself with SIGKILL.
+`clock` beside it holds seconds by which the clock is ahead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sekisho.cli import demo, installation
+from sekisho.cli.failure import told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from sekisho.usecases.ports import Db, Ports
+
+STEPS = ("before tx 1", "after tx 1", "ca before signing", "ca after signing", "after tx 2", "before the answer")
+
+
+class Fault:
+    """Kills this process at the step that the file names."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._named = data_dir.with_name(data_dir.name + ".fault")
+        self._reached = data_dir.with_name(data_dir.name + ".reached")
+
+    def at(self, step: str) -> None:
+        if self._named.exists() and self._named.read_text() == step:
+            self._named.unlink()
+            self._reached.write_text(step)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class FaultyDb:
+    """Counts the writing transactions of an acquisition, told from all others by who calls."""
+
+    def __init__(self, db: Db, fault: Fault) -> None:
+        self._db = db
+        self._fault = fault
+
+    def read(self) -> Any:
+        return self._db.read()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        number = {"acquire_certificate": 1, "finish_order": 2}.get(sys._getframe(2).f_code.co_name)
+        if number == 1:
+            self._fault.at("before tx 1")
+        with self._db.write() as tx:
+            yield tx
+        if number is not None:
+            self._fault.at(f"after tx {number}")
+
+
+class FaultyAnswer:
+    """Dies when an enrolment is about to be answered."""
+
+    def __init__(self, app: ASGIApp, fault: Fault) -> None:
+        self._app = app
+        self._fault = fault
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def late_send(message: Message) -> None:
+            if message["type"] == "http.response.start" and scope["path"].endswith("/simpleenroll"):
+                self._fault.at("before the answer")
+            await send(message)
+
+        await self._app(scope, receive, late_send)
+
+
+def main(data_dir: Path, port_base: int) -> None:
+    fault = Fault(data_dir)
+    clock = data_dir.with_name(data_dir.name + ".clock")
+
+    def now() -> datetime:
+        ahead = float(clock.read_text()) if clock.exists() else 0.0
+        return datetime.now(UTC) + timedelta(seconds=ahead)
+
+    def adapt(ports: Ports) -> Ports:
+        return replace(ports, db=FaultyDb(ports.db, fault), now=now)
+
+    with told():
+        settings = demo.prepare_folder(data_dir, port_base)
+        tls_ca = demo.make_server_certificate(settings)
+
+        def ready() -> None:
+            print(json.dumps(demo.describe(settings, tls_ca), ensure_ascii=False), flush=True)  # noqa: T201 - the line is what is asked for
+
+        installation.serve(
+            settings,
+            ready,
+            prepare=demo.fill(settings),
+            adapt=adapt,
+            around=lambda app: FaultyAnswer(app, fault),
+            ca_command=[sys.executable, "-m", "tests.support.serving", "ca", str(data_dir)],
+        )
+
+
+def faulty_ca(data_dir: Path) -> None:
+    """Be the CA, dying before or after a signature where the test says so."""
+    from sekisho import settings
+    from sekisho.ca.signer import Signer
+
+    fault = Fault(data_dir)
+    sign = Signer.sign
+
+    def dying_sign(self: Signer, order: Any) -> bytes:
+        fault.at("ca before signing")
+        der = sign(self, order)
+        fault.at("ca after signing")
+        return der
+
+    Signer.sign = dying_sign  # type: ignore[method-assign]
+    with told():
+        installation.run_ca(settings.load(data_dir))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "ca":
+        faulty_ca(Path(sys.argv[2]))
+    else:
+        main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,196 @@
+"""A bank in memory of one test: real database, real CA keys, real argon2; only clock and faults are ours."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from sekisho.ca.signer import Signer
+from sekisho.domain import card
+from sekisho.domain.certificate import KeyHeld
+from sekisho.domain.contract import Bank
+from sekisho.domain.person import PersonId
+from sekisho.domain.policy import Policy
+from sekisho.pki import hierarchy
+from sekisho.pki.csr import Csr, read_csr
+from sekisho.pki.profile import BankName
+from sekisho.store import banks, migrate
+from sekisho.store.audit import Actor
+from sekisho.store.database import Database
+from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
+from sekisho.usecases.log_on import answer_card, enter_pin
+from sekisho.usecases.ports import Ports
+from sekisho.usecases.register_contract import NewPerson, register_contract
+from sekisho.usecases.resume_session import LoggedOn, resume_session
+from sekisho.vault.pins import PinHasher
+from sekisho.vault.seal import CardSeal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import EmailMessage
+    from pathlib import Path
+
+    from sekisho.domain.certificate import Certificate
+
+BANK = Bank(
+    code="9990",
+    name={"ja": "見本信用金庫", "en": "Mihon Shinkin Bank"},
+    service_name={"ja": "みほんビジネスバンキング", "en": "Mihon Business Banking"},
+    help_desk_phone="0120-000-000",
+    help_desk_hours={"ja": "平日 9:00〜17:00", "en": "Weekdays 9:00 to 17:00"},
+    policy=Policy(way_browser=True),
+)
+CONTRACT = "12345678901"
+ADDRESS = "192.0.2.7"
+ADMINISTRATOR = PersonId("9990", CONTRACT)
+KEIRI01 = PersonId("9990", CONTRACT, "keiri01")
+KEIRI02 = PersonId("9990", CONTRACT, "keiri02")
+PINS = {
+    ADMINISTRATOR: ("kanri1aa", "kanri2bb"),
+    KEIRI01: ("keiri1aa", "keiri2bb"),
+    KEIRI02: ("keiri3cc", "keiri4dd"),
+}
+CARD = {str(position): str(position % 10) for position in range(1, card.POSITIONS + 1)}
+
+
+class CheapPins(PinHasher):
+    """The same hashing with the least of memory and passes, for tests that check thousands of entries."""
+
+    def __init__(self, pepper: bytes) -> None:
+        super().__init__(pepper)
+        from argon2 import PasswordHasher
+
+        self._argon2 = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        self._nobody = self._argon2.hash(b"nobody")
+        self.checks = 0
+
+    def verify(self, verifier: str | None, entry: str) -> bool:
+        self.checks += 1
+        return super().verify(verifier, entry)
+
+
+@dataclass
+class Mailbox:
+    """Takes mails and keeps them by key."""
+
+    mails: dict[str, EmailMessage] = field(default_factory=dict)
+
+    def send(self, message: EmailMessage, key: str) -> None:
+        self.mails[key] = message
+
+
+@dataclass
+class World:
+    """One bank with one contract; `clock` is what its `now()` says."""
+
+    ports: Ports
+    db: Database
+    made: hierarchy.Hierarchy
+    mailbox: Mailbox
+    clock: list[datetime]
+
+    def later(self, **by: float) -> datetime:
+        self.clock[0] += timedelta(**by)
+        return self.clock[0]
+
+    def acquire(self, who: PersonId = KEIRI01, csr: Csr | None = None, **changed: Any) -> Certificate:
+        pin, confirmation_pin = PINS[who]
+        claim = replace(Claim(who.contract_id, who.user_id, pin, confirmation_pin), **changed)
+        return acquire_certificate(
+            self.ports, bank=BANK, claim=claim, csr=csr or new_csr(), held=KeyHeld.FILE, address=ADDRESS
+        )
+
+    def log_on(self, certificate: Certificate, pin: str | None = None) -> bytes:
+        who = certificate.person
+        opened = enter_pin(
+            self.ports, bank=BANK, kind=who.kind, der=certificate.der, pin=pin or PINS[who][0], address=ADDRESS
+        )
+        if not opened.positions:
+            return opened.token
+        current = self.resume(certificate, opened.token)
+        digits = [CARD[str(position)] for position in opened.positions]
+        return answer_card(
+            self.ports,
+            bank=BANK,
+            certificate=current.certificate,
+            session=current.session,
+            digits=digits,
+            address=ADDRESS,
+        ).token
+
+    def resume(self, certificate: Certificate, token: bytes | None) -> LoggedOn:
+        return resume_session(self.ports, bank=BANK, kind=certificate.kind, der=certificate.der, token=token)
+
+    def rows(self, sql: str, **values: object) -> list[Any]:
+        from sqlalchemy import text
+
+        with self.db.read() as tx:
+            return list(tx.execute(text(sql), values))
+
+
+@contextmanager
+def world(folder: Path, *, permitted: bool = True) -> Iterator[World]:
+    """Open a bank with an administrator and two users, who may all acquire."""
+    db = Database(folder / "sekisho.db")
+    try:
+        migrate.upgrade(db)
+        clock = [datetime(2026, 11, 24, 3, 0, 0, tzinfo=UTC)]
+        with db.write() as tx:
+            banks.add(tx, BANK, clock[0])
+        bank_name = BankName(BANK.code, BANK.name["en"])
+        made = hierarchy.make(bank_name, pki_url="http://localhost:8444", now=clock[0], entropy=os.urandom)
+        mailbox = Mailbox()
+        ports = Ports(
+            db=db,
+            cas={BANK.code: Signer(bank_name, made.issuing, "http://localhost:8444")},
+            mail=mailbox,
+            pins=CheapPins(b"p" * 32),
+            seal=CardSeal(b"c" * 32),
+            now=lambda: clock[0],
+            entropy=os.urandom,
+        )
+        register_contract(
+            ports,
+            bank=BANK,
+            contract_id=CONTRACT,
+            name="見本商事株式会社",
+            everyone=[
+                NewPerson(
+                    who.user_id,
+                    who.user_id or "管理者",
+                    f"{who.user_id or 'kanri'}@example.com",
+                    "ja",
+                    *pins,
+                    card=CARD if who.user_id is None else None,
+                    permitted=permitted,
+                )
+                for who, pins in PINS.items()
+            ],
+            actor=Actor("test"),
+        )
+        yield World(ports, db, made, mailbox, clock)
+    finally:
+        db.close()
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def new_csr(key: Any = None) -> Csr:
+    return read_csr(csr_der(key or new_key()))
+
+
+def csr_der(key: Any) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "whatever the client wrote")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return request.public_bytes(Encoding.DER)

@@ -1,0 +1,57 @@
+"""Every refusal has its code, its HTTP status, its exit code and its words, and no table has more than that."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+
+import pytest
+
+import sekisho
+from sekisho.cli import exit_codes
+from sekisho.domain.errors import Refusal
+from sekisho.web import messages, problems
+
+SITE_ONLY = {"internal"}  # a bug, which is no refusal
+
+
+def every_refusal() -> set[type[Refusal]]:
+    for module in pkgutil.walk_packages(sekisho.__path__, "sekisho."):
+        if "migrations" not in module.name and not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found: set[type[Refusal]] = set()
+    ahead = [Refusal]
+    while ahead:
+        for kind in ahead.pop().__subclasses__():
+            found.add(kind)
+            ahead.append(kind)
+    return found
+
+
+CODES = {kind.code for kind in every_refusal()}
+
+
+def test_the_tables_are_total_and_have_nothing_over() -> None:
+    assert set(problems.STATUS) == CODES | SITE_ONLY
+    assert set(exit_codes.OF_REFUSAL) == set(problems.STATUS)
+
+
+@pytest.mark.parametrize("code", sorted(CODES | SITE_ONLY))
+def test_a_code_has_words_in_both_languages(code: str) -> None:
+    for language in messages.LANGUAGES:
+        for part in ("title", "what", "next"):
+            assert messages.pattern(language, f"refusal.{code}.{part}")
+
+
+def test_no_words_are_left_over() -> None:
+    worded = {match[1] for key in sorted(messages.keys()) if (match := re.fullmatch(r"refusal\.([a-z-]+)\.title", key))}
+    assert worded == CODES | SITE_ONLY
+
+
+def test_codes_are_documented() -> None:
+    from pathlib import Path
+
+    reference = (Path(__file__).parents[2] / "docs/reference/refusals.md").read_text("utf-8")
+    documented = set(re.findall(r"^\| `([a-z-]+)`", reference, re.MULTILINE))
+    assert documented == CODES | SITE_ONLY
