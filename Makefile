@@ -27,7 +27,7 @@ soak: packages $(VENV)/test.stamp
 	$(BIN)/pytest -m soak $(ARGS)
 
 bench: $(VENV)/test.stamp
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/sekisho bench --write docs/reference/bench.json $(ARGS)
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff format

@@ -115,7 +115,7 @@ def load(data_dir: Path) -> Settings:
     file = data_dir / FILE
     try:
         content = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise DataFolderMissing(f"{data_dir} holds no Sekisho; set one up with: sekisho init") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as unreadable:
         raise DataFolderDamaged(f"{file} cannot be read: {unreadable}") from unreadable

@@ -144,12 +144,13 @@ def build_sites(settings: Settings, ports: Ports) -> list[Listener]:
     cacerts = list(certificates.values())
     forms = FormTokens(_secret(settings, "form-key"))
     renderer = Renderer()
-    choices = ChoiceBook()
+    # A book for each: a certificate that is refused at one site may be shown at another meanwhile.
+    choices = {name: ChoiceBook() for name in settings.sites}
     # One check of two PINs keeps one core busy; more at once would only make everyone wait longer.
     turnstile = Turnstile(site_at_once=os.cpu_count() or 1)
 
     def site(name: SiteName, kind: Kind | None = None) -> Site:
-        return Site(name, bank, kind, settings.urls, ports, renderer, forms, turnstile, choices)
+        return Site(name, bank, kind, settings.urls, ports, renderer, forms, turnstile, choices[name])
 
     def listener(name: SiteName, app: object, kind: Kind | None = None, *, tls: bool = True) -> Listener:
         where = settings.sites[name]
@@ -159,7 +160,7 @@ def build_sites(settings: Settings, ports: Ports) -> list[Listener]:
                 certificate=settings.data_dir / settings.tls_certificate,
                 key=settings.data_dir / settings.tls_key,
                 client_authorities=None if kind is None else [der[kind]],
-                choices=choices,
+                choices=choices[name],
             )
         return Listener(name, where.host, where.port, app, security)
 

@@ -62,7 +62,7 @@ def test_every_answer_carries_the_security_headers(demo: Served, people: Any, si
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
         assert int(headers["strict-transport-security"].split("=")[1].split(";")[0]) >= 31536000
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert headers["x-content-type-options"] == "nosniff"
         assert "server" not in headers
 

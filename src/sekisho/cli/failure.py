@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from sekisho.ca.child import CaDidNotStart
 from sekisho.cli import exit_codes
 from sekisho.domain.errors import Refusal
-from sekisho.edge.server import AddressInUse
+from sekisho.edge.server import AddressInUse, ServerCertificateUnusable
 from sekisho.settings import DataFolderDamaged, DataFolderMissing
 from sekisho.web import messages
 
@@ -28,6 +28,15 @@ def fail(line: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+_SAID_BY_THEMSELVES: dict[type[Exception], int] = {
+    AddressInUse: exit_codes.ADDRESS_IN_USE,
+    DataFolderDamaged: exit_codes.FOLDER_DAMAGED,
+    DataFolderMissing: exit_codes.FOLDER_MISSING,
+    FolderInUse: exit_codes.FOLDER_IN_USE,
+    ServerCertificateUnusable: exit_codes.FOLDER_DAMAGED,
+}
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Turn what the block raises into its line and exit code."""
@@ -36,14 +45,8 @@ def told() -> Iterator[None]:
     except Refusal as refusal:
         words = messages.refused("en", refusal.code, **refusal.values)
         fail(f"{words.title} ({refusal.code})", exit_codes.of_refusal(refusal))
-    except AddressInUse as taken:
-        fail(str(taken), exit_codes.ADDRESS_IN_USE)
-    except DataFolderMissing as missing:
-        fail(str(missing), exit_codes.FOLDER_MISSING)
-    except DataFolderDamaged as damaged:
-        fail(str(damaged), exit_codes.FOLDER_DAMAGED)
-    except FolderInUse as busy:
-        fail(str(busy), exit_codes.FOLDER_IN_USE)
+    except tuple(_SAID_BY_THEMSELVES) as said:
+        fail(str(said), _SAID_BY_THEMSELVES[type(said)])
     except CaDidNotStart:
         fail("the CA did not start; the line above says why", exit_codes.CA_DID_NOT_START)
     except OSError as denied:

@@ -88,10 +88,7 @@ def serve(
     with the CA up. `adapt`, `around` and `ca_command` let a test put its own
     clock and faults in.
     """
-    folder = settings.ca_socket.parent
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise PermissionError(13, "belongs to somebody else", str(folder))
+    make_run_folder(settings)
     argv = ca_command or child.command(settings.data_dir)
     with held(settings.data_dir), wiring.open_ports(settings) as opened, child.running(argv):
         ports = adapt(opened)
@@ -99,6 +96,14 @@ def serve(
         prepare(ports, bank)
         listeners = [replace(site, app=around(site.app)) for site in wiring.build_sites(settings, ports)]
         asyncio.run(_serve(listeners, ports, bank, ready))
+
+
+def make_run_folder(settings: Settings) -> None:
+    """Make the private folder of the CA's socket. Raises PermissionError where it is somebody else's."""
+    folder = settings.ca_socket.parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(13, "belongs to somebody else", str(folder))
 
 
 async def _serve(listeners: list[Listener], ports: Ports, bank: Bank, ready: Callable[[], None]) -> None:

@@ -229,6 +229,23 @@ def list_audit(data_dir: Path, contract: str | None, *, as_json: bool) -> None:
         _print(pages, as_json=as_json, show=_audit_row)
 
 
+@main.command()
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option("--seconds", type=click.FloatRange(0.5, 600), default=5.0, show_default=True, help="Of each measurement.")
+@click.option("--write", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result as JSON there.")
+@json_option
+def bench(rounds: int, seconds: float, write: Path | None, *, as_json: bool) -> None:
+    """Measure this machine's logons against what it could do at best."""
+    from sekisho.bench import run
+    from sekisho.cli.failure import told
+
+    with told():
+        result = run.run(rounds=rounds, seconds=seconds, say=lambda line: click.echo(line, err=True))
+        if write is not None:
+            run.write(result, write)
+    click.echo(json.dumps(result, ensure_ascii=False) if as_json else run.table(result))
+
+
 def _opened(data_dir: Path) -> Any:
     from sekisho import settings, wiring
 

@@ -1,4 +1,4 @@
-"""The TLS of one site: RFC 9325, TLS 1.2 and 1.3."""
+"""The TLS of one site: versions 1.2 and 1.3 as RFC 9325 recommends, full handshakes only."""
 
 from __future__ import annotations
 
@@ -8,24 +8,40 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sekisho.edge import openssl
-from sekisho.edge.self_check import holds
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sekisho.edge import openssl, self_check
+from sekisho.edge.connection import Connection, ServerContext
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sekisho.edge.choice import ChoiceBook
 
 log = logging.getLogger("sekisho.edge")
-# ECDHE with an AEAD: RFC 9325 section 4.2. TLS 1.3 has no others.
+# RFC 9325 section 4.2: forward secrecy and an AEAD. TLS 1.3 has no others.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which ssl.VerifyFlags does not name
+MISSED = (
+    "a visitor whose certificate is of an unknown CA meets the browser's own error instead of a page, browsers offer "
+    "certificates of every kind, and 「別の電子証明書を選ぶ」 takes a restart of the browser"
+)
+
+
+class ServerCertificateUnusable(Exception):  # noqa: N818 - names what happened
+    """A site's certificate or key is missing or broken, or one does not fit the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class SiteTls:
-    """PEM files of the server, and for a secure site the DER certificates of the issuing CAs that it asks from."""
+    """What a site's TLS is made of.
+
+    `certificate`, with its chain, and `key` are PEM files.
+    `client_authorities` are the DER certificates of the issuing CAs that the
+    site asks certificates from, None where it asks for none.
+    """
 
     certificate: Path
     key: Path
@@ -33,77 +49,57 @@ class SiteTls:
     choices: ChoiceBook
 
 
-@cache
-def _everything_holds() -> bool:
-    reason = holds()
-    if reason is not None:
-        log.warning(
-            "this Python's ssl module cannot let every client certificate through (%s): a visitor whose certificate "
-            "is of an unknown CA meets the browser's own error, pickers offer certificates of every kind, and "
-            "「別の電子証明書を選ぶ」 needs a restart of the browser",
-            reason,
-        )
-    return reason is None
+def server_context(tls: SiteTls, *, public_api_only: bool | None = None) -> ServerContext:
+    """Return the context of a site. Raises `ServerCertificateUnusable`.
 
-
-def server_context(tls: SiteTls, *, public_api_only: bool | None = None) -> ssl.SSLContext:
-    """Return the context of a site. `public_api_only` None finds out by itself what the running Python can do."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    Where `public_api_only` is None, what the running Python can do is found
+    out, once, and what visitors will miss is logged.
+    """
+    if tls.client_authorities is None:
+        context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    elif public_api_only or (public_api_only is None and not everything_holds()):
+        context = _asking_by_public_api(tls.client_authorities)
+    else:
+        context = _asking_anyone(tls.client_authorities, tls.choices.take)
+    context.sslobject_class = Connection
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     context.set_alpn_protocols(["http/1.1"])
-    # A resumed session would skip the judgement of the certificate and the book of choices.
-    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    # A resumed session would skip the look at the certificate.
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
-    context.load_cert_chain(tls.certificate, tls.key)
-    if tls.client_authorities is None:
-        return context
-    if public_api_only is None:
-        public_api_only = not _everything_holds()
-    if public_api_only:
-        context.verify_mode = ssl.CERT_OPTIONAL
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        context.verify_flags = ssl.VerifyFlags(context.verify_flags | _NO_CHECK_TIME)
-        context.load_verify_locations(cadata=b"".join(tls.client_authorities))
-    else:
-        openssl.accept_any_client_certificate(context, tls.choices.take)
-        openssl.ask_for_certificates_of(context, tls.client_authorities)
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+        leaf = x509.load_pem_x509_certificates(tls.certificate.read_bytes())[0]
+    except (OSError, ValueError) as unusable:
+        raise ServerCertificateUnusable(f"{tls.certificate} with {tls.key}: {unusable}") from unusable
+    context.server_certificate = leaf.public_bytes(Encoding.PEM).decode("ascii")
+    context.cipher_numbers = {cipher["name"]: cipher["id"] & 0xFFFF for cipher in context.get_ciphers()}
     return context
 
 
-class Replacement:
-    """Loads a server certificate anew when its files have changed: new handshakes get it, open ones stay."""
-
-    def __init__(self, context: ssl.SSLContext, tls: SiteTls) -> None:
-        self._context = context
-        self._tls = tls
-        self._seen = self._state()
-
-    def check(self) -> bool:
-        """Load what has changed, and tell whether anything was. What cannot be loaded leaves the old in force."""
-        state = self._state()
-        if state == self._seen:
-            return False
-        self._seen = state
-        try:
-            # Tried out first: a certificate whose key does not fit would leave the context with neither.
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._tls.certificate, self._tls.key)
-            self._context.load_cert_chain(self._tls.certificate, self._tls.key)
-        except (OSError, ssl.SSLError) as unusable:
-            log.error(  # noqa: TRY400 - one line says it
-                "the new certificate in %s cannot be used (%s); the old one stays", self._tls.certificate, unusable
-            )
-            return False
-        log.info("the certificate in %s is in use", self._tls.certificate)
-        return True
-
-    def _state(self) -> tuple[tuple[int, int, int] | None, ...]:
-        return tuple(_file_state(file) for file in (self._tls.certificate, self._tls.key))
+def _asking_anyone(authorities: Sequence[bytes], refused: Callable[[bytes], bool]) -> ServerContext:
+    context, pointer = openssl.make_context(ServerContext)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.keeps_alive = openssl.accept_any_client_certificate(pointer, refused)
+    openssl.ask_for_certificates_of(pointer, authorities)
+    openssl.keep_no_sessions(pointer)
+    return context
 
 
-def _file_state(file: Path) -> tuple[int, int, int] | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
+def _asking_by_public_api(authorities: Sequence[bytes]) -> ServerContext:
+    """Return a context that lets expired certificates through, and no others but the good."""
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags = ssl.VerifyFlags(context.verify_flags | ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME)
+    context.load_verify_locations(cadata=b"".join(authorities))
+    return context
+
+
+@cache
+def everything_holds() -> bool:
+    """Tell whether the running Python lets every client certificate through; log what is missed where it does not."""
+    fault = self_check.find_fault()
+    if fault is not None:
+        log.warning("this Python's ssl module does not let every client certificate through (%s): %s", fault, MISSED)
+    return fault is None

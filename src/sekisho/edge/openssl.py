@@ -1,116 +1,135 @@
 """What Python's ssl module has no way to say, said to the OpenSSL that it is linked with.
 
-Two things (RFC 8446 sections 4.3.2 and 4.4.2): that any client certificate
-passes the handshake, which then proves only that the visitor holds its key -
-so that an expired or unknown one meets a page and not the browser's error -
-and which issuing CAs a certificate is asked from, so that the browser offers
-only those that fit.
+Three things: that any client certificate passes the handshake, which then
+proves only that the visitor holds its key, so that an expired or unknown one
+meets a page and not the browser's error; which issuing CAs a certificate is
+asked from (RFC 8446 section 4.2.4), so that the browser offers only those
+that fit; and that no session is kept, since a resumed one would skip the
+first.
 
-`SSL_CTX *` stands right behind the object header of `_ssl._SSLContext` in
-every CPython so far, and the functions are found through the very `_ssl`
-module that made the context, never through another copy of the library.
-`holds` tries all of it out on the running Python before anyone relies on it.
+Nothing here guesses where things lie in memory. OpenSSL itself names each
+`SSL_CTX` that it makes to whoever has asked for a place in its ex_data, and a
+copy of the library that is not the one of the ssl module names none.
+`sekisho.edge.self_check` tries all of it out before anyone relies on it.
 """
 
 from __future__ import annotations
 
 import _ssl
 import ctypes
-import hashlib
+import logging
 import ssl
+import threading
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_CTRL_SET_SESSION_CACHE_MODE = 44
-_SESSION_CACHE_OFF = 0
-_CERT_REVOKED = 23  # X509_V_ERR_CERT_REVOKED, which goes out as the alert certificate_revoked
-_VERIFY = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+    Context = TypeVar("Context", bound=ssl.SSLContext)
+
+log = logging.getLogger("sekisho.edge")
+_INDEX_SSL_CTX = 1  # CRYPTO_EX_INDEX_SSL_CTX
+_SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF = 44, 0
+_OK, _REJECTED = 0, 28  # X509_V_OK; X509_V_ERR_CERT_REJECTED goes out as the alert bad_certificate
+_SHA256_BYTES = 32
+_pointer, _int, _long = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
+_Verify = ctypes.CFUNCTYPE(_int, _pointer, _pointer)
+_New = ctypes.CFUNCTYPE(None, _pointer, _pointer, _pointer, _int, _long, _pointer)
+_made = threading.local()
 
 
 @cache
 def _library() -> ctypes.CDLL:
-    """Return the functions. Raises OSError or AttributeError where this Python does not let them be found."""
+    """Return the functions. Raises OSError or AttributeError where this Python does not let them be found.
+
+    Looked up through the loaded `_ssl` module they come from the very
+    libraries that it needs. Where it is built into the interpreter it has no
+    file, and nothing else that goes by these names is tried.
+    """
     library = ctypes.CDLL(_ssl.__file__)
-    pointer, number, data = ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_ubyte)
-    for name, result, arguments in (
-        ("SSL_CTX_set_cert_verify_callback", None, (pointer, _VERIFY, pointer)),
-        ("SSL_CTX_add_client_CA", number, (pointer, pointer)),
-        ("SSL_CTX_get_verify_mode", number, (pointer,)),
-        ("SSL_CTX_ctrl", ctypes.c_long, (pointer, number, ctypes.c_long, pointer)),
-        ("X509_STORE_CTX_get0_cert", pointer, (pointer,)),
-        ("X509_STORE_CTX_set_error", None, (pointer, number)),
-        ("d2i_X509", pointer, (pointer, ctypes.POINTER(ctypes.c_char_p), ctypes.c_long)),
-        ("i2d_X509", number, (pointer, ctypes.POINTER(data))),
-        ("X509_free", None, (pointer,)),
-        ("CRYPTO_free", None, (pointer, ctypes.c_char_p, number)),
+    for name, result, *arguments in (
+        ("CRYPTO_get_ex_new_index", _int, _int, _long, _pointer, _New, _pointer, _pointer),
+        ("SSL_CTX_set_cert_verify_callback", None, _pointer, _Verify, _pointer),
+        ("SSL_CTX_add_client_CA", _int, _pointer, _pointer),
+        ("SSL_CTX_ctrl", _long, _pointer, _int, _long, _pointer),
+        ("X509_STORE_CTX_get0_cert", _pointer, _pointer),
+        ("X509_STORE_CTX_set_error", None, _pointer, _int),
+        ("EVP_sha256", _pointer),
+        ("X509_digest", _int, _pointer, _pointer, ctypes.c_char_p, _pointer),
+        ("d2i_X509", _pointer, _pointer, ctypes.POINTER(ctypes.c_char_p), _long),
+        ("X509_free", None, _pointer),
     ):
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
     return library
 
 
-def _pointer(context: ssl.SSLContext) -> int:
-    """Return the context's `SSL_CTX *`. Raises RuntimeError where it is not found where it should stand."""
-    found = ctypes.c_void_p.from_address(id(context) + object.__basicsize__).value
-    if not found or _library().SSL_CTX_get_verify_mode(found) != _VERIFY_MODES[context.verify_mode]:
-        raise RuntimeError("the context's SSL_CTX is not where it is in other builds of Python")
-    return found
+def _note(parent: int, *_rest: object) -> None:
+    """Note the `SSL_CTX *` that this thread is about to get from `SSL_CTX_new`."""
+    _made.last = parent
 
 
-# SSL_VERIFY_NONE, SSL_VERIFY_PEER, and SSL_VERIFY_PEER with FAIL_IF_NO_PEER_CERT.
-_VERIFY_MODES = {ssl.CERT_NONE: 0, ssl.CERT_OPTIONAL: 1, ssl.CERT_REQUIRED: 3}
+_noting = _New(_note)  # OpenSSL has its address from here to the end of the process
 
 
-def accept_any_client_certificate(context: ssl.SSLContext, refuse: Callable[[bytes], bool]) -> None:
-    """Let every client certificate through, but those whose SHA-256 `refuse` returns True for.
+@cache
+def _watch() -> None:
+    if _library().CRYPTO_get_ex_new_index(_INDEX_SSL_CTX, 0, None, _noting, None, None) < 0:
+        raise MemoryError
 
-    No session is resumed: a resumed one would skip the callback.
+
+def make_context(kind: type[Context]) -> tuple[Context, int]:
+    """Return a new server context and its `SSL_CTX *`, good for as long as the context lives.
+
+    Raises AttributeError, OSError or RuntimeError where this Python keeps it out of reach.
     """
-    context.verify_mode = ssl.CERT_OPTIONAL
-    library, pointer = _library(), _pointer(context)
+    _watch()
+    _made.last = None
+    context = kind(ssl.PROTOCOL_TLS_SERVER)
+    if not _made.last:
+        raise RuntimeError("the ssl module uses another OpenSSL than the one that its file leads to")
+    return context, _made.last
 
-    def verify(store: int, _argument: int | None) -> int:
+
+def accept_any_client_certificate(pointer: int, refused: Callable[[bytes], bool]) -> Any:
+    """Ask for a certificate and let every one through but those whose SHA-256 `refused` returns True for.
+
+    Replaces OpenSSL's own verification as a whole. Returns what has to live
+    as long as the context does, since OpenSSL keeps only its address.
+    """
+    library = _library()
+
+    def verify(store: int, _argument: object) -> int:
+        passes = False
         try:
+            digest = ctypes.create_string_buffer(_SHA256_BYTES)
             leaf = library.X509_STORE_CTX_get0_cert(store)
-            if leaf and not refuse(hashlib.sha256(_der(leaf)).digest()):
-                return 1
-        except Exception:  # noqa: BLE001, S110 - an exception has no way through C: the door stays shut
-            pass
-        library.X509_STORE_CTX_set_error(store, _CERT_REVOKED)
-        return 0
+            passes = library.X509_digest(leaf, library.EVP_sha256(), digest, None) == 1 and not refused(digest.raw)
+        except Exception:
+            # An exception has no way through C: the door stays shut.
+            log.exception("a client certificate could not be looked up")
+        library.X509_STORE_CTX_set_error(store, _OK if passes else _REJECTED)
+        return int(passes)
 
-    callback = _VERIFY(verify)
-    # OpenSSL keeps only the address; the context keeps the function alive for as long as it lives itself.
-    context.__dict__["_client_certificate_callback"] = callback
+    callback = _Verify(verify)
     library.SSL_CTX_set_cert_verify_callback(pointer, callback, None)
-    library.SSL_CTX_ctrl(pointer, _CTRL_SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
+    return callback
 
 
-def ask_for_certificates_of(context: ssl.SSLContext, authorities: Sequence[bytes]) -> None:
-    """Name the issuing CAs (DER certificates) whose certificates the handshake asks for."""
-    library, pointer = _library(), _pointer(context)
+def ask_for_certificates_of(pointer: int, authorities: Sequence[bytes]) -> None:
+    """Name the issuing CAs (DER certificates) whose certificates are asked for. Raises ValueError."""
+    library = _library()
     for der in authorities:
-        start = ctypes.c_char_p(der)
-        authority = library.d2i_X509(None, ctypes.byref(start), len(der))
+        authority = library.d2i_X509(None, ctypes.byref(ctypes.c_char_p(der)), len(der))
         if not authority:
             raise ValueError("an issuing CA's certificate cannot be read")
-        try:
-            if library.SSL_CTX_add_client_CA(pointer, authority) != 1:
-                raise MemoryError
-        finally:
-            library.X509_free(authority)
+        added = library.SSL_CTX_add_client_CA(pointer, authority)
+        library.X509_free(authority)
+        if added != 1:
+            raise MemoryError
 
 
-def _der(certificate: int) -> bytes:
-    library = _library()
-    out: Any = ctypes.POINTER(ctypes.c_ubyte)()
-    length = library.i2d_X509(certificate, ctypes.byref(out))
-    if length < 0:
-        raise ValueError("a client certificate cannot be written")
-    try:
-        return ctypes.string_at(out, length)
-    finally:
-        library.CRYPTO_free(out, b"", 0)
+def keep_no_sessions(pointer: int) -> None:
+    """Switch the server's memory of sessions off, which TLS 1.2 resumes from where there are no tickets."""
+    _library().SSL_CTX_ctrl(pointer, _SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)

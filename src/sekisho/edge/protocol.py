@@ -1,99 +1,130 @@
-"""HTTP/1.1 on one connection: uvicorn's, with the client's certificate and with bounds on slow and endless senders."""
+"""HTTP/1.1 on one connection: uvicorn's, with the visitor's certificate and bounds on the slow and the endless."""
 
 from __future__ import annotations
 
 import hashlib
-import ssl
+import time
+from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sekisho.edge.tls_scope import tls_extensions
+
 if TYPE_CHECKING:
     import asyncio
+
+    from uvicorn import Config
+    from uvicorn.server import ServerState
 
     from sekisho.edge.choice import ChoiceBook
 
 _LONGEST_HEAD = 32 * 1024
-# From the first byte of a request, or from the end of the handshake, to the end of its head and to its last byte.
-_HEAD_S = 10.0
-_REQUEST_S = 60.0
-_TLS_VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+_HEAD_S = 10.0  # from the end of the handshake, or the first byte, to the end of a request's head
+_BODY_S = 60.0  # from there to the request's last byte
+_STALL_S = 30.0  # for which a visitor may leave the answer unread
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> list[tuple[bytes, bytes]]:
+    return [(b"date", formatdate(second, usegmt=True).encode("ascii"))]
 
 
 class EdgeProtocol(HttpToolsProtocol):
-    """Adds the ASGI TLS extension's shape and our own key `sekisho.client_certificate` (DER, or None).
+    """Puts what the handshake proved into every request's scope; no header can set it.
 
-    The certificate is read once for each connection, from the handshake; no
-    header can set it.
+    `ended` is done once the connection is lost.
     """
 
-    choices: ChoiceBook | None = None
+    def __init__(self, config: Config, server_state: ServerState, choices: ChoiceBook | None) -> None:
+        super().__init__(config=config, server_state=server_state, app_state={})
+        self.ended: asyncio.Future[None] = self.loop.create_future()
+        self._choices = choices
+        self._extensions: dict[str, Any] = {}
+        self._fingerprint = b""
+        self._in_head, self._head_bytes = True, 0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being answered."""
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr] # None before the first
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Read what the handshake proved."""
+        """Read the certificate, once for all requests of this connection."""
         super().connection_made(transport)
-        self._extensions: dict[str, Any] = {}
-        self._fingerprint: bytes | None = None
-        self._head_bytes = 0
-        self._deadline = self.loop.call_later(_HEAD_S, self._give_up)
-        shaken = transport.get_extra_info("ssl_object")
-        if shaken is None:
-            return
-        der = shaken.getpeercert(binary_form=True)
-        chain = [] if der is None else [ssl.DER_cert_to_PEM_cert(der)]
-        self._extensions = {
-            "tls": {
-                "server_cert": None,
-                "client_cert_chain": chain,
-                "client_cert_name": None,
-                "client_cert_error": None,
-                "tls_version": _TLS_VERSIONS.get(shaken.version()),
-                "cipher_suite": None,
-            },
-            "sekisho.client_certificate": der,
-        }
-        if der is not None and self.choices is not None:
-            self._fingerprint = hashlib.sha256(der).digest()
-            self.choices.opened(self._fingerprint, self._end_soon)
+        self._set_deadline(_HEAD_S)
+        connection = transport.get_extra_info("ssl_object")
+        if connection is not None:
+            self._extensions = tls_extensions(connection)
+            der = self._extensions["sekisho.client_certificate"]
+            if der is not None and self._choices is not None:
+                self._fingerprint = hashlib.sha256(der).digest()
+                self._choices.opened(self._fingerprint, self._end_soon)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._deadline.cancel()
-        if self._fingerprint is not None and self.choices is not None:
-            self.choices.closed(self._fingerprint, self._end_soon)
+        self._set_deadline(None)
+        self.resume_writing()
+        if self._choices is not None:
+            self._choices.closed(self._fingerprint, self._end_soon)
         super().connection_lost(exc)
+        if not self.ended.done():
+            self.ended.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, as long as the head of the request stays within its bound."""
-        self._head_bytes += len(data)
+        """Take what came, as long as the head of a request keeps within its bounds."""
+        if self.transport.is_closing():
+            return
+        if self._deadline is None:
+            self._set_deadline(_HEAD_S)
         super().data_received(data)
-        if self._head_bytes > _LONGEST_HEAD and not self.transport.is_closing():
-            self.send_400_response("The head of the request is too long.")
+        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
+        if self._head_bytes > _LONGEST_HEAD:
+            if self.is_idle:
+                self.transport.write(_TOO_LONG)
+                self.transport.close()
+            else:
+                self.transport.abort()
 
     def on_message_begin(self) -> None:
-        """Begin a request: its extensions are the connection's, its time starts."""
+        """Begin a request."""
+        self.server_state.default_headers = _date(int(time.time()))
         super().on_message_begin()
         if self._extensions:
             self.scope["extensions"] = dict(self._extensions)
-        self._deadline.cancel()
-        self._deadline = self.loop.call_later(_HEAD_S, self._give_up)
 
     def on_headers_complete(self) -> None:
-        """Go on with the request's body, which has more time."""
-        self._head_bytes = -(1 << 62)  # a body is bounded by whoever reads it
-        self._deadline.cancel()
-        self._deadline = self.loop.call_later(_REQUEST_S, self._give_up)
+        """Go on with the request's body, which is bounded by whoever reads it."""
+        self._in_head, self._head_bytes = False, 0
+        self._set_deadline(_BODY_S)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Stop the clock: from here on it is the application's time."""
-        self._head_bytes = 0
-        self._deadline.cancel()
+        self._in_head = True
+        self._set_deadline(None)
         super().on_message_complete()
 
-    def _give_up(self) -> None:
-        self.transport.abort()
+    def pause_writing(self) -> None:
+        """Wait for a visitor who reads slower than they are answered."""
+        super().pause_writing()
+        self._stall = self._stall or self.loop.call_later(_STALL_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on answering."""
+        super().resume_writing()
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _set_deadline(self, seconds: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
 
     def _end_soon(self) -> None:
-        """Let the connection end after the answer that is on its way; called from any thread."""
         self.loop.call_soon_threadsafe(self.shutdown)

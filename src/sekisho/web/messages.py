@@ -134,6 +134,12 @@ def refused(language: Language, code: str, /, **values: object) -> Refused:
     )
 
 
+def told_without_values(code: str) -> bool:
+    """Tell whether `code` is a refusal whose words need no values."""
+    keys = [f"refusal.{code}.{part}" for part in ("title", "what", "next")]
+    return all(has(key) and not placeholders(pattern("ja", key)) for key in keys)
+
+
 def field_text(language: Language, code: str, label_key: str, /, **values: object) -> str:
     """Return what stands next to a field for `code`, naming the field as its label does."""
     return text(language, f"field.{code}", label=text(language, label_key, **values))

@@ -140,7 +140,7 @@ class Visit:
     def refused(self) -> tuple[str, dict[str, object], dict[str, str]] | None:
         """Return what `back` wrote into the address. Only codes of the catalogue are shown, whoever wrote them."""
         code = self.query.get("refused")
-        if code is None or not messages.has(f"refusal.{code}.title"):
+        if code is None or not messages.told_without_values(code):
             return None
         wrong = dict(pair.split(":", 1) for pair in self.query.get("wrong", "").split(",") if ":" in pair)
         known = {name: why for name, why in wrong.items() if messages.has(f"field.{why}")}

@@ -98,9 +98,7 @@ class NssDatabase:
         return [
             StoredCertificate(nickname, _common_name(certificate), certificate.serial_number)
             for nickname in dict.fromkeys(mine)
-            for certificate in x509.load_pem_x509_certificates(
-                self._certutil("-L", "-n", nickname, "-a").encode()
-            )
+            for certificate in x509.load_pem_x509_certificates(self._certutil("-L", "-n", nickname, "-a").encode())
         ]
 
     def delete(self, nickname: str) -> None:
@@ -114,9 +112,7 @@ class NssDatabase:
 
     def modules(self) -> list[str]:
         """Return the names of the registered PKCS#11 modules."""
-        return re.findall(
-            r"^ +\d+\. (.+?) *$", _run("modutil", "-dbdir", f"sql:{self.folder}", "-list"), re.MULTILINE
-        )
+        return re.findall(r"^ +\d+\. (.+?) *$", _run("modutil", "-dbdir", f"sql:{self.folder}", "-list"), re.MULTILINE)
 
 
 def _common_name(certificate: x509.Certificate) -> str:

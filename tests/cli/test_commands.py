@@ -1,0 +1,115 @@
+"""The operators' commands: help, JSON, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.served import ROOT, Served, free_port_base
+
+from sekisho.cli import exit_codes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+INIT = [
+    *("--bank", "9991", "--name-ja", "例信用金庫", "--name-en", "Rei Shinkin Bank", "--service-ja", "れいバンキング"),
+    *("--service-en", "Rei Banking", "--phone", "0120-111-111", "--hours-ja", "平日", "--hours-en", "Weekdays"),
+]
+
+
+def sekisho(*arguments: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "sekisho", *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("commands") / "data", free_port_base())
+    served.start()
+    yield served
+    served.stop()
+
+
+COMMANDS = [
+    ["demo"],
+    ["init"],
+    ["serve"],
+    ["ca"],
+    ["certificates"],
+    ["certificates", "list"],
+    ["certificates", "revoke"],
+    ["orders"],
+    ["orders", "resume"],
+    ["audit"],
+    ["audit", "list"],
+    ["bench"],
+]
+
+
+@pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
+def test_every_command_has_help(command: list[str]) -> None:
+    done = sekisho(*command, "--help")
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+    assert len(done.stdout.splitlines()) > 3
+
+
+def test_what_is_no_command_is_a_usage_error() -> None:
+    assert sekisho("nonsense").returncode == exit_codes.USAGE
+
+
+@pytest.mark.parametrize("command", [["serve"], ["ca"], ["certificates", "list"], ["audit", "list"]])
+def test_a_folder_where_nothing_was_set_up(tmp_path: Path, command: list[str]) -> None:
+    done = sekisho(*command, "--data-dir", str(tmp_path / "nowhere"))
+    assert done.returncode == exit_codes.FOLDER_MISSING
+    assert "sekisho init" in done.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_init_sets_up_once_and_never_over_something(tmp_path: Path) -> None:
+    folder = str(tmp_path / "bank")
+    assert sekisho("init", "--data-dir", folder, *INIT).returncode == 0
+    again = sekisho("init", "--data-dir", folder, *INIT)
+    assert again.returncode == exit_codes.FOLDER_NOT_WRITABLE
+    assert "not empty" in again.stderr
+    listed = sekisho("certificates", "list", "--data-dir", folder, "--json")
+    assert (listed.returncode, listed.stdout) == (0, "")
+
+
+def test_certificates_are_listed_as_json(demo: Served) -> None:
+    lines = [json.loads(line) for line in demo.sekisho("certificates", "list", "--json").stdout.splitlines()]
+    assert [line["kind"] for line in lines] == ["administrator", "user"]
+    assert all(len(line["serial"]) == 32 for line in lines)
+    assert "keiri01" in demo.sekisho("certificates", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("serial", "code"),
+    [("zz", exit_codes.USAGE), ("00ff", exit_codes.NOT_FOUND)],
+)
+def test_revoking_what_is_not_there(demo: Served, serial: str, code: int) -> None:
+    done = demo.sekisho("certificates", "revoke", serial)
+    assert done.returncode == code
+    assert done.stderr.strip().splitlines()[-1].startswith("sekisho: ")
+
+
+def test_a_reason_that_rfc_5280_does_not_know(demo: Served) -> None:
+    assert demo.sekisho("certificates", "revoke", "00", "--reason", "boredom").returncode == exit_codes.USAGE
+
+
+def test_audit_rows_say_who_what_when_from_where_and_about_which_certificate(demo: Served) -> None:
+    rows = [json.loads(line) for line in demo.sekisho("audit", "list", "--json").stdout.splitlines()]
+    issued = next(row for row in rows if row["action"] == "certificate-issued")
+    assert issued["actor"].startswith("administrator:")
+    assert issued["address"] == "127.0.0.1"
+    assert len(issued["serial"]) == 32
+    assert issued["at"].endswith("+00:00")
+    contract_id = demo.info["contract"]["contract_id"]
+    of_contract = demo.sekisho("audit", "list", "--json", "--contract", contract_id).stdout.splitlines()
+    assert len(of_contract) == len(rows)
+    assert demo.sekisho("audit", "list", "--contract", "00000000000").stdout == ""
