@@ -132,6 +132,7 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                 "reference": "7f3a01bc",
                 "can_choose_another": False,
                 "csrf": None,
+                "shown": "",
             },
         ),
         "problem-closed": (
@@ -267,6 +268,7 @@ def common(lang: Language) -> dict[str, Any]:
         "urls": URLS,
         "path": "/",
         "csrf": "a" * 64,
+        "shown": "b" * 64,
         "person": None,
         "alert": None,
         "done": None,

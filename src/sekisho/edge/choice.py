@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_REMEMBERED_S = 30.0
+_REMEMBERED_S = 10.0
 _MOST = 10_000
 
 
 class ChoiceBook:
-    """One site's certificates, by SHA-256, of which one handshake is to be refused within half a minute.
+    """One site's certificates, by SHA-256, of which one handshake is to be refused within ten seconds.
 
     Used from the threads of handlers and from within handshakes. `clock`
     returns seconds.

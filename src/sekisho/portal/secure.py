@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from sekisho.store.notices import Notice
     from sekisho.web.site import Site
     from sekisho.web.visit import Visit
+
+
+# What the page's script takes for "go on" (RFC 9110 section 15.5.10).
+_MOVED_ON = 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +237,20 @@ def logged_off_page(visit: Visit) -> Response:
 
 
 def choose_another(visit: Visit) -> Response:
-    """Have the edge refuse the next handshake with this certificate, so that the browser asks which one to show."""
+    """Have the edge refuse the next handshake with this certificate, so that the browser asks which one to show.
+
+    Where the browser shows another one than the page was asked for with, it
+    has moved on by itself: nothing is refused then, and nothing is left to be.
+    """
     visit.check_form()
-    if visit.der is not None:
-        visit.site.choices.mark(hashlib.sha256(visit.der).digest())
+    if visit.der is None:
+        return Response(status_code=_MOVED_ON)
+    fingerprint = hashlib.sha256(visit.der).digest()
+    if visit.form.get("shown") != fingerprint.hex():
+        with suppress(ValueError):
+            visit.site.choices.take(bytes.fromhex(visit.form.get("shown", "")))
+        return Response(status_code=_MOVED_ON)
+    visit.site.choices.mark(fingerprint)
     return Response(status_code=204, headers={"connection": "close"})
 
 

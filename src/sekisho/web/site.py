@@ -22,6 +22,9 @@ class Choices(Protocol):
     def mark(self, fingerprint: bytes) -> None:
         """Refuse the next handshake with the certificate of this SHA-256."""
 
+    def take(self, fingerprint: bytes) -> bool:
+        """Refuse it no more; tell whether it would have been."""
+
 
 @dataclass(frozen=True, slots=True)
 class Site:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -113,6 +114,7 @@ class Visit:
                 "urls": self.site.urls,
                 "path": self._path_here(),
                 "csrf": self.site.forms.make(self.site.name, self.browser, self.token),
+                "shown": "" if self.der is None else hashlib.sha256(self.der).hexdigest(),
                 "person": None if person is None else _visitor(person),
                 "alert": None if shown is None else self.words(shown[0], **shown[1]),
                 "errors": {} if shown is None else self.field_words(shown[2]),

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from sekisho.edge import choice
+from sekisho.edge.choice import ChoiceBook
+
+ONE, OTHER = b"1" * 32, b"2" * 32
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_marked_certificate_is_refused_once() -> None:
+    book = ChoiceBook()
+    book.mark(ONE)
+    assert [book.take(ONE), book.take(ONE)] == [True, False]
+
+
+def test_others_are_not_refused() -> None:
+    book = ChoiceBook()
+    book.mark(ONE)
+    assert not book.take(OTHER)
+    assert book.take(ONE)
+
+
+def test_marking_twice_refuses_once() -> None:
+    book = ChoiceBook()
+    book.mark(ONE)
+    book.mark(ONE)
+    assert [book.take(ONE), book.take(ONE)] == [True, False]
+
+
+def test_a_mark_ends_after_half_a_minute() -> None:
+    clock = Clock()
+    book = ChoiceBook(clock)
+    book.mark(ONE)
+    book.mark(OTHER)
+    clock.now += 29.9
+    assert book.take(ONE)
+    clock.now += 0.1
+    assert not book.take(OTHER)
+
+
+def test_marking_anew_counts_from_then() -> None:
+    clock = Clock()
+    book = ChoiceBook(clock)
+    book.mark(ONE)
+    clock.now += 20
+    book.mark(ONE)
+    clock.now += 20
+    assert book.take(ONE)
+
+
+def test_the_book_keeps_its_bound_and_drops_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "_MOST", 3)
+    book = ChoiceBook()
+    marked = [bytes([number]) * 32 for number in range(5)]
+    for fingerprint in marked:
+        book.mark(fingerprint)
+    assert [book.take(fingerprint) for fingerprint in marked] == [False, False, True, True, True]
+
+
+def test_what_has_ended_makes_room() -> None:
+    clock = Clock()
+    book = ChoiceBook(clock)
+    for number in range(100):
+        book.mark(number.to_bytes(32, "big"))
+    clock.now += 31
+    book.mark(ONE)
+    assert len(book._until) == 1
+
+
+def test_marking_ends_the_connections_of_that_certificate_alone() -> None:
+    book = ChoiceBook()
+    ended: list[str] = []
+    ends = {name: (lambda name=name: ended.append(name)) for name in ("first", "second", "gone", "other")}
+    for name in ("first", "second", "gone"):
+        book.opened(ONE, ends[name])
+    book.opened(OTHER, ends["other"])
+    book.closed(ONE, ends["gone"])
+    book.mark(ONE)
+    assert sorted(ended) == ["first", "second"]
+
+
+def test_connections_that_are_closed_are_forgotten() -> None:
+    book = ChoiceBook()
+    end = ONE.hex
+    book.opened(ONE, end)
+    book.closed(ONE, end)
+    book.closed(ONE, end)
+    assert not book._open
+
+
+def test_of_handshakes_in_parallel_one_is_refused() -> None:
+    book = ChoiceBook()
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(200):
+            book.mark(ONE)
+            assert sum(threads.map(book.take, [ONE] * 8)) == 1
