@@ -1,9 +1,9 @@
 # Every command works on a fresh machine: what it needs, it installs.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
-PACKAGES := chromium curl firefox-esr fonts-noto-cjk gnutls-bin libnss3-tools openssl procps util-linux
+PACKAGES := chromium curl firefox-esr fonts-noto-cjk gnutls-bin libnss3-tools openssl util-linux
 
 .PHONY: demo test check soak bench format requirements packages
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
-
 from tests.browser import journey
 from tests.support.est_client import Key, curl, enroll, new_key
 from tests.support.served import Served, free_port_base
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Page
-
     from tests.browser.support.chromium import Computer
 
 FILE_PASSWORD = "a file password"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.est_client import enroll, new_key
+from tests.support.est_client import enroll, new_key, run
 from tests.support.person import Person
 from tests.support.served import Served, free_port_base
 
@@ -123,6 +123,18 @@ def test_a_certificate_that_does_not_count_has_its_own_page(
         page = people(demo, site, who).get(path)
         assert (page.status, page.outcome) == (403, code)
         assert page.heading
+
+
+def test_a_certificate_of_an_unknown_ca_has_its_own_page(demo: Served, people: Any, tmp_path: Path) -> None:
+    """The handshake lets it through: a browser's own error would tell nobody what to do."""
+    foreign = {"certificate": str(tmp_path / "foreign.pem"), "key": str(tmp_path / "foreign.key.pem")}
+    run(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"),
+        *("-subj", f"/CN={demo.info['contract']['contract_id']}keiri019990"),
+        *("-keyout", foreign["key"], "-out", foreign["certificate"]),
+    )
+    page = people(demo, "user", foreign).get("/")
+    assert (page.status, page.outcome) == (403, "certificate-unknown")
 
 
 def test_a_wrong_pin_is_told_without_a_hint(demo: Served, people: Any) -> None:

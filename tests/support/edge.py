@@ -21,16 +21,19 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sekisho.edge.choice import ChoiceBook
 from sekisho.edge.server import AddressInUse, Site, SiteTls, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import Self
+
+    from sekisho.edge.choice import ChoiceBook
 
 HOST = "127.0.0.1"
 PATIENCE_S = 20
 BODY = b"x" * 65536
+_SPOILED = b"spoiled"
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,12 @@ def issue(
 ) -> Pair:
     """Make a key and a certificate that is good from one day to another, counted from now; its own issuer or another's.
 
-    `unreadable` gives it a subject alternative name that is not even DER.
+    `unreadable` gives it a name that Python's ssl module cannot decode, and spoils its signature besides.
     """
     key = ec.generate_private_key(ec.SECP256R1()) if kind == "EC" else rsa.generate_private_key(65537, 2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
-    names: x509.ExtensionType = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(HOST))])
-    if unreadable:
-        names = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\x30\x7f\x00")
+    names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(HOST)), x509.DNSName(_SPOILED.decode())])
     usages = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
     certificate = (
         x509.CertificateBuilder()
@@ -83,6 +84,9 @@ def issue(
         .add_extension(usages, critical=False)
         .sign(issuer.key if issuer else key, hashes.SHA256())
     )
+    if unreadable:
+        der = certificate.public_bytes(Encoding.DER).replace(_SPOILED, b"\xff" * len(_SPOILED))
+        certificate = x509.load_der_x509_certificate(der)
     file = folder / f"{name}.pem"
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     file.write_bytes(private + certificate.public_bytes(Encoding.PEM))
@@ -93,7 +97,7 @@ class Running:
     """A site that is served, and the application behind it.
 
     `/` answers with the request's extensions, `/mark` marks the visitor's
-    certificate, `/wait` answers once `release` is set, `/large` with a
+    certificate, `/wait` answers once it may (`release`), `/large` with a
     megabyte, `/read` with the length of the body.
     """
 
@@ -103,7 +107,7 @@ class Running:
         self.name = "user"
         self.loop: asyncio.AbstractEventLoop | None = None
         self.stop_event: asyncio.Event | None = None
-        self.release = threading.Event()
+        self.may_answer: asyncio.Event | None = None
         self.reached = threading.Event()
         self.cut_short = threading.Event()
         self.thread: threading.Thread | None = None
@@ -119,7 +123,7 @@ class Running:
         der = extensions.get("sekisho.client_certificate")
         body = b""
         if scope["path"] == "/mark":
-            self.choices.mark(hashlib.sha256(der).digest())
+            await asyncio.to_thread(self.choices.mark, hashlib.sha256(der).digest())  # as a handler does
         elif scope["path"] == "/wait":
             await self._wait_for_release()
         elif scope["path"] == "/large":
@@ -135,10 +139,10 @@ class Running:
         await send({"type": "http.response.body"})
 
     async def _wait_for_release(self) -> None:
+        assert self.may_answer is not None
         self.reached.set()
         try:
-            while not self.release.is_set():
-                await asyncio.sleep(0.01)
+            await self.may_answer.wait()
         except asyncio.CancelledError:
             self.cut_short.set()
             raise
@@ -148,7 +152,8 @@ class Running:
         ready = threading.Event()
 
         async def run() -> None:
-            self.loop, self.stop_event = asyncio.get_running_loop(), asyncio.Event()
+            self.loop = asyncio.get_running_loop()
+            self.stop_event, self.may_answer = asyncio.Event(), asyncio.Event()
             while True:
                 self.port = free_port()
                 site = Site(self.name, HOST, self.port, self.app, self.tls)
@@ -171,11 +176,18 @@ class Running:
         if self.failure is not None:
             raise self.failure
 
+    def release(self) -> None:
+        """Let `/wait` be answered."""
+        self._set(self.may_answer)
+
     def ask_to_stop(self) -> None:
+        self._set(self.stop_event)
+
+    def _set(self, event: asyncio.Event | None) -> None:
         assert self.loop is not None
-        assert self.stop_event is not None
+        assert event is not None
         if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.stop_event.set)
+            self.loop.call_soon_threadsafe(event.set)
 
     def stopped(self) -> None:
         assert self.thread is not None
@@ -200,7 +212,7 @@ def running(tls: SiteTls | None, **options: Any) -> Iterator[Running]:
     try:
         yield site
     finally:
-        site.release.set()
+        site.release()
         site.ask_to_stop()
         site.stopped()
 
@@ -213,7 +225,7 @@ class Visitor:
         self.context = context
         self.socket: Any = None
 
-    def __enter__(self) -> Visitor:
+    def __enter__(self) -> Self:
         raw = socket.create_connection((HOST, self.port), PATIENCE_S)
         try:
             self.socket = raw if self.context is None else self.context.wrap_socket(raw)

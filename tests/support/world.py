@@ -147,11 +147,11 @@ def world(folder: Path, *, permitted: bool = True) -> Iterator[World]:
         with db.write() as tx:
             banks.add(tx, BANK, clock[0])
         bank_name = BankName(BANK.code, BANK.name["en"])
-        made = hierarchy.make(bank_name, pki_url="http://localhost:8444", now=clock[0], entropy=os.urandom)
+        made = hierarchy.make(bank_name, pki_url="http://pki.example.com", now=clock[0], entropy=os.urandom)
         mailbox = Mailbox()
         ports = Ports(
             db=db,
-            cas={BANK.code: Signer(bank_name, made.issuing, "http://localhost:8444")},
+            cas={BANK.code: Signer(bank_name, made.issuing, "http://pki.example.com")},
             mail=mailbox,
             pins=CheapPins(b"p" * 32),
             seal=CardSeal(b"c" * 32),

@@ -9,12 +9,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.edge import Pair, issue
 
 from sekisho.edge import context, openssl, self_check
 from sekisho.edge.choice import ChoiceBook
 from sekisho.edge.connection import ServerContext
 from sekisho.edge.context import MISSED, SiteTls, server_context
-from tests.support.edge import Pair, issue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,10 +78,19 @@ def test_where_ssl_is_built_in_the_public_api_is_taken_and_what_is_missed_is_sai
 
 
 @pytest.mark.usefixtures("afresh")
-def test_another_copy_of_openssl_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Any other library that OpenSSL's functions can be found in would do; this one has none of them.
+def test_a_file_that_does_not_lead_to_openssl_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_ssl, "__file__", "libc.so.6")
     assert "AttributeError" in (self_check.find_fault() or "")
+
+
+def test_a_context_that_openssl_did_not_name_is_not_touched() -> None:
+    def object_instead(_protocol: int) -> Any:
+        return object()
+
+    # As with another copy of the library: it names its own contexts and never this one.
+    openssl.make_context(ssl.SSLContext)
+    with pytest.raises(RuntimeError, match="another OpenSSL"):
+        openssl.make_context(object_instead)  # type: ignore[arg-type]
 
 
 def test_a_site_that_asks_for_no_certificate_does_without(monkeypatch: pytest.MonkeyPatch, stranger: Pair) -> None:

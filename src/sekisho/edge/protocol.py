@@ -44,7 +44,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._choices = choices
         self._extensions: dict[str, Any] = {}
         self._fingerprint = b""
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._bytes = True, 0
         self._deadline: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
 
@@ -81,14 +81,20 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         if self._deadline is None:
             self._set_deadline(_HEAD_S)
+        self._bytes += len(data)
         super().data_received(data)
-        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
-        if self._head_bytes > _LONGEST_HEAD:
-            if self.is_idle:
-                self.transport.write(_TOO_LONG)
-                self.transport.close()
-            else:
-                self.transport.abort()
+        if self._in_head and self._bytes > _LONGEST_HEAD:
+            self.send_400_response("")
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, or too long a one."""
+        if not self.is_idle:
+            self.transport.abort()  # an answer is on its way already, and this must not get into it
+        elif self._in_head and self._bytes > _LONGEST_HEAD:
+            self.transport.write(_TOO_LONG)
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -98,14 +104,16 @@ class EdgeProtocol(HttpToolsProtocol):
             self.scope["extensions"] = dict(self._extensions)
 
     def on_headers_complete(self) -> None:
-        """Go on with the request's body, which is bounded by whoever reads it."""
-        self._in_head, self._head_bytes = False, 0
+        """Go on with the request's body, which is bounded by whoever reads it. Raises ValueError, which refuses it."""
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _LONGEST_HEAD:
+            raise ValueError("the head is too long")  # where it came in one piece
+        self._in_head = False
         self._set_deadline(_BODY_S)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Stop the clock: from here on it is the application's time."""
-        self._in_head = True
+        self._in_head, self._bytes = True, 0
         self._set_deadline(None)
         super().on_message_complete()
 

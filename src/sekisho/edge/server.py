@@ -84,7 +84,8 @@ async def serve(
 
 def _bind(site: Site) -> socket.socket:
     family = socket.AF_INET6 if ":" in site.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio finds it to be TCP and sends small answers at once (TCP_NODELAY).
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # Else the port could not be taken again while old connections linger. Two listeners it does not allow.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sekisho.domain.person import PersonId
 
 SYSTEM = "system"
+_ADD = insert(t)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +45,18 @@ def add(
     **detail: str | int | None,
 ) -> None:
     """Write what was done, in the transaction that does it. `detail` carries no secret."""
-    tx.execute(
-        insert(t).values(
-            at=at,
-            action=action,
-            bank=None if who is None else who.bank,
-            contract_id=None if who is None else who.contract_id,
-            actor=actor.name,
-            address=actor.address,
-            person_id=person_id,
-            serial=serial,
-            detail=detail,
-        )
-    )
+    row = {
+        "at": at,
+        "action": action,
+        "bank": None if who is None else who.bank,
+        "contract_id": None if who is None else who.contract_id,
+        "actor": actor.name,
+        "address": actor.address,
+        "person_id": person_id,
+        "serial": serial,
+        "detail": detail,
+    }
+    tx.execute(_ADD, row)
 
 
 def listed(tx: Connection, *, after: int = 0, most: int = 1000, contract_id: str | None = None) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from sekisho.domain.certificate import Certificate, Ending, KeyHeld, Reason
 from sekisho.domain.person import Kind, PersonId
@@ -45,6 +45,15 @@ def _select() -> Select[Any]:
     return select(t, people.c.bank, people.c.contract_id, people.c.user_id).join(people, people.c.id == t.c.person_id)
 
 
+# What every logon runs is built once: building a statement costs more than running it.
+_OF_FINGERPRINT = _select().where(t.c.fingerprint == bindparam("fingerprint"))
+_MARK_FIRST_LOGON = (
+    update(t)
+    .where(t.c.id == bindparam("certificate_id"), t.c.first_logon_at.is_(None))
+    .values(first_logon_at=bindparam("now"))
+)
+
+
 def save_issued(tx: Connection, placed: PlacedOrder, der: bytes, fingerprint: bytes, now: datetime) -> Certificate:
     """Store what the CA signed for an order."""
     order = placed.order
@@ -70,7 +79,7 @@ def save_issued(tx: Connection, placed: PlacedOrder, der: bytes, fingerprint: by
 
 def of_fingerprint(tx: Connection, fingerprint: bytes) -> Certificate | None:
     """Return the certificate with exactly those bytes (SHA-256), or None."""
-    row = tx.execute(_select().where(t.c.fingerprint == fingerprint)).one_or_none()
+    row = tx.execute(_OF_FINGERPRINT, {"fingerprint": fingerprint}).one_or_none()
     return None if row is None else _certificate(row)
 
 
@@ -115,10 +124,7 @@ def end(tx: Connection, certificate_id: int, *, ending: Ending, reason: Reason, 
 
 def mark_first_logon(tx: Connection, certificate_id: int, now: datetime) -> bool:
     """Note the first completed logon; tell whether this one was it."""
-    first = tx.execute(
-        update(t).where(t.c.id == certificate_id, t.c.first_logon_at.is_(None)).values(first_logon_at=now)
-    )
-    return first.rowcount == 1
+    return tx.execute(_MARK_FIRST_LOGON, {"certificate_id": certificate_id, "now": now}).rowcount == 1
 
 
 def successors(tx: Connection, certificate_id: int) -> list[Certificate]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, bindparam, insert, select, update
 
 from sekisho.domain.contract import Person
 from sekisho.domain.person import PersonId
@@ -72,22 +72,31 @@ def _person(row: Row[Any]) -> Person:
     )
 
 
+# What every logon runs is built once: building a statement costs more than running it.
+_FIND = _select().where(
+    t.c.bank == bindparam("bank"),
+    t.c.contract_id == bindparam("contract_id"),
+    t.c.user_key == bindparam("user_key"),
+)
+_GET = _select().where(t.c.id == bindparam("person_id"))
+_HOLD = _GET.with_for_update()
+
+
 def find(tx: Connection, who: PersonId) -> Person | None:
     """Return the person, their user ID compared without regard to case, or None."""
-    row = tx.execute(
-        _select().where(t.c.bank == who.bank, t.c.contract_id == who.contract_id, t.c.user_key == who.user_key)
-    ).one_or_none()
+    named = {"bank": who.bank, "contract_id": who.contract_id, "user_key": who.user_key}
+    row = tx.execute(_FIND, named).one_or_none()
     return None if row is None else _person(row)
 
 
 def get(tx: Connection, person_id: int) -> Person:
     """Return the person of that row."""
-    return _person(tx.execute(_select().where(t.c.id == person_id)).one())
+    return _person(tx.execute(_GET, {"person_id": person_id}).one())
 
 
 def hold(tx: Connection, person_id: int) -> Person:
     """Return the person as they stand, and keep others from shutting or opening their door until the end of `tx`."""
-    return _person(tx.execute(_select().where(t.c.id == person_id).with_for_update()).one())
+    return _person(tx.execute(_HOLD, {"person_id": person_id}).one())
 
 
 def users_of(tx: Connection, bank: str, contract_id: str) -> list[Person]:

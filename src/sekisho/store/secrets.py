@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from sekisho.domain.secret import SecretName
 from sekisho.store.tables import secrets as t
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,25 @@ class Secret:
     asked: tuple[int, ...]
 
 
+# Built once: building a statement costs more than running it.
+_OF = select(t).where(t.c.person_id == bindparam("person_id"), t.c.name.in_(bindparam("names", expanding=True)))
+# A secret that was set anew since it was read is another secret: an entry
+# that was checked against the old one neither counts nor opens anything.
+_STILL_OPEN = update(t).where(
+    t.c.person_id == bindparam("of_person"),
+    t.c.name == bindparam("named"),
+    t.c.verifier == bindparam("read_verifier"),
+    t.c.misses < bindparam("limit"),
+)
+_COUNT_MISS = _STILL_OPEN.values(misses=t.c.misses + 1).returning(t.c.misses)
+_TAKE_HIT = _STILL_OPEN.values(misses=t.c.misses)
+_CLEAR = (
+    update(t)
+    .where(t.c.person_id == bindparam("of_person"), t.c.name.in_(bindparam("names", expanding=True)))
+    .values(misses=0)
+)
+
+
 def put(tx: Connection, person_id: int, name: SecretName, verifier: str, now: datetime) -> None:
     """Set a secret anew; its count starts at zero and nothing is asked."""
     tx.execute(delete(t).where(t.c.person_id == person_id, t.c.name == name.value))
@@ -36,7 +55,7 @@ def put(tx: Connection, person_id: int, name: SecretName, verifier: str, now: da
 
 def of(tx: Connection, person_id: int, names: Sequence[SecretName]) -> dict[SecretName, Secret]:
     """Return those of the person's secrets that are set. A person_id of nobody costs the same."""
-    rows = tx.execute(select(t).where(t.c.person_id == person_id, t.c.name.in_([name.value for name in names])))
+    rows = tx.execute(_OF, {"person_id": person_id, "names": [name.value for name in names]})
     return {
         SecretName(row.name): Secret(
             person_id=row.person_id,
@@ -49,36 +68,29 @@ def of(tx: Connection, person_id: int, names: Sequence[SecretName]) -> dict[Secr
     }
 
 
-def _still_open(secret: Secret, limit: int) -> list[ColumnElement[bool]]:
-    # A secret that was set anew since it was read is another secret: an entry
-    # that was checked against the old one neither counts nor opens anything.
-    return [
-        t.c.person_id == secret.person_id,
-        t.c.name == secret.name.value,
-        t.c.verifier == secret.verifier,
-        t.c.misses < limit,
-    ]
-
-
 def count_miss(tx: Connection, secret: Secret, limit: int) -> int | None:
     """Count one miss and return how many there are now; None where the door had closed, or the secret changed."""
-    misses: int | None = tx.scalar(
-        update(t).where(*_still_open(secret, limit)).values(misses=t.c.misses + 1).returning(t.c.misses)
-    )
+    misses: int | None = tx.scalar(_COUNT_MISS, _read(secret, limit))
     return misses
 
 
 def take_hit(tx: Connection, secret: Secret, limit: int) -> bool:
     """Tell whether a right entry takes effect: only while the door is still open. The count stays."""
-    held = tx.execute(update(t).where(*_still_open(secret, limit)).values(misses=t.c.misses))
-    return held.rowcount == 1
+    return tx.execute(_TAKE_HIT, _read(secret, limit)).rowcount == 1
 
 
 def clear_misses(tx: Connection, person_id: int, names: Iterable[SecretName]) -> None:
     """Start the counts anew, after the last step."""
-    tx.execute(
-        update(t).where(t.c.person_id == person_id, t.c.name.in_([name.value for name in names])).values(misses=0)
-    )
+    tx.execute(_CLEAR, {"of_person": person_id, "names": [name.value for name in names]})
+
+
+def _read(secret: Secret, limit: int) -> dict[str, object]:
+    return {
+        "of_person": secret.person_id,
+        "named": secret.name.value,
+        "read_verifier": secret.verifier,
+        "limit": limit,
+    }
 
 
 def ask(tx: Connection, person_id: int, positions: Sequence[int]) -> None:

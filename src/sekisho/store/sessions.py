@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from sekisho.domain.person import PersonId
 from sekisho.domain.session import Session, SessionEnd
@@ -27,6 +27,22 @@ class PastLogon:
     address: str
 
 
+# No row has this id.
+_NO_SESSION = 0
+# What every logon and every page runs is built once: building a statement costs more than running it.
+_OPEN = insert(t).returning(t.c.id)
+_OF_TOKEN = (
+    select(t, people.c.bank, people.c.contract_id, people.c.user_id)
+    .join(people, people.c.id == t.c.person_id)
+    .where(t.c.token_sha256 == bindparam("token"))
+)
+_END_OF_PEOPLE = (
+    update(t)
+    .where(t.c.person_id.in_(bindparam("people", expanding=True)), t.c.ended_at.is_(None), t.c.id != bindparam("but"))
+    .values(ended_at=bindparam("now"), end=bindparam("why"))
+)
+
+
 def open_session(
     tx: Connection,
     *,
@@ -39,18 +55,17 @@ def open_session(
 ) -> int:
     """Write a session and return its id. With `positions` its logon is not complete."""
     row = tx.execute(
-        insert(t)
-        .values(
-            token_sha256=token_sha256,
-            person_id=person_id,
-            certificate_id=certificate_id,
-            address=address,
-            opened_at=now,
-            seen_at=now,
-            positions=",".join(map(str, positions)),
-            completed_at=None if positions else now,
-        )
-        .returning(t.c.id)
+        _OPEN,
+        {
+            "token_sha256": token_sha256,
+            "person_id": person_id,
+            "certificate_id": certificate_id,
+            "address": address,
+            "opened_at": now,
+            "seen_at": now,
+            "positions": ",".join(map(str, positions)),
+            "completed_at": None if positions else now,
+        },
     ).one()
     session_id: int = row.id
     return session_id
@@ -58,11 +73,7 @@ def open_session(
 
 def of_token(tx: Connection, token_sha256: bytes) -> Session | None:
     """Return the session of a cookie (SHA-256 of its token), ended or not, or None."""
-    row = tx.execute(
-        select(t, people.c.bank, people.c.contract_id, people.c.user_id)
-        .join(people, people.c.id == t.c.person_id)
-        .where(t.c.token_sha256 == token_sha256)
-    ).one_or_none()
+    row = tx.execute(_OF_TOKEN, {"token": token_sha256}).one_or_none()
     return None if row is None else _session(row)
 
 
@@ -106,10 +117,8 @@ def end_of_people(
     tx: Connection, person_ids: Sequence[int], why: SessionEnd, now: datetime, *, but: int | None = None
 ) -> int:
     """End the open sessions of people, except one, and return how many ended."""
-    query = update(t).where(t.c.person_id.in_(person_ids), t.c.ended_at.is_(None))
-    if but is not None:
-        query = query.where(t.c.id != but)
-    return tx.execute(query.values(ended_at=now, end=why.value)).rowcount
+    values = {"people": list(person_ids), "but": but or _NO_SESSION, "now": now, "why": why.value}
+    return tx.execute(_END_OF_PEOPLE, values).rowcount
 
 
 def end_of_certificate(tx: Connection, certificate_id: int, now: datetime) -> int:

@@ -10,7 +10,9 @@ Measured with Chromium 156:
 - A host's earlier choice is kept, "no certificate" included, whatever the policy says by then, until a
   request fails with ERR_BAD_SSL_CLIENT_AUTH_CERT. A connection opened in advance and refused while idle
   fails with ERR_SOCKET_NOT_CONNECTED instead, and the choice stays.
-- A changed policy file is noticed after 5 s; the message behind "Reload policies" takes 40 ms.
+- A changed policy file is noticed after 5 s. The message behind "Reload policies" takes 40 ms, the first one
+  after a start up to 5 s, and repeating it within that time only puts it off.
+- A start takes 0.3 to 0.5 s.
 - An empty database brings up no picker: the browser goes on without a certificate. One that holds a fitting
   certificate brings up a picker where no policy matches, and a headless browser waits for it for ever.
 - Of several certificates that fit the policy's filter, Chromium takes one without asking.
@@ -142,7 +144,7 @@ class Computer:
         page.goto("chrome://policy")
         page.evaluate("chrome.send('reloadPolicies')")
         # The row shows the value in force, as JSON; only the row of this policy holds such a value.
-        shown = page.locator("policy-row, .policy-data").filter(has_text="AutoSelectCertificateForUrls")
+        shown = page.locator("policy-row").filter(has_text="AutoSelectCertificateForUrls")
         shown.locator(".value", has_text=json.dumps(value)).first.wait_for(state="attached")
         page.close()
 
