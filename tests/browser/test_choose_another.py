@@ -128,7 +128,7 @@ def test_away_from_a_certificate_that_was_reissued(
 
 @pytest.fixture
 def nearly_over(tmp_path: Path) -> Iterator[Served]:
-    """A bank whose certificates were acquired 340 days ago: a browser has no clock that a test moves."""
+    """Serve a bank whose certificates were acquired 340 days ago: a browser has no clock that a test moves."""
     one = Served(tmp_path / "data", free_port_base())
     one.set_clock_ahead(days=-340)
     one.start()

@@ -153,7 +153,8 @@ def test_every_thread_gets_the_pointer_of_its_own_context() -> None:
     assert len({pointer for _, pointer in made}) == len(made) == 400
 
 
-def test_a_broken_issuing_ca_is_said() -> None:
-    _, pointer = openssl.make_context(ssl.SSLContext)
+def test_a_broken_issuing_ca_is_said_and_leaves_nothing_behind(stranger: Pair) -> None:
+    made, pointer = openssl.make_context(ssl.SSLContext)
     with pytest.raises(ValueError, match="issuing CA"):
         openssl.ask_for_certificates_of(pointer, [b"no certificate"])
+    made.load_verify_locations(cadata=stranger.der)  # fails where OpenSSL still holds the error from before
