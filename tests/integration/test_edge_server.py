@@ -196,8 +196,9 @@ def test_files_are_read_when_they_have_stood_still(
 
 
 def test_what_is_being_answered_is_answered_before_the_end(
-    tls: SiteTls, pairs: dict[str, Pair], caplog: pytest.LogCaptureFixture
+    tls: SiteTls, pairs: dict[str, Pair], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(door, "_HANDSHAKE_S", 1000)
     with (
         running(tls) as site,
         site.visit(pairs["client"]) as busy,

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 PATIENCE_S = 20
-BODY = b"x" * 65536
+LARGE = b"x" * (32 << 20)
+_PIECE = 65536
 _SPOILED = b"spoiled"
 
 
@@ -109,7 +110,9 @@ class Running:
         self.stop_event: asyncio.Event | None = None
         self.may_answer: asyncio.Event | None = None
         self.reached = threading.Event()
+        self.answered = threading.Event()
         self.cut_short = threading.Event()
+        self.left_over: set[asyncio.Task[Any]] = set()
         self.thread: threading.Thread | None = None
         self.failure: BaseException | None = None
 
@@ -127,16 +130,17 @@ class Running:
         elif scope["path"] == "/wait":
             await self._wait_for_release()
         elif scope["path"] == "/large":
-            body = BODY * 160
+            body = LARGE
         elif scope["path"] == "/read":
             body = str(await _length(receive)).encode()
         else:
             shown = {**extensions, "sekisho.client_certificate": der.hex()} if der else extensions
             body = json.dumps(shown).encode()
         await send({"type": "http.response.start", "status": 200, "headers": _length_header(body)})
-        for start in range(0, len(body), len(BODY)):
-            await send({"type": "http.response.body", "body": body[start : start + len(BODY)], "more_body": True})
+        for start in range(0, len(body), _PIECE):
+            await send({"type": "http.response.body", "body": body[start : start + _PIECE], "more_body": True})
         await send({"type": "http.response.body"})
+        self.answered.set()
 
     async def _wait_for_release(self) -> None:
         assert self.may_answer is not None
@@ -161,6 +165,7 @@ class Running:
                     await serve([site], ready=ready.set, stop=self.stop_event, **options)
                 except AddressInUse:
                     continue  # another test was faster
+                self.left_over = asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
                 return
 
         def body() -> None:
@@ -195,6 +200,7 @@ class Running:
         assert not self.thread.is_alive(), "it did not stop"
         if self.failure is not None:
             raise self.failure
+        assert not self.left_over
 
     def visit(self, pair: Pair | None = None, version: ssl.TLSVersion | None = None) -> Visitor:
         return Visitor(self.port, client_context(pair, version) if self.tls is not None else None)

@@ -59,6 +59,7 @@ def _library() -> ctypes.CDLL:
         ("X509_digest", _int, _pointer, _pointer, ctypes.c_char_p, _pointer),
         ("d2i_X509", _pointer, _pointer, ctypes.POINTER(ctypes.c_char_p), _long),
         ("X509_free", None, _pointer),
+        ("ERR_clear_error", None),
     ):
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
@@ -123,6 +124,7 @@ def ask_for_certificates_of(pointer: int, authorities: Sequence[bytes]) -> None:
     for der in authorities:
         authority = library.d2i_X509(None, ctypes.byref(ctypes.c_char_p(der)), len(der))
         if not authority:
+            library.ERR_clear_error()  # else the ssl module meets what is not its own
             raise ValueError("an issuing CA's certificate cannot be read")
         added = library.SSL_CTX_add_client_CA(pointer, authority)
         library.X509_free(authority)

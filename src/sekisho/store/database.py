@@ -70,6 +70,8 @@ def _engine(file: Path, begin: str, *, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=_PATIENCE_S,
+        # Both entries end their transaction themselves: there is never anything to roll back.
+        pool_reset_on_return=None,
     )
 
     @event.listens_for(engine, "connect")
