@@ -113,3 +113,13 @@ def test_audit_rows_say_who_what_when_from_where_and_about_which_certificate(dem
     of_contract = demo.sekisho("audit", "list", "--json", "--contract", contract_id).stdout.splitlines()
     assert len(of_contract) == len(rows)
     assert demo.sekisho("audit", "list", "--contract", "00000000000").stdout == ""
+
+
+def test_a_reader_who_has_had_enough_is_no_failure(demo: Served) -> None:
+    argv = [sys.executable, "-m", "sekisho", "audit", "list", "--json", "--data-dir", str(demo.data_dir)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as writing:
+        assert writing.stdout is not None
+        assert writing.stderr is not None
+        writing.stdout.close()
+        assert "Traceback" not in writing.stderr.read()
+    assert writing.returncode == 0

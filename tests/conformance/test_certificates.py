@@ -19,11 +19,11 @@ from sekisho.usecases.publish_crl import publish_crls
 from sekisho.usecases.revoke_certificate import revoke_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sekisho.domain.certificate import Certificate
 
-KEYS = {
+KEYS: dict[str, Callable[[], Any]] = {
     "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
     "RSA": lambda: rsa.generate_private_key(65537, 2048),

@@ -165,7 +165,7 @@ class Running:
                     await serve([site], ready=ready.set, stop=self.stop_event, **options)
                 except AddressInUse:
                     continue  # another test was faster
-                self.left_over = asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+                self.left_over = asyncio.all_tasks() - {asyncio.current_task()}
                 return
 
         def body() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from contextlib import contextmanager
@@ -49,6 +50,10 @@ def told() -> Iterator[None]:
         fail(str(said), _SAID_BY_THEMSELVES[type(said)])
     except CaDidNotStart:
         fail("the CA did not start; the line above says why", exit_codes.CA_DID_NOT_START)
+    except BrokenPipeError:
+        # Whoever read the output has had enough; Python would complain when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(exit_codes.DONE) from None
     except OSError as denied:
         if denied.filename is None:
             _bug()

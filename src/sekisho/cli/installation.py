@@ -51,6 +51,7 @@ def set_up(settings: Settings, bank: Bank) -> None:
     )
     keys.save(settings.ca_dir, made)
     wiring.make_secrets(settings)
+    (folder / settings.tls_certificate).parent.mkdir(mode=0o700, exist_ok=True)
     db = Database(settings.database)
     try:
         migrate.upgrade(db)

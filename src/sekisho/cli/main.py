@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -280,10 +280,19 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         "not_before": certificate.not_before.isoformat(),
         "not_after": certificate.not_after.isoformat(),
         "held": certificate.held.value,
-        "state": "in-force" if certificate.ended_at is None else str(certificate.ending),
+        "state": _state(certificate),
         "ended_at": None if certificate.ended_at is None else certificate.ended_at.isoformat(),
         "reason": None if certificate.reason is None else certificate.reason.value,
     }
+
+
+def _state(certificate: Certificate) -> str:
+    if certificate.ending is not None:
+        return certificate.ending.value
+    now = datetime.now(UTC)
+    if now < certificate.not_before:
+        return "not-yet-valid"
+    return "in-force" if now < certificate.not_after else "expired"
 
 
 def _audit_row(row: dict[str, Any]) -> dict[str, Any]:
