@@ -24,6 +24,7 @@ class Served:
     data_dir: Path
     port_base: int
     argv: list[str] = field(default_factory=list)
+    cwd: Path = ROOT
     process: subprocess.Popen[str] | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
@@ -32,7 +33,7 @@ class Served:
         argv = self.argv or [sys.executable, "-m", "tests.support.serving", str(self.data_dir), str(self.port_base)]
         log = self.data_dir.with_name(self.data_dir.name + ".log").open("ab")
         with log:
-            self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
+            self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.cwd)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, f"it did not start; its log:\n{self.log()}"
