@@ -146,11 +146,13 @@ def build_sites(settings: Settings, ports: Ports) -> list[Listener]:
     renderer = Renderer()
     # A book for each: a certificate that is refused at one site may be shown at another meanwhile.
     choices = {name: ChoiceBook() for name in settings.sites}
-    # One check of two PINs keeps one core busy; more at once would only make everyone wait longer.
-    turnstile = Turnstile(site_at_once=os.cpu_count() or 1)
+    # A turnstile for each site: a flood at the public one takes no turn away from people with a certificate. A
+    # little more than one for each core, so that cores check while somebody else's turn is in the database.
+    at_once = (os.cpu_count() or 1) + 2
+    turnstiles = {name: Turnstile(site_at_once=at_once) for name in settings.sites}
 
     def site(name: SiteName, kind: Kind | None = None) -> Site:
-        return Site(name, bank, kind, settings.urls, ports, renderer, forms, turnstile, choices[name])
+        return Site(name, bank, kind, settings.urls, ports, renderer, forms, turnstiles[name], choices[name])
 
     def listener(name: SiteName, app: object, kind: Kind | None = None, *, tls: bool = True) -> Listener:
         where = settings.sites[name]

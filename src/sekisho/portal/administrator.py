@@ -58,7 +58,7 @@ def administrator_app(site: Site, *, est: Sequence[BaseRoute]) -> Starlette:
         Route("/contract", endpoint(site, logged_on(contract_page))),
         Route(_USERS, endpoint(site, logged_on(users_page))),
         Route(_CHANGE, endpoint(site, logged_on(change_page)), methods=["GET"]),
-        Route(_CHANGE, endpoint(site, logged_on(take_change)), methods=["POST"]),
+        Route(_CHANGE, endpoint(site, logged_on(take_change), turnstile=True), methods=["POST"]),
         Route(_CHANGED, endpoint(site, logged_on(changed_page))),
         *est,
     ]

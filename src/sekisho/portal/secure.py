@@ -71,7 +71,7 @@ def secure_routes(site: Site) -> list[BaseRoute]:
     """Return the pages that administrators and users have in common."""
     return [
         Route("/", endpoint(site, pin_page), methods=["GET"]),
-        Route("/", endpoint(site, take_pin), methods=["POST"]),
+        Route("/", endpoint(site, take_pin, turnstile=True), methods=["POST"]),
         Route("/status", endpoint(site, logged_on(status_page))),
         Route("/inbox", endpoint(site, logged_on(inbox_page))),
         Route("/logoff", endpoint(site, take_logoff), methods=["POST"]),

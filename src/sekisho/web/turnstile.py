@@ -1,4 +1,4 @@
-"""Bounds what costs an argon2 check for whoever has shown no certificate."""
+"""Bounds what costs an argon2 check."""
 
 from __future__ import annotations
 
