@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sekisho.ca import keys
 from sekisho.ca.client import CaClient
 from sekisho.ca.signer import Signer
-from sekisho.domain.errors import Refusal
+from sekisho.domain.errors import Refusal, StoreAway
 from sekisho.domain.person import Kind
 from sekisho.edge.choice import ChoiceBook
 from sekisho.edge.server import Site as Listener
@@ -30,9 +30,9 @@ from sekisho.portal.administrator import administrator_app
 from sekisho.portal.not_open import not_open_app
 from sekisho.portal.public import public_app
 from sekisho.portal.user import user_app
-from sekisho.settings import DataFolderDamaged
+from sekisho.settings import DATABASE_URL, DatabaseNotUsable, DataFolderDamaged
 from sekisho.store import banks, migrate
-from sekisho.store.database import Database
+from sekisho.store.opening import open_database
 from sekisho.usecases.end_overlaps import end_overlaps
 from sekisho.usecases.ports import Ports
 from sekisho.usecases.publish_crl import publish_crls
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from sekisho.domain.contract import Bank
     from sekisho.settings import Settings, SiteName
+    from sekisho.store.database import Database
 
 log = logging.getLogger("sekisho")
 _SECRETS = {"pepper": 32, "card-key": 32, "form-key": 32}
@@ -77,19 +78,14 @@ def _secret(settings: Settings, name: str) -> bytes:
 
 @contextmanager
 def open_ports(settings: Settings) -> Iterator[Ports]:
-    """Open what the use cases need. Raises `DataFolderDamaged` where something is missing or does not fit."""
-    if not settings.database.exists():
-        raise DataFolderDamaged(f"{settings.database} is missing")
-    db = Database(settings.database)
+    """Open what the use cases need.
+
+    Raises `DataFolderDamaged` where something is missing or does not fit, and
+    `DatabaseNotUsable` where a database server cannot be used.
+    """
+    db = open_store(settings)
     try:
-        try:
-            with db.read() as tx:
-                broken = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() != "ok"
-            if broken:
-                raise DataFolderDamaged(f"{settings.database} is damaged; restore it from a backup")
-            migrate.upgrade(db)
-        except (SQLAlchemyError, sqlite3.Error) as unreadable:
-            raise DataFolderDamaged(f"{settings.database} cannot be used: {_first_line(unreadable)}") from unreadable
+        _check_store(settings, db)
         yield Ports(
             db=db,
             cas={settings.bank: CaClient(settings.ca_socket)},
@@ -103,8 +99,39 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
         db.close()
 
 
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+def open_store(settings: Settings) -> Database:
+    """Return the installation's database, not looked at yet. Raises `DatabaseNotUsable`."""
+    try:
+        return open_database(settings.database, settings.database_url)
+    except ValueError as unusable:
+        raise DatabaseNotUsable(f"{DATABASE_URL} {unusable}") from None
+
+
+def _check_store(settings: Settings, db: Database) -> None:
+    """Bring the tables to this version. Raises `DataFolderDamaged` or `DatabaseNotUsable`."""
+    try:
+        if settings.database_url is None:
+            _check_file(settings, db)
+        migrate.upgrade(db)
+    except StoreAway as away:
+        raise DatabaseNotUsable(f"the database cannot be used: {_first_line(away.__cause__ or away)}") from away
+    except (SQLAlchemyError, sqlite3.Error) as unreadable:
+        where = settings.database if settings.database_url is None else "the database"
+        problem = DataFolderDamaged if settings.database_url is None else DatabaseNotUsable
+        raise problem(f"{where} cannot be used: {_first_line(unreadable)}") from unreadable
+
+
+def _check_file(settings: Settings, db: Database) -> None:
+    if not settings.database.exists():
+        raise DataFolderDamaged(f"{settings.database} is missing")
+    with db.read() as tx:
+        broken = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() != "ok"
+    if broken:
+        raise DataFolderDamaged(f"{settings.database} is damaged; restore it from a backup")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
 def load_bank(settings: Settings, ports: Ports) -> Bank:
@@ -112,7 +139,8 @@ def load_bank(settings: Settings, ports: Ports) -> Bank:
     with ports.db.read() as tx:
         bank = banks.find(tx, settings.bank)
     if bank is None:
-        raise DataFolderDamaged(f"{settings.database} does not know the bank {settings.bank}")
+        where = settings.database if settings.database_url is None else "the database"
+        raise DataFolderDamaged(f"{where} does not know the bank {settings.bank}")
     return bank
 
 

@@ -9,6 +9,7 @@ from sekisho.ca import wire
 from sekisho.domain.errors import CaAway
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -29,9 +30,15 @@ class CaClient:
     def __init__(self, socket_file: Path) -> None:
         self._address = str(socket_file)
 
-    def sign(self, order: Order) -> bytes:
-        """Return the DER certificate for an order. Raises `CaAway` where no answer comes in time."""
-        return self._ask(wire.SignOrder(order))
+    def sign_all(self, orders: Sequence[Order]) -> list[bytes | Exception]:
+        """Return the DER certificate for each order, or `CaRefused`. Raises `CaAway` where no answer comes in time."""
+        outcomes: list[bytes | Exception] = []
+        for order in orders:
+            try:
+                outcomes.append(self._ask(wire.SignOrder(order)))
+            except CaRefused as refused:
+                outcomes.append(refused)
+        return outcomes
 
     def sign_crl(
         self, kind: Kind, entries: list[Revoked], *, number: int, this_update: datetime, next_update: datetime

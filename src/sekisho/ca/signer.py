@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sekisho.pki import crl, hierarchy, profile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sekisho.domain.person import Kind
@@ -37,6 +38,16 @@ class Signer:
         builder = profile.person(order, self._bank, issuer=issuing.certificate, addresses=addresses)
         signed = builder.sign(issuing.key, hashes.SHA256(), ecdsa_deterministic=True)
         return signed.public_bytes(Encoding.DER)
+
+    def sign_all(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
+        """Return the DER certificate for each order, or `ProfileBroken`."""
+        outcomes: list[bytes | Exception] = []
+        for order in orders:
+            try:
+                outcomes.append(self.sign(order))
+            except profile.ProfileBroken as broken:
+                outcomes.append(broken)
+        return outcomes
 
     def sign_crl(
         self,

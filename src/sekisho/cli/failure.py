@@ -12,7 +12,7 @@ from sekisho.ca.child import CaDidNotStart
 from sekisho.cli import exit_codes
 from sekisho.domain.errors import Refusal
 from sekisho.edge.server import AddressInUse, ServerCertificateUnusable
-from sekisho.settings import DataFolderDamaged, DataFolderMissing
+from sekisho.settings import DatabaseNotUsable, DataFolderDamaged, DataFolderMissing
 from sekisho.web import messages
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def fail(line: str, code: int) -> NoReturn:
 
 _SAID_BY_THEMSELVES: dict[type[Exception], int] = {
     AddressInUse: exit_codes.ADDRESS_IN_USE,
+    DatabaseNotUsable: exit_codes.DATABASE_NOT_USABLE,
     DataFolderDamaged: exit_codes.FOLDER_DAMAGED,
     DataFolderMissing: exit_codes.FOLDER_MISSING,
     FolderInUse: exit_codes.FOLDER_IN_USE,

@@ -19,7 +19,6 @@ from sekisho.edge.server import serve as serve_listeners
 from sekisho.pki import hierarchy
 from sekisho.pki.profile import BankName
 from sekisho.store import banks, migrate
-from sekisho.store.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,14 +51,14 @@ def set_up(settings: Settings, bank: Bank) -> None:
     keys.save(settings.ca_dir, made)
     wiring.make_secrets(settings)
     (folder / settings.tls_certificate).parent.mkdir(mode=0o700, exist_ok=True)
-    db = Database(settings.database)
+    db = wiring.open_store(settings)
     try:
         migrate.upgrade(db)
-        with db.write() as tx:
-            banks.add(tx, bank, now)
+        db.write(lambda tx: banks.add(tx, bank, now))
     finally:
         db.close()
-    settings.database.chmod(0o600)
+    if settings.database_url is None:
+        settings.database.chmod(0o600)
     settings.save()
 
 

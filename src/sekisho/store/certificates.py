@@ -1,16 +1,19 @@
-"""Issued certificates. A row's bytes never change; what changes is that it ends, once."""
+"""Issued certificates. What they say never changes; what changes is that one ends, once."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 
-from sekisho.domain.certificate import Certificate, Ending, KeyHeld, Reason
+from sekisho.domain.certificate import Certificate, Ending, IssuedCertificate, KeyHeld, Reason
 from sekisho.domain.person import Kind, PersonId
 from sekisho.pki.crl import Revoked
+from sekisho.store import bulk
+from sekisho.store.bulk import OfMany
+from sekisho.store.tables import certificate_bytes, people
 from sekisho.store.tables import certificates as t
-from sekisho.store.tables import people
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,60 +24,102 @@ if TYPE_CHECKING:
     from sekisho.store.orders import PlacedOrder
 
 
+def _values(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "order_id": row.order_id,
+        "person": PersonId(row.bank, row.contract_id, row.user_id),
+        "serial": row.serial,
+        "fingerprint": row.fingerprint,
+        "not_before": row.not_before,
+        "not_after": row.not_after,
+        "held": KeyHeld(row.held),
+        "issued_at": row.issued_at,
+        "ended_at": row.ended_at,
+        "ending": None if row.ending is None else Ending(row.ending),
+        "reason": None if row.reason is None else Reason(row.reason),
+        "supersedes": row.supersedes,
+        "first_logon_at": row.first_logon_at,
+    }
+
+
 def _certificate(row: Row[Any]) -> Certificate:
-    return Certificate(
-        id=row.id,
-        order_id=row.order_id,
-        person=PersonId(row.bank, row.contract_id, row.user_id),
-        serial=row.serial,
-        fingerprint=row.fingerprint,
-        der=row.der,
-        not_before=row.not_before,
-        not_after=row.not_after,
-        held=KeyHeld(row.held),
-        issued_at=row.issued_at,
-        ended_at=row.ended_at,
-        ending=None if row.ending is None else Ending(row.ending),
-        reason=None if row.reason is None else Reason(row.reason),
-        supersedes=row.supersedes,
-        first_logon_at=row.first_logon_at,
+    return Certificate(**_values(row))
+
+
+def _select(*more: Any) -> Select[Any]:
+    return select(t, people.c.bank, people.c.contract_id, people.c.user_id, *more).join(
+        people, people.c.id == t.c.person_id
     )
 
 
-def _select() -> Select[Any]:
-    return select(t, people.c.bank, people.c.contract_id, people.c.user_id).join(people, people.c.id == t.c.person_id)
-
-
-# What every logon runs is built once: building a statement costs more than running it.
+# What every logon and every issuance runs is built once: building a statement costs more than running it.
 _OF_FINGERPRINT = _select().where(t.c.fingerprint == bindparam("fingerprint"))
 _MARK_FIRST_LOGON = (
     update(t)
     .where(t.c.id == bindparam("certificate_id"), t.c.first_logon_at.is_(None))
     .values(first_logon_at=bindparam("now"))
 )
+_ISSUED_OF_ORDERS = OfMany(
+    lambda among: (
+        _select(certificate_bytes.c.der)
+        .join(certificate_bytes, certificate_bytes.c.certificate_id == t.c.id)
+        .where(among(t.c.order_id, "orders"))
+    )
+)
 
 
-def save_issued(tx: Connection, placed: PlacedOrder, der: bytes, fingerprint: bytes, now: datetime) -> Certificate:
-    """Store what the CA signed for an order."""
-    order = placed.order
-    issued = tx.execute(
-        insert(t)
-        .values(
-            order_id=placed.id,
-            person_id=placed.person_id,
-            kind=order.kind.value,
-            serial=order.serial,
-            fingerprint=fingerprint,
-            der=der,
-            not_before=order.not_before,
-            not_after=order.not_after,
-            held=placed.held.value,
+@dataclass(frozen=True, slots=True)
+class NewCertificate:
+    """What the CA signed for an order, with the SHA-256 of it; `who` is the person of the order."""
+
+    placed: PlacedOrder
+    who: PersonId
+    der: bytes
+    fingerprint: bytes
+
+
+def add(tx: Connection, new: Sequence[NewCertificate], now: datetime) -> list[IssuedCertificate]:
+    """Store what the CA signed, and return the certificates in the same order."""
+    rows = [
+        {
+            "order_id": one.placed.id,
+            "person_id": one.placed.person_id,
+            "kind": one.placed.order.kind.value,
+            "serial": one.placed.order.serial,
+            "fingerprint": one.fingerprint,
+            "not_before": one.placed.order.not_before,
+            "not_after": one.placed.order.not_after,
+            "held": one.placed.held.value,
+            "issued_at": now,
+            "supersedes": one.placed.renews_id,
+        }
+        for one in new
+    ]
+    ids = bulk.add_with_ids(tx, t, rows, by="order_id")
+    bulk.add(tx, certificate_bytes, [{"certificate_id": i, "der": one.der} for i, one in zip(ids, new, strict=True)])
+    return [
+        IssuedCertificate(
+            id=certificate_id,
+            order_id=one.placed.id,
+            person=one.who,
+            serial=one.placed.order.serial,
+            fingerprint=one.fingerprint,
+            not_before=one.placed.order.not_before,
+            not_after=one.placed.order.not_after,
+            held=one.placed.held,
             issued_at=now,
-            supersedes=placed.renews_id,
+            supersedes=one.placed.renews_id,
+            der=one.der,
         )
-        .returning(t.c.id)
-    ).one()
-    return _certificate(tx.execute(_select().where(t.c.id == issued.id)).one())
+        for certificate_id, one in zip(ids, new, strict=True)
+    ]
+
+
+def issued_of_orders(tx: Connection, order_ids: Sequence[int]) -> dict[int, IssuedCertificate]:
+    """Return what is stored for orders, with the bytes, by the order's row."""
+    rows = _ISSUED_OF_ORDERS.run(tx, {"orders": list(order_ids)})
+    return {row.order_id: IssuedCertificate(**_values(row), der=row.der) for row in rows}
 
 
 def of_fingerprint(tx: Connection, fingerprint: bytes) -> Certificate | None:
@@ -86,12 +131,6 @@ def of_fingerprint(tx: Connection, fingerprint: bytes) -> Certificate | None:
 def of_serial(tx: Connection, serial: int) -> Certificate | None:
     """Return the certificate with that serial number, or None."""
     row = tx.execute(_select().where(t.c.serial == serial)).one_or_none()
-    return None if row is None else _certificate(row)
-
-
-def of_order(tx: Connection, order_id: int) -> Certificate | None:
-    """Return what was stored for an order, or None."""
-    row = tx.execute(_select().where(t.c.order_id == order_id)).one_or_none()
     return None if row is None else _certificate(row)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from sekisho.domain.secret import SecretName
+from sekisho.store.bulk import OfMany
 from sekisho.store.tables import secrets as t
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Secret:
 
 
 # Built once: building a statement costs more than running it.
-_OF = select(t).where(t.c.person_id == bindparam("person_id"), t.c.name.in_(bindparam("names", expanding=True)))
+_OF = OfMany(lambda among: select(t).where(among(t.c.person_id, "people"), among(t.c.name, "names")))
 # A secret that was set anew since it was read is another secret: an entry
 # that was checked against the old one neither counts nor opens anything.
 _STILL_OPEN = update(t).where(
@@ -55,17 +56,19 @@ def put(tx: Connection, person_id: int, name: SecretName, verifier: str, now: da
 
 def of(tx: Connection, person_id: int, names: Sequence[SecretName]) -> dict[SecretName, Secret]:
     """Return those of the person's secrets that are set. A person_id of nobody costs the same."""
-    rows = tx.execute(_OF, {"person_id": person_id, "names": [name.value for name in names]})
-    return {
-        SecretName(row.name): Secret(
-            person_id=row.person_id,
-            name=SecretName(row.name),
-            verifier=row.verifier,
-            misses=row.misses,
-            asked=tuple(int(position) for position in (row.asked or "").split(",") if position),
-        )
-        for row in rows
-    }
+    return of_people(tx, [person_id], names).get(person_id, {})
+
+
+def of_people(
+    tx: Connection, person_ids: Sequence[int], names: Sequence[SecretName]
+) -> dict[int, dict[SecretName, Secret]]:
+    """Return those of the people's secrets that are set, by the person's row."""
+    found: dict[int, dict[SecretName, Secret]] = {}
+    for row in _OF.run(tx, {"people": list(person_ids), "names": [name.value for name in names]}):
+        name = SecretName(row.name)
+        asked = tuple(int(position) for position in (row.asked or "").split(",") if position)
+        found.setdefault(row.person_id, {})[name] = Secret(row.person_id, name, row.verifier, row.misses, asked)
+    return found
 
 
 def count_miss(tx: Connection, secret: Secret, limit: int) -> int | None:

@@ -70,7 +70,9 @@ def _close(tx: Connection, person: Person, actor: Actor, now: datetime) -> Refus
         if administrator is not None:
             notices.add(tx, administrator.id, "user-suspended", now, user_id=person.who.user_id)
         return UserSuspended()
+    # Whoever of them is about to be let in waits here, and then finds the contract shut.
     everyone = people.ids_of_contract(tx, person.who.bank, person.who.contract_id)
+    people.hold_all(tx, everyone)
     sessions.end_of_people(tx, everyone, SessionEnd.CLOSED, now)
     audit.add(tx, "contract-closed", actor, at=now, who=person.who, person_id=person.id)
     notices.add(tx, person.id, "contract-closed", now)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sekisho.domain import card
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import EntryMissing, EntryTooLong, SessionRefused
+from sekisho.domain.errors import EntryMissing, EntryTooLong, Refusal, SessionRefused
 from sekisho.domain.person import Kind
 from sekisho.domain.secret import LONGEST_ENTRY, SecretName
 from sekisho.domain.session import SessionEnd
@@ -54,28 +54,32 @@ def enter_pin(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, pin: s
     right = ports.pins.verify(secret.verifier, pin)
     token = ports.entropy(32)
     actor = audit.actor_of(person.who, address)
-    positions: tuple[int, ...] = ()
-    with ports.db.write() as tx:
+
+    def judge_and_open(tx: Connection) -> Refusal | tuple[int, ...]:
+        refusal = judge_entry(tx, person, secret, right=right, policy=bank.policy, actor=actor, now=now)
         # Ended while argon2 was busy: then it opens nothing any more.
         certificate = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
-        refusal = judge_entry(tx, person, secret, right=right, policy=bank.policy, actor=actor, now=now)
-        if refusal is None:
-            if kind is Kind.ADMINISTRATOR:
-                positions = _question(tx, ports, person)
-            session_id = sessions.open_session(
-                tx,
-                token_sha256=token_sha256(token),
-                person_id=person.id,
-                certificate_id=certificate.id,
-                address=address,
-                positions=positions,
-                now=now,
-            )
-            if not positions:
-                _complete(tx, person, certificate, session_id, actor, now)
-    if refusal is not None:
-        raise refusal
-    return OpenedSession(token, positions)
+        if refusal is not None:
+            return refusal
+        positions = _question(tx, ports, person) if kind is Kind.ADMINISTRATOR else ()
+        session_id = sessions.open_session(
+            tx,
+            token_sha256=token_sha256(token),
+            person_id=person.id,
+            certificate_id=certificate.id,
+            address=address,
+            positions=positions,
+            now=now,
+        )
+        if not positions:
+            _complete(tx, person, certificate, session_id, actor, now)
+        return positions
+
+    # A counted miss is told once it is committed.
+    outcome = ports.db.write(judge_and_open)
+    if isinstance(outcome, Refusal):
+        raise outcome
+    return OpenedSession(token, outcome)
 
 
 def answer_card(
@@ -97,16 +101,18 @@ def answer_card(
     right = card.answers(table, session.positions, answer)
     token = ports.entropy(32)
     actor = audit.actor_of(person.who, address)
-    with ports.db.write() as tx:
+
+    def judge_and_complete(tx: Connection) -> Refusal | None:
         session.check(certificate.id, bank.policy, now)
         refusal = judge_entry(tx, person, secret, right=right, policy=bank.policy, actor=actor, now=now)
         if refusal is None:
             if not sessions.complete(tx, session.id, token_sha256(token), now):
-                refusal = SessionRefused()
-            else:
-                secrets.ask(tx, person.id, ())
-                _complete(tx, person, certificates.get(tx, certificate.id), session.id, actor, now)
-    if refusal is not None:
+                return SessionRefused()
+            secrets.ask(tx, person.id, ())
+            _complete(tx, person, certificates.get(tx, certificate.id), session.id, actor, now)
+        return refusal
+
+    if (refusal := ports.db.write(judge_and_complete)) is not None:
         raise refusal
     return OpenedSession(token, ())
 

@@ -50,6 +50,5 @@ def resume_session(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, t
         raise SessionRefused
     owner.check_door()
     if now - session.seen_at >= _TOUCH_AFTER:
-        with ports.db.write() as tx:
-            sessions.touch(tx, session.id, now)
+        ports.db.write(lambda tx: sessions.touch(tx, session.id, now))
     return LoggedOn(session, owner, certificate)
