@@ -90,13 +90,22 @@ class Settings(_Strict):
         return {name: site.url for name, site in self.sites.items()}
 
     @property
-    def ca_socket(self) -> Path:
-        """Where the CA answers: in the data folder, or in a private folder of its own where that path is too long."""
-        near = self.data_dir / "run" / "ca.sock"
-        if len(os.fsencode(near)) <= _SOCKET_PATH:
+    def run_dir(self) -> Path:
+        """Where what lives as long as a process lies.
+
+        In the data folder, or in a private folder of its own where a socket's
+        path would be too long.
+        """
+        near = self.data_dir / "run"
+        if len(os.fsencode(near / "ca.sock")) <= _SOCKET_PATH:
             return near
         digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"sekisho-{os.getuid()}-{digest}" / "ca.sock"
+        return Path(tempfile.gettempdir()) / f"sekisho-{os.getuid()}-{digest}"
+
+    @property
+    def ca_socket(self) -> Path:
+        """Where the CA answers."""
+        return self.run_dir / "ca.sock"
 
     def save(self) -> None:
         """Write the file, whole or not at all."""

@@ -21,6 +21,7 @@ from sekisho.ca.signer import Signer
 from sekisho.domain.errors import Refusal, StoreAway
 from sekisho.domain.person import Kind
 from sekisho.edge.choice import ChoiceBook
+from sekisho.edge.marks import Marks
 from sekisho.edge.server import Site as Listener
 from sekisho.edge.server import SiteTls
 from sekisho.est.routes import public_routes, secure_routes
@@ -44,7 +45,7 @@ from sekisho.web.csrf import FormTokens
 from sekisho.web.mails import send_mails
 from sekisho.web.render import Renderer
 from sekisho.web.site import Site
-from sekisho.web.turnstile import Turnstile
+from sekisho.web.turnstile import Places, Turnstile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,8 +162,8 @@ class _Authorities:
     chain: dict[Kind, list[bytes]]
 
 
-def build_sites(settings: Settings, ports: Ports) -> list[Listener]:
-    """Return every listener with its application."""
+def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list[Listener]:
+    """Return every listener with its application, of which each of so many processes has its own."""
     bank = load_bank(settings, ports)
     try:
         certificates = {name: keys.load_certificate(settings.ca_dir, name) for name in ("root", *map(str, Kind))}
@@ -173,11 +174,13 @@ def build_sites(settings: Settings, ports: Ports) -> list[Listener]:
     forms = FormTokens(_secret(settings, "form-key"))
     renderer = Renderer()
     # A book for each: a certificate that is refused at one site may be shown at another meanwhile.
-    choices = {name: ChoiceBook() for name in settings.sites}
+    choices = {name: ChoiceBook(marks=_marks(settings, name, processes)) for name in settings.sites}
     # A turnstile for each site: a flood at the public one takes no turn away from people with a certificate. A
     # little more than one for each core, so that cores check while somebody else's turn is in the database.
-    at_once = (os.cpu_count() or 1) + 2
-    turnstiles = {name: Turnstile(site_at_once=at_once) for name in settings.sites}
+    at_once = -(-((os.cpu_count() or 1) + 2) // processes)
+    turnstiles = {
+        name: Turnstile(site_at_once=at_once, places=_places(settings, name, processes)) for name in settings.sites
+    }
 
     def site(name: SiteName, kind: Kind | None = None) -> Site:
         return Site(name, bank, kind, settings.urls, ports, renderer, forms, turnstiles[name], choices[name])
@@ -211,8 +214,19 @@ def build_sites(settings: Settings, ports: Ports) -> list[Listener]:
     ]
 
 
+def _marks(settings: Settings, site: SiteName, processes: int) -> Marks:
+    return Marks(None if processes == 1 else settings.run_dir / f"choices-{site}")
+
+
+def _places(settings: Settings, site: SiteName, processes: int) -> Places | None:
+    return None if processes == 1 else Places(settings.run_dir / f"places-{site}")
+
+
 async def work(ports: Ports, bank: Bank, stop: asyncio.Event) -> None:
-    """Do what nobody waits for, until `stop`: mails, revocation lists, ends of overlaps, unfinished orders."""
+    """Do what nobody waits for, until `stop`: mails, revocation lists, ends of overlaps, unfinished orders.
+
+    Of several nodes on one database, the one that holds the lead does it.
+    """
     rounds: list[tuple[float, Callable[[], int]]] = [
         (0.5, lambda: send_mails(ports, bank=bank)),
         (2, lambda: publish_crls(ports, bank=bank.code)),
@@ -223,7 +237,8 @@ async def work(ports: Ports, bank: Bank, stop: asyncio.Event) -> None:
     async def repeat(every_s: float, job: Callable[[], int]) -> None:
         while not stop.is_set():
             try:
-                await asyncio.to_thread(job)
+                if await asyncio.to_thread(ports.db.holds_lead):
+                    await asyncio.to_thread(job)
             except Refusal as refusal:
                 log.warning("background work has to wait: %s", refusal.code)
             except Exception:

@@ -55,6 +55,9 @@ class FaultyDb:
     def write(self, work: Any) -> Any:
         return self._db.write(work)
 
+    def holds_lead(self) -> bool:
+        return self._db.holds_lead()
+
     def write_all(self, work: Any, items: Any) -> Any:
         number = {"_place": 1, "_store": 2}[work.__name__]
         if number == 1:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from sekisho.ca.child import CaDidNotStart
 from sekisho.cli import exit_codes
+from sekisho.cli.workers import WorkerDidNotStart
 from sekisho.domain.errors import Refusal
 from sekisho.edge.server import AddressInUse, ServerCertificateUnusable
 from sekisho.settings import DatabaseNotUsable, DataFolderDamaged, DataFolderMissing
@@ -51,6 +52,8 @@ def told() -> Iterator[None]:
         fail(str(said), _SAID_BY_THEMSELVES[type(said)])
     except CaDidNotStart:
         fail("the CA did not start; the line above says why", exit_codes.CA_DID_NOT_START)
+    except WorkerDidNotStart:
+        fail("a worker did not start; the lines above say why", exit_codes.WORKER_DID_NOT_START)
     except BrokenPipeError:
         # Whoever read the output has had enough; Python would complain when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sekisho import wiring
 from sekisho.ca import child, keys, process
 from sekisho.cli.failure import FolderInUse
+from sekisho.cli.workers import supervise
 from sekisho.edge.server import serve as serve_listeners
 from sekisho.pki import hierarchy
 from sekisho.pki.profile import BankName
@@ -81,12 +82,13 @@ def serve(
     adapt: Callable[[Ports], Ports] = lambda ports: ports,
     around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     ca_command: Sequence[str] | None = None,
+    workers: int = 1,
 ) -> None:
-    """Serve a data folder until SIGINT or SIGTERM.
+    """Serve a data folder until SIGINT or SIGTERM, with this process alone or with so many `workers` of it.
 
     `ready` is called once every listener answers. `prepare` runs before,
     with the CA up. `adapt`, `around` and `ca_command` let a test put its own
-    clock and faults in.
+    clock and faults in, where this process is the one that serves.
     """
     make_run_folder(settings)
     argv = ca_command or child.command(settings.data_dir)
@@ -94,13 +96,16 @@ def serve(
         ports = adapt(opened)
         bank = wiring.load_bank(settings, ports)
         prepare(ports, bank)
+        if workers > 1:
+            supervise(settings, ports, bank, workers, ready)
+            return
         listeners = [replace(site, app=around(site.app)) for site in wiring.build_sites(settings, ports)]
         asyncio.run(_serve(listeners, ports, bank, ready))
 
 
 def make_run_folder(settings: Settings) -> None:
     """Make the private folder of the CA's socket. Raises PermissionError where it is somebody else's."""
-    folder = settings.ca_socket.parent
+    folder = settings.run_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise PermissionError(13, "belongs to somebody else", str(folder))

@@ -78,6 +78,16 @@ class Door:
             self._visits[visit] = protocol
             visit.add_done_callback(self._leave)
 
+    async def leave(self) -> None:
+        """Let every connection end by itself, each after one more answer or when nobody has used it for a while.
+
+        So no request meets a connection that is being closed: somebody else
+        accepts on the same socket.
+        """
+        for protocol in self._visits.values():
+            protocol.leave()
+        await _wait(self._visits, _KEEP_ALIVE_S + _HANDSHAKE_S + _FAREWELL_S)
+
     async def close(self, grace_s: float) -> None:
         """Let what is being answered be answered within `grace_s`, and end everything else."""
         self._closing = True

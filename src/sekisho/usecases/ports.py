@@ -39,6 +39,9 @@ class Db(Protocol):
     ) -> list[Outcome | Exception]:
         """Have `work` done for many items in one transaction."""
 
+    def holds_lead(self) -> bool:
+        """Tell whether this process does the work that one alone should do."""
+
 
 class Ca(Protocol):
     """Whoever holds the keys."""
