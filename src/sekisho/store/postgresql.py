@@ -24,7 +24,7 @@ _STATEMENT_S = 10
 _LOCK_S = 5
 # For a whole transaction, whatever hangs: longer than each of its statements may take.
 _TRANSACTION_S = 12.0
-_READERS, _WRITERS = 20, 10
+_READERS, _WRITERS = 20, 10  # one of the writers may keep the lead
 # Numbers among PostgreSQL's advisory locks: the work that one process alone should do, and migrations.
 _LEAD = 0x53454B49
 _MIGRATION = 0x53454B4A
@@ -66,7 +66,7 @@ class PostgresDatabase(Database):
         with self._lead_lock:
             try:
                 if self._lead is None:
-                    self._lead = self._lead_connection()
+                    self._lead = self.writing.connect()
                 with self._deadlines.on(_descriptor(self._lead), _TRANSACTION_S):
                     held = bool(self._lead.exec_driver_sql(_TAKE_LEAD).scalar_one())
                     self._lead.commit()
@@ -88,11 +88,6 @@ class PostgresDatabase(Database):
     def _connection(self, engine: Engine) -> Iterator[Connection]:
         with super()._connection(engine) as connection, self._deadlines.on(_descriptor(connection), _TRANSACTION_S):
             yield connection
-
-    def _lead_connection(self) -> Connection:
-        connection = self.writing.connect()
-        connection.detach()
-        return connection
 
     def _drop_lead(self) -> None:
         lead, self._lead = self._lead, None
