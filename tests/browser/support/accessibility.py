@@ -107,18 +107,6 @@ _BEYOND_THE_EDGE = """
 """
 
 
-def source(page: Page) -> str:
-    """Return the HTML as the server sent it, whatever the method or status. Chromium only."""
-    session = page.context.new_cdp_session(page)
-    try:
-        session.send("Page.enable")
-        frame = session.send("Page.getResourceTree")["frameTree"]["frame"]
-        sent = session.send("Page.getResourceContent", {"frameId": frame["id"], "url": frame["url"]})
-    finally:
-        session.detach()
-    return str(sent["content"])
-
-
 def html_errors(*documents: str) -> list[str]:
     """Return what a strict parser and the Nu Html Checker object to in these documents.
 
