@@ -32,7 +32,7 @@ DIFFERS = {
     r"\d+番目の数字": "N番目の数字",
     r"Digit \d+": "Digit N",
     r"([a-z2-9]{5}-){3}[a-z2-9]{5}": "PASSWORD",
-    r"\b[0-9a-f]{8}\b": "REFERENCE",
+    r'"?\b[0-9a-f]{8}\b"?': "REFERENCE",  # in quotes where it happens to look like a number
     r"blob:\S+": "BLOB",
 }
 
