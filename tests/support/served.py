@@ -75,6 +75,13 @@ class Served:
         file = self._beside("reached")
         return file.read_text() if file.exists() else None
 
+    def break_database(self, *, broken: bool = True) -> None:
+        """Have every reading of the database fail, as only a bug would make it fail, until told otherwise."""
+        if broken:
+            self._beside("fault").write_text("bug")
+        else:
+            self._beside("fault").unlink()
+
     def set_clock_ahead(self, **by: float) -> None:
         from datetime import timedelta
 

@@ -1,9 +1,11 @@
-"""`sekisho demo` with a clock that a test moves and a death at a step that a test names.
+"""`sekisho demo` with a clock that a test moves, a death at a step that a test names, and named templates.
 
 Run as `python -m tests.support.serving DATA_DIR PORT_BASE`. While the file
 `fault` beside the data folder names a step, the first process that reaches
 it there appends it to `reached` and kills itself with SIGKILL.
-`clock` beside it holds seconds by which the clock is ahead.
+While it names "bug", whatever reads the database fails as only a bug would.
+`clock` beside it holds seconds by which the clock is ahead. Each page names
+its template in the header `x-template`.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from sekisho.cli import demo, installation
 from sekisho.cli.failure import told
+from sekisho.web.visit import Visit
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from sekisho.usecases.ports import Db, Ports
@@ -41,6 +45,10 @@ class Fault:
             self._reached.write_text(step)
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def bug(self) -> None:
+        if self._named.exists() and self._named.read_text() == "bug":
+            raise LookupError("a bug that a test asked for")
+
 
 class FaultyDb:
     """Knows the two transactions of an acquisition by the work that they do."""
@@ -50,6 +58,7 @@ class FaultyDb:
         self._fault = fault
 
     def read(self) -> Any:
+        self._fault.bug()
         return self._db.read()
 
     def write(self, work: Any) -> Any:
@@ -83,7 +92,19 @@ class FaultyAnswer:
         await self._app(scope, receive, late_send)
 
 
+def name_templates() -> None:
+    page = Visit.page
+
+    def named_page(self: Visit, template: str, **context: Any) -> Response:
+        response = page(self, template, **context)
+        response.headers["x-template"] = template
+        return response
+
+    Visit.page = named_page  # type: ignore[method-assign]
+
+
 def main(data_dir: Path, port_base: int) -> None:
+    name_templates()
     fault = Fault(data_dir)
     clock = data_dir.with_name(data_dir.name + ".clock")
 

@@ -104,6 +104,7 @@ class World:
     made: hierarchy.Hierarchy
     mailbox: Mailbox
     clock: list[datetime]
+    bank: Bank = BANK
 
     def later(self, **by: float) -> datetime:
         self.clock[0] += timedelta(**by)
@@ -113,7 +114,7 @@ class World:
         pin, confirmation_pin = PINS[who]
         claim = replace(Claim(who.contract_id, who.user_id, pin, confirmation_pin), **changed)
         return acquire_certificate(
-            self.ports, bank=BANK, claim=claim, csr=csr or new_csr(), held=KeyHeld.FILE, address=ADDRESS
+            self.ports, bank=self.bank, claim=claim, csr=csr or new_csr(), held=KeyHeld.FILE, address=ADDRESS
         )
 
     def log_on(self, certificate: IssuedCertificate, pin: str | None = None) -> bytes:
@@ -194,17 +195,20 @@ def _template(cluster: Cluster) -> str:
 
 
 @contextmanager
-def world(folder: Path, engine: str = "sqlite", *, permitted: bool = True) -> Iterator[World]:
-    """Open a bank with an administrator and two users, who may all acquire."""
+def world(folder: Path, engine: str = "sqlite", *, permitted: bool = True, bank: Bank = BANK) -> Iterator[World]:
+    """Open a bank with an administrator and two users, who may all acquire.
+
+    In a folder whose SQLite database another bank lives in, it becomes that one's neighbour.
+    """
     with new_store(folder, engine) as db:
         clock = [datetime(2026, 11, 24, 3, 0, 0, tzinfo=UTC)]
-        db.write(lambda tx: banks.add(tx, BANK, clock[0]))
-        bank_name = BankName(BANK.code, BANK.name["en"])
+        db.write(lambda tx: banks.add(tx, bank, clock[0]))
+        bank_name = BankName(bank.code, bank.name["en"])
         made = hierarchy.make(bank_name, pki_url="http://pki.example.com", now=clock[0], entropy=os.urandom)
         mailbox = Mailbox()
         ports = Ports(
             db=db,
-            cas={BANK.code: Signer(bank_name, made.issuing, "http://pki.example.com")},
+            cas={bank.code: Signer(bank_name, made.issuing, "http://pki.example.com")},
             mail=mailbox,
             pins=CheapPins(b"p" * 32),
             seal=CardSeal(b"c" * 32),
@@ -213,7 +217,7 @@ def world(folder: Path, engine: str = "sqlite", *, permitted: bool = True) -> It
         )
         register_contract(
             ports,
-            bank=BANK,
+            bank=bank,
             contract_id=CONTRACT,
             name="見本商事株式会社",
             everyone=[
@@ -230,7 +234,7 @@ def world(folder: Path, engine: str = "sqlite", *, permitted: bool = True) -> It
             ],
             actor=Actor("test"),
         )
-        yield World(ports, db, made, mailbox, clock)
+        yield World(ports, db, made, mailbox, clock, bank)
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
