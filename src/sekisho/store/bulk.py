@@ -10,16 +10,18 @@ SQLAlchemy makes of both.
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import any_, bindparam, insert
+from sqlalchemy import LargeBinary, any_, bindparam, insert
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from sekisho.store.columns import Instant, Serial, serial_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Column, ColumnElement, Connection, Executable, Table
 
@@ -59,11 +61,15 @@ def add(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None
 
 
 def add_with_ids(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, by: str) -> list[int]:
-    """Insert rows and return their ids in the same order; `by` names a column in which no two of them are alike."""
+    """Insert rows and return their ids in the same order.
+
+    `by` names a column, not one of bytes, in which no two of them are alike.
+    """
     if tx.dialect.name == "postgresql":
         result = tx.exec_driver_sql(_insert(table, tuple(rows[0]), by), (_as_json(table, rows),))
         ids = {key: row_id for row_id, key in result}
-        return [ids[key] for key in (_plain(table.c[by], row[by]) for row in rows)]
+        write = _writer(table.c[by]) or (lambda value: value)
+        return [ids[write(row[by])] for row in rows]
     return list(tx.scalars(insert(table).returning(table.c.id, sort_by_parameter_order=True), list(rows)))
 
 
@@ -72,29 +78,43 @@ def _insert(table: Table, names: tuple[str, ...], by: str | None = None) -> str:
     quote = _dialect.identifier_preparer.quote
     columns = ", ".join(quote(name) for name in names)
     typed = ", ".join(f"{quote(name)} {table.c[name].type.compile(_dialect)}" for name in names)
-    returning = "" if by is None else f" RETURNING id, {_readable(table, by)}"
+    returning = "" if by is None else f" RETURNING id, {quote(by)}"
     return (
         f"INSERT INTO {quote(table.name)} ({columns}) "  # noqa: S608 - names of our own tables
         f"SELECT {columns} FROM json_to_recordset(%s::json) AS new ({typed}){returning}"
     )
 
 
-def _readable(table: Table, name: str) -> str:
-    is_bytes = table.c[name].type.python_type is bytes
-    return f"'\\x' || encode({name}, 'hex')" if is_bytes else name
-
-
 def _as_json(table: Table, rows: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps([{name: _plain(table.c[name], value) for name, value in row.items()} for row in rows])
+    writers = _writers(table, tuple(rows[0]))
+    return json.dumps(
+        [
+            {name: value if value is None or write is None else write(value) for name, value, write in written}
+            for written in (((name, row[name], write) for name, write in writers) for row in rows)
+        ]
+    )
 
 
-def _plain(column: Column[Any], value: Any) -> Any:
-    """Return a value in the way PostgreSQL reads it from text."""
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise ValueError("a moment without a time zone")
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return "\\x" + value.hex()
-    bind = getattr(column.type, "process_bind_param", None)
-    return value if bind is None else bind(value, _dialect)
+@cache
+def _writers(table: Table, names: tuple[str, ...]) -> list[tuple[str, Callable[[Any], Any] | None]]:
+    """Return how each column's values are written so that PostgreSQL reads them from text; None leaves one as it is."""
+    return [(name, _writer(table.c[name])) for name in names]
+
+
+def _writer(column: Column[Any]) -> Callable[[Any], Any] | None:
+    kind = column.type
+    if isinstance(kind, Instant):
+        return _moment
+    if isinstance(kind, Serial):
+        return serial_text
+    return _bytes if isinstance(kind, LargeBinary) else None
+
+
+def _moment(value: datetime) -> str:
+    if value.tzinfo is None:
+        raise ValueError("a moment without a time zone")
+    return value.isoformat()
+
+
+def _bytes(value: bytes) -> str:
+    return "\\x" + value.hex()
