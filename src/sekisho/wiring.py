@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from sekisho.ca import keys
 from sekisho.ca.client import CaClient
@@ -33,7 +33,9 @@ from sekisho.portal.public import public_app
 from sekisho.portal.user import user_app
 from sekisho.settings import DATABASE_URL, DatabaseNotUsable, DataFolderDamaged
 from sekisho.store import banks, migrate
+from sekisho.store.grants import grant_web
 from sekisho.store.opening import open_database
+from sekisho.store.postgresql import PostgresDatabase, read_url
 from sekisho.usecases.end_overlaps import end_overlaps
 from sekisho.usecases.ports import Ports
 from sekisho.usecases.publish_crl import publish_crls
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from sekisho.store.database import Database
 
 log = logging.getLogger("sekisho")
+_INSUFFICIENT_PRIVILEGE = "42501"
 _SECRETS = {"pepper": 32, "card-key": 32, "form-key": 32}
 
 
@@ -108,18 +111,55 @@ def open_store(settings: Settings) -> Database:
         raise DatabaseNotUsable(f"{DATABASE_URL} {unusable}") from None
 
 
-def _check_store(settings: Settings, db: Database) -> None:
-    """Bring the tables to this version. Raises `DataFolderDamaged` or `DatabaseNotUsable`."""
+def upgrade_database(address: str, web_role: str | None) -> str | None:
+    """Bring a PostgreSQL database's tables to this version and grant the sites' role its rights.
+
+    Returns the version. Raises `DatabaseNotUsable`.
+    """
     try:
-        if settings.database_url is None:
-            _check_file(settings, db)
-        migrate.upgrade(db)
+        db = PostgresDatabase(read_url(address))
+    except ValueError as unusable:
+        raise DatabaseNotUsable(f"{DATABASE_URL} {unusable}") from None
+    try:
+        with database_told():
+            migrate.upgrade(db)
+            if web_role is not None:
+                db.change_tables(lambda tx: grant_web(tx, web_role))
+    finally:
+        db.close()
+    return migrate.head()
+
+
+@contextmanager
+def database_told() -> Iterator[None]:
+    """Turn what a database server refuses into one line. Raises `DatabaseNotUsable`."""
+    try:
+        yield
     except StoreAway as away:
         raise DatabaseNotUsable(f"the database cannot be used: {_first_line(away.__cause__ or away)}") from away
-    except (SQLAlchemyError, sqlite3.Error) as unreadable:
-        where = settings.database if settings.database_url is None else "the database"
-        problem = DataFolderDamaged if settings.database_url is None else DatabaseNotUsable
-        raise problem(f"{where} cannot be used: {_first_line(unreadable)}") from unreadable
+    except SQLAlchemyError as refused:
+        raise DatabaseNotUsable(f"the database cannot be used: {_first_line(refused)}") from refused
+
+
+def _check_store(settings: Settings, db: Database) -> None:
+    """Bring the tables to this version. Raises `DataFolderDamaged` or `DatabaseNotUsable`."""
+    if settings.database_url is not None:
+        with database_told():
+            try:
+                migrate.upgrade(db)
+            except ProgrammingError as denied:
+                if getattr(denied.orig, "sqlstate", None) != _INSUFFICIENT_PRIVILEGE:
+                    raise
+                raise DatabaseNotUsable(
+                    "the database's tables are not those of this version; their owner runs: sekisho database upgrade"
+                ) from denied
+        return
+    try:
+        _check_file(settings, db)
+        migrate.upgrade(db)
+    except (SQLAlchemyError, sqlite3.Error, StoreAway) as unreadable:
+        reason = _first_line(unreadable.__cause__ or unreadable)
+        raise DataFolderDamaged(f"{settings.database} cannot be used: {reason}") from unreadable
 
 
 def _check_file(settings: Settings, db: Database) -> None:

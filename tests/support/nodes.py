@@ -34,10 +34,12 @@ class Node(Served):
     """`sekisho serve` of a data folder that a demo has filled. It says on standard error that it is ready."""
 
     workers: int = 1
+    log_start: int = 0
 
     def start(self) -> dict[str, Any]:
         argv = [sys.executable, "-m", "sekisho", "serve", "--data-dir", str(self.data_dir)]
         with self._log_file().open("ab") as log:
+            self.log_start = log.tell()
             self.process = subprocess.Popen(
                 [*argv, "--workers", str(self.workers)],
                 stdout=subprocess.PIPE,
@@ -52,7 +54,7 @@ class Node(Served):
     def await_log(self, words: str, times: int = 1) -> None:
         """Wait until the log of this start holds the words."""
         deadline = time.monotonic() + _READY_S
-        while self.log().count(words) < times:
+        while self.log()[self.log_start :].count(words) < times:
             assert self.process is not None
             assert self.process.poll() is None, self.log()
             assert time.monotonic() < deadline, self.log()

@@ -67,6 +67,11 @@ class Cluster:
     def data(self) -> Path:
         return self.folder / "data"
 
+    @property
+    def port(self) -> str:
+        """The socket's name ends with it, whether or not anybody listens there."""
+        return self.settings.get("port", "5432")
+
     def start(self) -> None:
         given = {
             "listen_addresses": "",
@@ -82,7 +87,7 @@ class Cluster:
         log = (self.folder / "log").open("ab")
         with log:
             self.process = subprocess.Popen(_as_postgres(argv), stdout=log, stderr=log, cwd="/")
-        check = [str(_bin() / "pg_isready"), "-q", "-h", str(self.folder), "-U", _USER]
+        check = [str(_bin() / "pg_isready"), "-q", "-h", str(self.folder), "-p", self.port, "-U", _USER]
         for _ in range(_READY_S * 20):
             if subprocess.run(check, check=False, timeout=10).returncode == 0:
                 return
@@ -111,11 +116,15 @@ class Cluster:
 
     def run(self, sql: str, database: str = "postgres") -> None:
         """Run a statement as the superuser."""
-        with psycopg.connect(host=str(self.folder), user=_USER, dbname=database, autocommit=True) as connection:
+        with psycopg.connect(
+            host=str(self.folder), port=self.port, user=_USER, dbname=database, autocommit=True
+        ) as connection:
             connection.execute(sql)
 
     def url(self, database: str, user: str = _USER, **more: str) -> str:
-        query = "&".join(f"{name}={value}" for name, value in {"host": str(self.folder), **more}.items())
+        query = "&".join(
+            f"{name}={value}" for name, value in {"host": str(self.folder), "port": self.port, **more}.items()
+        )
         return f"postgresql://{user}@/{database}?{query}"
 
     def new_database(self, template: str | None = None) -> str:

@@ -54,8 +54,9 @@ def set_up(settings: Settings, bank: Bank) -> None:
     (folder / settings.tls_certificate).parent.mkdir(mode=0o700, exist_ok=True)
     db = wiring.open_store(settings)
     try:
-        migrate.upgrade(db)
-        db.write(lambda tx: banks.add(tx, bank, now))
+        with wiring.database_told():
+            migrate.upgrade(db)
+            db.write(lambda tx: banks.add(tx, bank, now))
     finally:
         db.close()
     if settings.database_url is None:

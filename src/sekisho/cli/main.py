@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sekisho.cli.database import database
 from sekisho.cli.log import start_log
 from sekisho.domain.certificate import Reason
 
@@ -34,6 +35,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print data a
 def main() -> None:
     """Sekisho (関所): decides which company computers may enter business internet banking."""
     start_log()
+
+
+main.add_command(database)
 
 
 @main.command()
