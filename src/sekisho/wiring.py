@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sekisho")
 _INSUFFICIENT_PRIVILEGE = "42501"
+# Looking through a larger file takes minutes, in which a command, or each worker of a start, would do nothing else.
+_CHECKED_AT_ONCE = 256 * 2**20
 _SECRETS = {"pepper": 32, "card-key": 32, "form-key": 32}
 
 
@@ -165,6 +167,8 @@ def _check_store(settings: Settings, db: Database) -> None:
 def _check_file(settings: Settings, db: Database) -> None:
     if not settings.database.exists():
         raise DataFolderDamaged(f"{settings.database} is missing")
+    if settings.database.stat().st_size > _CHECKED_AT_ONCE:
+        return
     with db.read() as tx:
         broken = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() != "ok"
     if broken:
