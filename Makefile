@@ -26,7 +26,9 @@ test: packages $(VENV)/test.stamp
 soak: packages $(VENV)/test.stamp
 	$(BIN)/pytest -m soak $(ARGS)
 
-bench: $(VENV)/test.stamp
+# Of Debian's packages it needs PostgreSQL alone.
+bench: PACKAGES := postgresql util-linux
+bench: packages $(VENV)/test.stamp
 	$(BIN)/sekisho bench --write docs/reference/bench.json $(ARGS)
 
 format: $(VENV)/test.stamp

@@ -1,70 +1,209 @@
-"""The load: callers in processes of their own, so that they share no interpreter with the server."""
+"""The load: callers that share no interpreter with the server, in processes that stay for the whole bench.
+
+Each process has several callers, each in a thread that does nothing but wait
+for a socket. What the processes themselves take of the machine is counted,
+since on a small one the load may be what limits.
+"""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import re
 import socket
 import ssl
+import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
 if TYPE_CHECKING:
-    from multiprocessing.synchronize import Barrier
+    from collections.abc import Callable, Sequence
+    from multiprocessing.connection import Connection as Pipe
     from pathlib import Path
 
-_PATIENCE_S = 30
+_PROCESSES = 2
+_PATIENCE_S = 30.0
 _TOKEN = re.compile(rb'name="csrf" value="([0-9a-f]+)"')
 _COOKIE = re.compile(rb"set-cookie: (__Host-[^;]+)", re.IGNORECASE)
+_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One user with their certificate, at one site."""
+    """One person: where they call from and at which port, and with which certificate, if any.
+
+    `bodies` are requests prepared for an act that sends each of them once,
+    as headers and body.
+    """
 
     port: int
+    address: str
     tls_ca: Path
-    certificate: Path
-    key: Path
-    pin: str
+    certificate: Path | None = None
+    key: Path | None = None
+    pin: str = ""
+    path: str = "/"
+    bodies: Sequence[tuple[str, bytes]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one round of all callers did: how many a second, and each one's time in seconds."""
+    """What one round of all callers did.
+
+    `rate` is how many a second, `times` each one's seconds in order, `cores`
+    how many cores the load makers kept busy, `busiest` the part of its time
+    for which the busiest of them was.
+    """
 
     rate: float
     times: list[float]
+    cores: float = 0.0
+    busiest: float = 0.0
 
     def percentile(self, of: float) -> float:
-        """Return the time that this part (0 to 1) of the requests stayed within."""
-        ordered = sorted(self.times)
-        return ordered[min(len(ordered) - 1, int(of * len(ordered)))]
+        """Return the time in seconds that this part (0 to 1) of the requests stayed within."""
+        return self.times[min(len(self.times) - 1, int(of * len(self.times)))]
 
 
-class Connection:
-    """A mutual-TLS connection made anew, and HTTP/1.1 in its plainest form over it."""
+class LoadFailed(Exception):  # noqa: N818 - names what happened
+    """A caller met what should not be, so the round measures nothing."""
+
+
+class Load:
+    """The load makers: `with Load() as load: load.run(...)`."""
+
+    def __enter__(self) -> Self:
+        spawn = multiprocessing.get_context("spawn")
+        self._pipes: list[Pipe] = []
+        self._processes = []
+        for _ in range(_PROCESSES):
+            mine, theirs = spawn.Pipe()
+            process = spawn.Process(target=_be_load_maker, args=(theirs,), daemon=True, name="load")
+            process.start()
+            theirs.close()
+            self._pipes.append(mine)
+            self._processes.append(process)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pipe in self._pipes:
+            pipe.close()
+        for process in self._processes:
+            process.join(_PATIENCE_S)
+            if process.is_alive():
+                process.kill()
+
+    def run(
+        self, act: str, callers: Sequence[Caller], seconds: float, *, during: Callable[[], None] = lambda: None
+    ) -> Outcome:
+        """Have every caller repeat an act for so long; `during` is called halfway. Raises `LoadFailed`."""
+        used = [
+            (pipe, share) for at, pipe in enumerate(self._pipes) if (share := list(callers[at :: len(self._pipes)]))
+        ]
+        for pipe, share in used:
+            pipe.send((act, share, seconds))
+        for pipe, _ in used:
+            self._told(pipe, 2 * _PATIENCE_S)
+        for pipe, _ in used:
+            pipe.send("go")
+        time.sleep(seconds / 2)
+        during()
+        reports = [self._told(pipe, seconds + 2 * _PATIENCE_S) for pipe, _ in used]
+        times = sorted(taken for report in reports for taken in report["times"])
+        if not times:
+            raise LoadFailed(f"nobody came to an end with {act}")
+        busy = [report["cpu"] / report["seconds"] for report in reports]
+        return Outcome(sum(report["rate"] for report in reports), times, sum(busy), max(busy))
+
+    @staticmethod
+    def _told(pipe: Pipe, patience_s: float) -> dict[str, Any]:
+        if not pipe.poll(patience_s):
+            raise LoadFailed("a load maker says nothing")
+        report: dict[str, Any] = pipe.recv()
+        if report.get("failed"):
+            raise LoadFailed(report["failed"])
+        return report
+
+
+def _be_load_maker(pipe: Pipe) -> None:
+    """Do what the pipe says until it is closed."""
+    while True:
+        try:
+            act, callers, seconds = pipe.recv()
+        except EOFError:
+            return
+        try:
+            ready = [_ACTS[act](caller) for caller in callers]
+            for once in ready:
+                once()
+            pipe.send({})
+            pipe.recv()
+            pipe.send(_repeat(ready, seconds))
+        except (OSError, EOFError, LoadFailed, _NothingLeft) as failed:
+            pipe.send({"failed": f"{act}: {failed!r}"})
+
+
+def _repeat(ready: Sequence[Callable[[], None]], seconds: float) -> dict[str, Any]:
+    """Have each caller repeat, in a thread of its own, and return what all of them did."""
+    times: list[float] = []
+    rates: list[float] = []
+    failed: list[str] = []
+    start, cpu = time.perf_counter(), time.process_time()
+
+    def repeat(once: Callable[[], None]) -> None:
+        mine: list[float] = []
+        before = time.perf_counter()
+        try:
+            while before - start < seconds:
+                once()
+                now = time.perf_counter()
+                mine.append(now - before)
+                before = now
+        except _NothingLeft:
+            pass  # it was faster than was prepared for
+        except (OSError, LoadFailed) as failure:
+            failed.append(repr(failure))
+        times.extend(mine)
+        rates.append(len(mine) / (before - start) if mine else 0.0)
+
+    threads = [threading.Thread(target=repeat, args=(once,)) for once in ready]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {
+        "times": times,
+        "rate": sum(rates),
+        "seconds": time.perf_counter() - start,
+        "cpu": time.process_time() - cpu,
+        "failed": failed[0] if failed else None,
+    }
+
+
+class _NothingLeft(Exception):  # noqa: N818 - names what happened
+    """A caller has sent all that was prepared for it."""
+
+
+class _Connection:
+    """A TLS connection made anew, and HTTP/1.1 in its plainest form over it."""
 
     def __init__(self, caller: Caller, context: ssl.SSLContext) -> None:
-        plain = socket.create_connection(("127.0.0.1", caller.port), _PATIENCE_S)
+        plain = socket.create_connection(("127.0.0.1", caller.port), _PATIENCE_S, (caller.address, 0))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._tls = context.wrap_socket(plain, server_hostname="localhost")
 
-    def ask(self, method: str, path: str, headers: str = "", body: bytes = b"") -> tuple[bytes, bytes]:
-        """Return the head and the body of the answer."""
-        head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {len(body)}\r\n\r\n"
-        self._tls.sendall(head.encode() + body)
-        data = b""
-        while b"\r\n\r\n" not in data:
+    def ask(self, message: bytes) -> bytes:
+        """Return the whole answer, head and body."""
+        self._tls.sendall(message)
+        data = self._tls.recv(65_536)
+        while (end := data.find(b"\r\n\r\n")) < 0:
             data += self._read()
-        answer, _, rest = data.partition(b"\r\n\r\n")
-        length = int(re.search(rb"content-length: (\d+)", answer, re.IGNORECASE)[1])  # type: ignore[index]
-        while len(rest) < length:
-            rest += self._read()
-        return answer, rest
+        length = _LENGTH.search(data, 0, end + 2)
+        whole = end + 4 + (int(length[1]) if length else 0)
+        while len(data) < whole:
+            data += self._read()
+        return data
 
     def close(self) -> None:
         """End it."""
@@ -73,106 +212,112 @@ class Connection:
     def _read(self) -> bytes:
         data = self._tls.recv(65_536)
         if not data:
-            raise ConnectionError("the server closed the connection")
+            raise LoadFailed("the server closed the connection")
         return data
 
 
-def context_of(caller: Caller) -> ssl.SSLContext:
-    """Return a caller's TLS context."""
+def _context(caller: Caller) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(caller.tls_ca))
-    context.load_cert_chain(caller.certificate, caller.key)
+    if caller.certificate is not None:
+        context.load_cert_chain(caller.certificate, caller.key)
     return context
 
 
-def handshake(caller: Caller, context: ssl.SSLContext, _state: dict[str, str]) -> None:
+def _message(method: str, path: str, headers: str = "", body: bytes = b"") -> bytes:
+    length = f"content-length: {len(body)}\r\n" if method == "POST" else ""
+    return f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}{length}\r\n".encode() + body
+
+
+def _handshake(caller: Caller) -> Callable[[], None]:
     """Shake hands, and nothing else. In TLS 1.3 only an answer shows that the server had the last word."""
-    connection = Connection(caller, context)
-    connection.ask("GET", "/bare")
-    connection.close()
+    context, message = _context(caller), _message("GET", "/")
+
+    def once() -> None:
+        connection = _Connection(caller, context)
+        connection.ask(message)
+        connection.close()
+
+    return once
 
 
-def log_on(caller: Caller, context: ssl.SSLContext, state: dict[str, str]) -> None:
+def _get(caller: Caller) -> Callable[[], None]:
+    """Ask for one page again and again over one connection."""
+    connection, message = _Connection(caller, _context(caller)), _message("GET", caller.path)
+
+    def once() -> None:
+        _expect(connection.ask(message), b" 200 ")
+
+    return once
+
+
+def _log_on(caller: Caller) -> Callable[[], None]:
     """Log on over a new connection with a form that was fetched before."""
-    if not state:
-        state.update(_form(caller, context))
-    connection = Connection(caller, context)
-    _send_pin(connection, caller, state)
+    context = _context(caller)
+    message = _logon(caller, context)
+
+    def once() -> None:
+        connection = _Connection(caller, context)
+        _expect(connection.ask(message), b"location: /status")
+        connection.close()
+
+    return once
+
+
+def _status(caller: Caller) -> Callable[[], None]:
+    """Log on once, and ask for the status screen again and again over one connection."""
+    context = _context(caller)
+    connection = _Connection(caller, context)
+    session = _cookies(connection.ask(_logon(caller, context)))
+    message = _message("GET", "/status", f"cookie: {session}\r\n")
+
+    def once() -> None:
+        _expect(connection.ask(message), b" 200 ")
+
+    return once
+
+
+def _enroll(caller: Caller) -> Callable[[], None]:
+    """Send prepared requests, each over a new connection."""
+    context = _context(caller)
+    waiting = iter([_message("POST", caller.path, headers, body) for headers, body in caller.bodies])
+
+    def once() -> None:
+        message = next(waiting, None)
+        if message is None:
+            raise _NothingLeft
+        connection = _Connection(caller, context)
+        _expect(connection.ask(message), b" 200 ")
+        connection.close()
+
+    return once
+
+
+def _logon(caller: Caller, context: ssl.SSLContext) -> bytes:
+    """Fetch the form, and return the request that sends the PIN."""
+    connection = _Connection(caller, context)
+    page = connection.ask(_message("GET", "/"))
     connection.close()
+    token = _TOKEN.search(page)
+    if token is None:
+        raise LoadFailed(f"the form did not come: {page[:200]!r}")
+    body = urlencode({"csrf": token[1].decode(), "pin": caller.pin}).encode()
+    headers = f"cookie: {_cookies(page)}\r\ncontent-type: application/x-www-form-urlencoded\r\n"
+    return _message("POST", "/", headers, body)
 
 
-def fetch_and_log_on(caller: Caller, context: ssl.SSLContext, state: dict[str, str]) -> None:
-    """Do all that a browser does: a new connection, the form, the PIN, the status screen."""
-    connection = Connection(caller, context)
-    head, page = connection.ask("GET", "/")
-    state.update(_read_form(head, page))
-    cookie = _send_pin(connection, caller, state)
-    answer, _ = connection.ask("GET", "/status", f"cookie: {cookie}\r\n")
-    if b" 200 " not in answer[:20]:
-        raise RuntimeError("the status screen did not come")
-    connection.close()
+def _cookies(answer: bytes) -> str:
+    return "; ".join(cookie.decode() for cookie in _COOKIE.findall(answer))
 
 
-def _form(caller: Caller, context: ssl.SSLContext) -> dict[str, str]:
-    connection = Connection(caller, context)
-    head, page = connection.ask("GET", "/")
-    connection.close()
-    return _read_form(head, page)
+def _expect(answer: bytes, words: bytes) -> None:
+    if words not in answer[:1000]:
+        raise LoadFailed(f"not what was expected: {answer[:300]!r}")
 
 
-def _read_form(head: bytes, page: bytes) -> dict[str, str]:
-    token, cookie = _TOKEN.search(page), _COOKIE.search(head)
-    if token is None or cookie is None:
-        raise RuntimeError("the form did not come")
-    return {"csrf": token[1].decode(), "cookie": cookie[1].decode()}
-
-
-def _send_pin(connection: Connection, caller: Caller, state: dict[str, str]) -> str:
-    body = urlencode({"csrf": state["csrf"], "pin": caller.pin}).encode()
-    headers = f"cookie: {state['cookie']}\r\ncontent-type: application/x-www-form-urlencoded\r\n"
-    answer, _ = connection.ask("POST", "/", headers, body)
-    if b"location: /status" not in answer:
-        raise RuntimeError(f"not logged on: {answer[:200]!r}")
-    return _COOKIE.search(answer)[1].decode()  # type: ignore[index]
-
-
-ACTS = {"handshake": handshake, "log_on": log_on, "fetch_and_log_on": fetch_and_log_on}
-
-
-def run(act: str, callers: list[Caller], seconds: float) -> Outcome:
-    """Have every caller repeat an act for so long, each in a process of its own, and return what they did."""
-    spawn = multiprocessing.get_context("spawn")
-    barrier = spawn.Barrier(len(callers) + 1)
-    results = spawn.SimpleQueue()
-    processes = [
-        spawn.Process(target=_repeat, args=(act, caller, seconds, barrier, results), daemon=True) for caller in callers
-    ]
-    for process in processes:
-        process.start()
-    barrier.wait(_PATIENCE_S * 2)
-    reports = [json.loads(results.get()) for _ in processes]
-    for process in processes:
-        process.join()
-    failed = [report["failed"] for report in reports if report["failed"]]
-    if failed:
-        raise RuntimeError(f"a caller failed: {failed[0]}")
-    times = [taken for report in reports for taken in report["times"]]
-    return Outcome(sum(len(report["times"]) / report["seconds"] for report in reports), times)
-
-
-def _repeat(
-    act: str, caller: Caller, seconds: float, barrier: Barrier, results: multiprocessing.SimpleQueue[str]
-) -> None:
-    times: list[float] = []
-    failed = None
-    context = context_of(caller)
-    state: dict[str, str] = {}
-    ACTS[act](caller, context, state)
-    barrier.wait(_PATIENCE_S * 2)
-    start = time.perf_counter()
-    try:
-        while (began := time.perf_counter()) - start < seconds:
-            ACTS[act](caller, context, state)
-            times.append(time.perf_counter() - began)
-    except (OSError, RuntimeError) as error:
-        failed = repr(error)
-    results.put(json.dumps({"times": times, "seconds": time.perf_counter() - start, "failed": failed}))
+_ACTS: dict[str, Callable[[Caller], Callable[[], None]]] = {
+    "handshake": _handshake,
+    "get": _get,
+    "log_on": _log_on,
+    "status": _status,
+    "enroll": _enroll,
+}

@@ -238,19 +238,45 @@ def list_audit(data_dir: Path, contract: str | None, *, as_json: bool) -> None:
 
 @main.command()
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
-@click.option("--seconds", type=click.FloatRange(0.5, 600), default=5.0, show_default=True, help="Of each measurement.")
-@click.option("--write", type=click.Path(path_type=Path, dir_okay=False), help="Also write the result as JSON there.")
+@click.option("--seconds", type=click.FloatRange(0.5, 600), default=2.0, show_default=True, help="Of each measurement.")
+@click.option(
+    "--engines", default="postgresql,sqlite", show_default=True, help="Which databases; PostgreSQL is started."
+)
+@click.option("--certificates", default="10000", show_default=True, help="How many there are; several sizes by commas.")
+@click.option("--profile", is_flag=True, help="Also tell where the time of one logon and one issuance goes.")
+@click.option("--only-profile", is_flag=True, help="Tell that alone, without any rounds.")
+@click.option(
+    "--write", type=click.Path(path_type=Path, dir_okay=False), help="Also write it there as JSON, and as .md."
+)
 @json_option
-def bench(rounds: int, seconds: float, write: Path | None, *, as_json: bool) -> None:
-    """Measure this machine's logons against what it could do at best."""
-    from sekisho.bench import run
+def bench(
+    rounds: int,
+    seconds: float,
+    engines: str,
+    certificates: str,
+    write: Path | None,
+    *,
+    profile: bool,
+    only_profile: bool,
+    as_json: bool,
+) -> None:
+    """Measure what Sekisho does on this machine against what the machine could do at best."""
+    from sekisho.bench import report
+    from sekisho.bench import rounds as measured
     from sekisho.cli.failure import told
 
+    plan = measured.Plan(
+        0 if only_profile else rounds,
+        seconds,
+        measured.read_engines(engines),
+        measured.read_sizes(certificates),
+        profile=profile or only_profile,
+    )
     with told():
-        result = run.run(rounds=rounds, seconds=seconds, say=lambda line: click.echo(line, err=True))
+        result = measured.run(plan, lambda line: click.echo(line, err=True))
         if write is not None:
-            run.write(result, write)
-    click.echo(json.dumps(result, ensure_ascii=False) if as_json else run.table(result))
+            report.write(result, write)
+    click.echo(json.dumps(result, ensure_ascii=False) if as_json else report.tables(result))
 
 
 def _opened(data_dir: Path) -> Any:

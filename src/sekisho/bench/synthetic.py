@@ -1,0 +1,270 @@
+"""A bank in its years: as many people as asked for, each with all that belongs to a certificate.
+
+    a contract of five: the administrator and four users
+    for each person    two secrets, a permit that was spent, an order, a certificate with bytes of their real
+                       length (one in a hundred has ended), a session that has ended, two audit rows, a notice
+
+The database makes the rows itself out of a series of numbers, so that millions
+take minutes. What is looked up at random in life (fingerprints, serials, keys)
+lies at random here as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    LargeBinary,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    literal_column,
+    null,
+    select,
+    text,
+)
+
+from sekisho.store import tables
+from sekisho.store.columns import Instant
+from sekisho.store.sqlite import SqliteDatabase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Connection, FromClause
+
+    from sekisho.store.database import Database
+
+OF_A_CONTRACT = 5
+_AT_ONCE = 100_000
+_ENDED_EACH = 100
+_LIFE = timedelta(days=365)
+
+
+def contract_id_of(person_id: int) -> str:
+    """Return the contract of a synthetic person's row."""
+    return f"{(person_id - 1) // OF_A_CONTRACT:011d}"
+
+
+def user_id_of(person_id: int) -> str | None:
+    """Return the user ID of a synthetic person's row, None for an administrator."""
+    number = (person_id - 1) % OF_A_CONTRACT
+    return f"user{number}" if number else None
+
+
+def fill(
+    db: Database,
+    people: int,
+    *,
+    bank: str,
+    verifiers: Mapping[str, str],
+    der: bytes,
+    spki: bytes,
+    now: datetime,
+    say: Callable[[str], None],
+) -> None:
+    """Fill a database that holds a bank and nothing else with so many people, their rows numbered from 1 on.
+
+    `verifiers` are those of everybody's secrets by name; `der` and `spki` are
+    whatever real ones are as long as.
+    """
+    statements = _Rows(db.writing.dialect.name, bank, verifiers, der, spki, now.replace(microsecond=0))
+
+    def all_rows(tx: Connection) -> None:
+        for first in range(1, people + 1, _AT_ONCE):
+            last = min(first + _AT_ONCE - 1, people)
+            statements.run(tx, first, last)
+            if last % (10 * _AT_ONCE) == 0:
+                say(f"{last:,} of {people:,} certificates")
+
+    if isinstance(db, SqliteDatabase):
+        _load_into_sqlite(db, all_rows)
+    else:
+        db.change_tables(lambda tx: _load_into_postgresql(tx, all_rows))
+    settle(db)
+
+
+def settle(db: Database) -> None:
+    """Have the database look at what it holds, so that it plans for it, and be done with what a load leaves to do."""
+    if isinstance(db, SqliteDatabase):
+        db.write(lambda tx: [tx.exec_driver_sql(sql) for sql in ("PRAGMA analysis_limit = 1000", "ANALYZE")])
+        return
+    with db.writing.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("SET statement_timeout = 0")
+        connection.exec_driver_sql("VACUUM (ANALYZE)")
+        connection.exec_driver_sql("CHECKPOINT")
+        connection.invalidate()
+
+
+def _load_into_sqlite(db: SqliteDatabase, work: Callable[[Connection], None]) -> None:
+    """Nothing of it has to outlive a crash, and it may take the memory that it needs."""
+    db.close()  # the journal can be left off only where nobody else looks
+    with db.writing.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.create_function("number_hex", 1, lambda i: hashlib.md5(b"%d" % i).hexdigest(), deterministic=True)  # noqa: S324
+        driver.create_function("number_hash", 1, lambda i: hashlib.sha256(b"%d" % i).digest(), deterministic=True)
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "foreign_keys = OFF", "cache_size = -4000000"):
+            driver.execute(f"PRAGMA {pragma}").close()
+        with connection.begin():
+            work(connection)
+        connection.invalidate()
+
+
+def _load_into_postgresql(tx: Connection, work: Callable[[Connection], None]) -> None:
+    """As a restore does it: rows first, then keys and indexes, which is many times as fast."""
+    made = tx.exec_driver_sql(
+        "SELECT conrelid::regclass::text AS of, quote_ident(conname) AS name, contype::text AS kind, "
+        "pg_get_constraintdef(oid) AS definition FROM pg_constraint "
+        "WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'u', 'f') "
+        "AND conrelid::regclass::text NOT IN ('alembic_version', 'banks', 'crls')"
+    ).all()
+    indexes = tx.exec_driver_sql(
+        "SELECT quote_ident(indexname) AS name, indexdef AS definition FROM pg_indexes WHERE schemaname = 'public' "
+        "AND indexname NOT IN (SELECT conname FROM pg_constraint)"
+    ).all()
+    for one in sorted(made, key=lambda one: "fup".index(one.kind)):
+        tx.exec_driver_sql(f"ALTER TABLE {one.of} DROP CONSTRAINT {one.name}")
+    for one in indexes:
+        tx.exec_driver_sql(f"DROP INDEX {one.name}")
+    work(tx)
+    tx.exec_driver_sql("SET LOCAL maintenance_work_mem = '512MB'")
+    for one in sorted(made, key=lambda one: "puf".index(one.kind)):
+        tx.exec_driver_sql(f"ALTER TABLE {one.of} ADD CONSTRAINT {one.name} {one.definition}")
+    for one in indexes:
+        tx.exec_driver_sql(one.definition)
+    for table in tables.metadata.sorted_tables:
+        if "id" in table.c:
+            sequence = f"pg_get_serial_sequence('{table.name}', 'id')"
+            tx.exec_driver_sql(f"SELECT setval({sequence}, coalesce(max(id), 0) + 1, false) FROM {table.name}")  # noqa: S608
+
+
+class _Rows:
+    """The rows of people numbered from `first` to `last`."""
+
+    def __init__(
+        self, dialect: str, bank: str, verifiers: Mapping[str, str], der: bytes, spki: bytes, now: datetime
+    ) -> None:
+        self._sqlite = dialect == "sqlite"
+        self._bank = literal(bank)
+        self._verifiers = verifiers
+        self._der, self._spki = literal(der, LargeBinary), literal(spki, LargeBinary)
+        self._then = literal(now - timedelta(days=100), Instant)
+        self._begun = literal(now - timedelta(days=100, hours=1), Instant)
+        self._later = literal(now - timedelta(days=99), Instant)
+        self._over = literal(now - timedelta(days=100) + _LIFE, Instant)
+
+    def run(self, tx: Connection, first: int, last: int) -> None:
+        """Write them all."""
+        series, i = self._series(first, last)
+        number = (i - 1) % OF_A_CONTRACT
+        contract_id = self._digits((i - 1) // OF_A_CONTRACT)
+        user_id = case((number == 0, null()), else_=literal("user").concat(cast(number, tables.people.c.user_id.type)))
+        kind = case((number == 0, literal("administrator")), else_=literal("user"))
+        actor = literal("synthetic")
+        then, later = self._then, self._later
+        serial, held = self._hex(i), literal("file")
+        dates = {"not_before": self._begun, "not_after": self._over}
+        ended = i % _ENDED_EACH == 0
+        detail: Any = literal_column("'{}'" if self._sqlite else "'{}'::json")
+        everyone: list[tuple[Any, dict[str, Any]]] = [
+            (
+                tables.people,
+                {
+                    "id": i, "bank": self._bank, "contract_id": contract_id, "user_id": user_id,
+                    "user_key": func.coalesce(user_id, ""), "name": literal("Synthetic"), "language": literal("ja"),
+                    "registered_at": then,
+                },
+            ),
+            *(
+                (
+                    tables.secrets,
+                    {"person_id": i, "name": literal(name), "verifier": literal(verifier), "set_at": then},
+                )
+                for name, verifier in self._verifiers.items()
+            ),
+            (
+                tables.permits,
+                {"id": i, "person_id": i, "granted_at": then, "expires_at": self._over, "spent_at": then},
+            ),
+            (
+                tables.orders,
+                {
+                    "id": i, "person_id": i, "permit_id": i, "kind": kind,
+                    "common_name": contract_id.concat(func.coalesce(user_id, "")), "serial": serial,
+                    "spki_sha256": self._hash(-i), "spki": self._spki, **dates, "held": held, "ordered_at": then,
+                    "finished_at": then,
+                },
+            ),
+            (
+                tables.certificates,
+                {
+                    "id": i, "order_id": i, "person_id": i, "kind": kind, "serial": serial,
+                    "fingerprint": self._hash(i), **dates, "held": held, "issued_at": then,
+                    "ended_at": case((ended, later), else_=null()),
+                    "ending": case((ended, literal("revoked")), else_=null()),
+                    "reason": case((ended, literal("superseded")), else_=null()),
+                    "first_logon_at": then,
+                },
+            ),
+            (tables.certificate_bytes, {"certificate_id": i, "der": self._der}),
+            (
+                tables.sessions,
+                {
+                    "token_sha256": self._hash(i), "person_id": i, "certificate_id": i,
+                    "address": literal("192.0.2.1"), "opened_at": then, "seen_at": then, "positions": literal(""),
+                    "completed_at": then, "ended_at": later, "end": literal("idle"),
+                },
+            ),
+            *(
+                (
+                    tables.audit,
+                    {
+                        "at": then, "action": literal(action), "bank": self._bank, "contract_id": contract_id,
+                        "actor": actor, "address": literal("192.0.2.1"), "person_id": i, "serial": serial,
+                        "detail": detail,
+                    },
+                )
+                for action in ("certificate-ordered", "certificate-issued")
+            ),
+            (
+                tables.notices,
+                {
+                    "person_id": i, "at": then, "code": literal("certificate-issued"), "detail": detail,
+                    "read_at": later, "mailed_at": later,
+                },
+            ),
+        ]  # fmt: skip
+        contracts = {
+            "bank": self._bank, "contract_id": contract_id, "name": literal("Synthetic"), "registered_at": then,
+        }  # fmt: skip
+        of_contracts: list[Any] = list(contracts.values())
+        administrators = select(*of_contracts).select_from(series).where(number == 0)
+        tx.execute(insert(tables.contracts).from_select(list(contracts), administrators, include_defaults=False))
+        for table, values in everyone:
+            columns: list[Any] = list(values.values())
+            rows = select(*columns).select_from(series)
+            tx.execute(insert(table).from_select(list(values), rows, include_defaults=False))
+
+    def _series(self, first: int, last: int) -> tuple[FromClause, ColumnElement[int]]:
+        if not self._sqlite:
+            numbers: Any = func.generate_series(first, last).table_valued("i").render_derived()
+            return numbers, numbers.c.i
+        start: Any = select(literal(first, Integer).label("i")).cte("numbers", recursive=True)
+        counted = start.union_all(select(start.c.i + 1).where(start.c.i < last))
+        return counted, counted.c.i
+
+    def _digits(self, number: ColumnElement[Any]) -> ColumnElement[str]:
+        return func.printf("%011d", number) if self._sqlite else func.to_char(number, text("'FM00000000000'"))
+
+    def _hex(self, number: ColumnElement[int]) -> ColumnElement[str]:
+        return func.number_hex(number) if self._sqlite else func.md5(cast(number, tables.people.c.name.type))
+
+    def _hash(self, number: ColumnElement[int]) -> ColumnElement[bytes]:
+        return func.number_hash(number) if self._sqlite else func.sha256(func.int8send(cast(number, BigInteger)))

@@ -1,0 +1,73 @@
+"""The bench itself: that every line is measured, and that nothing of it stays behind. Not what the figures are."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.support.served import ROOT
+
+from sekisho.bench import report
+from sekisho.cli import exit_codes
+
+
+def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "sekisho", "bench", "--json", "--certificates", "500", *arguments]
+    env = os.environ | {"TMPDIR": str(folder)}
+    return subprocess.run(argv, capture_output=True, text=True, timeout=300, cwd=ROOT, env=env, check=False)
+
+
+def result_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def test_every_measure_against_its_limit_and_each_process_weighed(tmp_path: Path) -> None:
+    temporary = Path(tempfile.mkdtemp())  # short, since the CA's socket lies in it
+    written = tmp_path / "bench.json"
+    done = bench(temporary, "--rounds", "1", "--seconds", "0.5", "--engines", "sqlite", "--write", str(written))
+    result = result_of(done)
+    measured = {(one["measure"], one["processes"], one["callers"]) for one in result["lines"]}
+    served = [("logon", 8), ("logon", 64), ("EST enrollment", 8), ("status page", 4)]
+    assert measured == {
+        ("issuance", 1, 32),
+        *((name, workers, callers) for name, callers in served for workers in (1, 2)),
+    }
+    for one in result["lines"]:
+        assert one["rate"] > 0
+        assert one["ratio"] > 0
+        assert 0 < one["p50_ms"] <= one["p99_ms"]
+    assert {one["limit"] for one in result["limits"]} == {
+        *("flushes", "mutual-TLS handshake", "raw ASGI hello", "build and sign", "argon2", "FastAPI hello"),
+    }
+    with_two = next(one for one in result["memory"] if (one["workers"], one["when"]) == (2, "under load"))
+    assert {what: len(processes) for what, processes in with_two["processes"].items()} == {
+        "supervisor": 1,
+        "worker": 2,
+        "ca": 1,
+    }
+    assert json.loads(written.read_text("utf-8")) == result
+    assert written.with_suffix(".md").read_text("utf-8") == report.page(result)
+    temporary.rmdir()  # which takes an empty folder only
+
+
+def test_where_the_time_of_one_logon_and_one_issuance_goes(tmp_path: Path) -> None:
+    result = result_of(bench(tmp_path, "--only-profile", "--engines", "postgresql"))
+    logon, issuance = result["profile"]
+    parts_of_logon = {part["part"] for part in logon["parts"]}
+    assert {"argon2", "SQL: SELECT certificates", "SQL: INSERT sessions", "COMMIT, flushed"} <= parts_of_logon
+    parts_of_issuance = {part["part"] for part in issuance["parts"]}
+    assert {"SQL: INSERT certificates", "SQL: INSERT audit", "COMMIT, flushed"} <= parts_of_issuance
+    for one in (logon, issuance):
+        assert abs(sum(part["ms"] for part in one["parts"]) - one["ms"]) < 0.01 * one["ms"] + 0.01
+
+
+def test_what_it_cannot_measure_is_a_usage_error(tmp_path: Path) -> None:
+    for wrong in (["--engines", "oracle"], ["--certificates", "many"], ["--certificates", "3"]):
+        assert bench(tmp_path, *wrong).returncode == exit_codes.USAGE
