@@ -69,8 +69,11 @@ def fill(
     spki: bytes,
     now: datetime,
     say: Callable[[str], None],
+    first: int = 1,
 ) -> None:
-    """Fill a database that holds a bank and nothing else with so many people, their rows numbered from 1 on.
+    """Fill a database with so many people of a bank that is in it, their rows numbered from `first` on.
+
+    `first` is the number of a contract's administrator: 1, or one more than a multiple of five.
 
     `verifiers` are those of everybody's secrets by name; `der` and `spki` are
     whatever real ones are as long as.
@@ -78,11 +81,11 @@ def fill(
     statements = _Rows(db.writing.dialect.name, bank, verifiers, der, spki, now.replace(microsecond=0))
 
     def all_rows(tx: Connection) -> None:
-        for first in range(1, people + 1, _AT_ONCE):
-            last = min(first + _AT_ONCE - 1, people)
-            statements.run(tx, first, last)
-            if last % (10 * _AT_ONCE) == 0:
-                say(f"{last:,} of {people:,} certificates")
+        for done in range(0, people, _AT_ONCE):
+            more = min(_AT_ONCE, people - done)
+            statements.run(tx, first + done, first + done + more - 1)
+            if (done + more) % (10 * _AT_ONCE) == 0:
+                say(f"{done + more:,} of {people:,} certificates")
 
     if isinstance(db, SqliteDatabase):
         _load_into_sqlite(db, all_rows)

@@ -173,12 +173,22 @@ def successors(tx: Connection, certificate_id: int) -> list[Certificate]:
 
 
 def with_overlap_over(tx: Connection, issued_before: datetime, most: int) -> list[Certificate]:
-    """Return certificates not ended whose successor was issued before a moment."""
+    """Return certificates not ended whose successor was issued before a moment.
+
+    A successor's first logon ends the older one itself, so only those that
+    were never used are looked at: with the index of these, few.
+    """
     newer = t.alias("newer")
     rows = tx.execute(
         _select()
         .join(newer, newer.c.supersedes == t.c.id)
-        .where(t.c.ended_at.is_(None), newer.c.ended_at.is_(None), newer.c.issued_at <= issued_before)
+        .where(
+            t.c.ended_at.is_(None),
+            newer.c.supersedes.is_not(None),
+            newer.c.first_logon_at.is_(None),
+            newer.c.ended_at.is_(None),
+            newer.c.issued_at <= issued_before,
+        )
         .limit(most)
     )
     return [_certificate(row) for row in rows]

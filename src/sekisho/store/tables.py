@@ -163,9 +163,14 @@ certificates = Table(
     Column("first_logon_at", Instant),
     UniqueConstraint("kind", "serial"),
     Index("ix_certificates_person_id", "person_id", "id"),
-    # Few certificates end, and fewer supersede one: these hold the few.
+    # Few certificates end, few supersede one, and fewer wait for their first logon: these hold the few.
     Index("ix_certificates_ended_at", "kind", "ended_at", **_where("ended_at IS NOT NULL")),
     Index("ix_certificates_supersedes", "supersedes", **_where("supersedes IS NOT NULL")),
+    Index(
+        "ix_certificates_unused_renewals",
+        "issued_at",
+        **_where("supersedes IS NOT NULL AND first_logon_at IS NULL AND ended_at IS NULL"),
+    ),
 )
 
 certificate_bytes = Table(

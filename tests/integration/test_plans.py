@@ -1,0 +1,141 @@
+"""Whatever people wait for finds its rows by an index, however many there are."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.plans import collected, whole_reads
+from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, PINS, World, new_csr, world
+
+from sekisho.bench import synthetic
+from sekisho.domain.certificate import KeyHeld
+from sekisho.domain.errors import NotAccepted
+from sekisho.domain.person import Kind
+from sekisho.store.tables import metadata
+from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
+from sekisho.usecases.end_overlaps import end_overlaps
+from sekisho.usecases.log_off import log_off
+from sekisho.usecases.meet_visitor import meet_visitor
+from sekisho.usecases.publish_crl import publish_crls
+from sekisho.usecases.read_crl import read_crl
+from sekisho.usecases.read_status import read_inbox, read_status
+from sekisho.usecases.read_users import read_user, read_users
+from sekisho.usecases.renew_certificate import renew_certificate
+from sekisho.usecases.resume_orders import resume_orders
+from sekisho.web.mails import send_mails
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sekisho.domain.certificate import IssuedCertificate
+    from sekisho.usecases.resume_session import LoggedOn
+
+SOME, MILLION = 20_000, 1_000_000
+# An installation on SQLite never runs ANALYZE by itself, one on PostgreSQL is looked at by autovacuum.
+STATES = ["postgresql", "sqlite", "sqlite, never analyzed"]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        *((state, SOME) for state in STATES),
+        *(pytest.param((state, MILLION), marks=pytest.mark.soak) for state in STATES),
+    ],
+    ids=lambda param: f"{param[0]}, {param[1]}",
+)
+def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Open a bank among so many others' certificates."""
+    state, count = request.param
+    with world(tmp_path_factory.mktemp("crowded"), state.partition(",")[0]) as bank:
+        synthetic.fill(
+            bank.db,
+            count,
+            bank=BANK.code,
+            verifiers={"pin": "x" * 97, "confirmation-pin": "y" * 97},
+            der=os.urandom(800),
+            spki=os.urandom(91),
+            now=bank.clock[0],
+            say=lambda _line: None,
+            first=1001,
+        )
+        if "never" in state:
+            bank.change("DELETE FROM sqlite_stat1")
+            bank.db.close()
+        yield bank
+
+
+def renew(bank: World, held: IssuedCertificate) -> IssuedCertificate:
+    return renew_certificate(
+        bank.ports,
+        bank=BANK,
+        kind=held.kind,
+        der=held.der,
+        named=(CONTRACT, held.person.user_id),
+        pin=PINS[held.person][0],
+        csr=new_csr(),
+        held=KeyHeld.FILE,
+        address=ADDRESS,
+    )
+
+
+def change(current: LoggedOn, user_id: str) -> Change:
+    return Change(current.session, current.certificate.id, user_id, PINS[ADMINISTRATOR][1], ADDRESS)
+
+
+def journeys(bank: World) -> None:
+    """Do once what people and the work behind them do all day."""
+    administrator, user = bank.acquire(ADMINISTRATOR), bank.acquire(KEIRI01)
+    with pytest.raises(NotAccepted):
+        bank.acquire(KEIRI02, pin="wrong111")
+    bank.acquire(KEIRI02)
+    for held in (administrator, user):
+        meet_visitor(bank.ports, bank=BANK, kind=held.kind, der=held.der)
+        bank.log_on(held)
+        current = bank.resume(held, bank.log_on(held))
+        read_status(bank.ports, bank=BANK, logged_on=current)
+        read_inbox(bank.ports, logged_on=current)
+    current = bank.resume(administrator, bank.log_on(administrator))
+    read_users(bank.ports, administrator=ADMINISTRATOR)
+    read_user(bank.ports, administrator=ADMINISTRATOR, user_id="keiri02")
+    permit_reissue(bank.ports, bank=BANK, change=change(current, "keiri02"))
+    bank.acquire(KEIRI02)
+    revoke_of_user(bank.ports, bank=BANK, change=change(current, "keiri02"))
+    bank.later(seconds=30)
+    bank.resume(user, token := bank.log_on(user))
+    bank.later(seconds=30)
+    log_off(bank.ports, session=bank.resume(user, token).session, address=ADDRESS)
+    bank.later(days=336)
+    renew(bank, user)
+    renewed = renew(bank, user)
+    send_mails(bank.ports, bank=BANK)
+    publish_crls(bank.ports, bank=BANK.code)
+    publish_crls(bank.ports, bank=BANK.code)
+    read_crl(bank.ports, bank=BANK.code, kind=Kind.USER)
+    resume_orders(bank.ports)
+    bank.later(days=8)
+    end_overlaps(bank.ports, bank=BANK)
+    bank.log_on(renewed)
+
+
+def test_no_statement_of_a_hot_path_reads_a_table_that_grows(crowded: World) -> None:
+    with collected(crowded.db) as sent:
+        journeys(crowded)
+    for table in metadata.tables.keys() - {"banks"}:
+        assert any(table in statement for statement in sent), f"{table} was not touched"
+    found = {statement: reads for statement in sent if (reads := whole_reads(crowded.db, statement, sent[statement]))}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT id FROM people WHERE name = 'nobody'",
+        "SELECT id FROM certificates WHERE held = 'nobody' ORDER BY id",
+        "UPDATE sessions SET seen_at = seen_at WHERE address = 'nobody'",
+        "SELECT p.id FROM people AS p JOIN audit AS a ON a.person_id = p.id WHERE p.id = 5",
+    ],
+)
+def test_one_that_does_is_found(crowded: World, statement: str) -> None:
+    assert whole_reads(crowded.db, statement, ())
