@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, literal, or_, select, update
+from sqlalchemy import bindparam, insert, literal, or_, select, update
 
 from sekisho.store import bulk
+from sekisho.store.bulk import OfMany
 from sekisho.store.columns import Instant
 from sekisho.store.tables import notices as t
 from sekisho.store.tables import people, permits
@@ -29,6 +30,11 @@ class Notice:
     code: str
     detail: dict[str, Any]
     read_at: datetime | None
+
+
+_MARK_MAILED = OfMany(
+    lambda among: update(t).where(among(t.c.id, "rows"), t.c.mailed_at.is_(None)).values(mailed_at=bindparam("now"))
+)
 
 
 def add(tx: Connection, person_id: int, code: str, now: datetime, **detail: str | None) -> None:
@@ -78,9 +84,9 @@ def unmailed(tx: Connection, most: int) -> list[Notice]:
     return [_notice(row) for row in rows]
 
 
-def mark_mailed(tx: Connection, notice_id: int, now: datetime) -> None:
-    """Note that a notice is on its way."""
-    tx.execute(update(t).where(t.c.id == notice_id, t.c.mailed_at.is_(None)).values(mailed_at=now))
+def mark_mailed(tx: Connection, notice_ids: Sequence[int], now: datetime) -> None:
+    """Note that notices are on their way."""
+    _MARK_MAILED.run(tx, {"rows": list(notice_ids), "now": now})
 
 
 def _notice(row: Any) -> Notice:

@@ -114,6 +114,11 @@ def get(tx: Connection, person_id: int) -> Person:
     return _person(tx.execute(_GET, {"person_id": person_id}).one())
 
 
+def get_all(tx: Connection, person_ids: Sequence[int]) -> dict[int, Person]:
+    """Return the people of those rows, by their rows."""
+    return {row.id: _person(row) for row in _GET_ALL.run(tx, {"people": list(person_ids)})}
+
+
 def hold(tx: Connection, person_id: int) -> Person:
     """Return the person as they stand, and keep others from deciding about them until the end of `tx`.
 
@@ -132,7 +137,7 @@ def hold_all(tx: Connection, person_ids: Sequence[int]) -> dict[int, Person]:
     wanted = {"people": sorted(set(person_ids))}
     if tx.dialect.name == "postgresql":
         _LOCK.run(tx, wanted)
-    return {row.id: _person(row) for row in _GET_ALL.run(tx, wanted)}
+    return get_all(tx, wanted["people"])
 
 
 def administrators_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, int]:

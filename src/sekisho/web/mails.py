@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from email.message import EmailMessage
 from email.utils import format_datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sekisho.store import notices, people
@@ -22,16 +21,24 @@ _AT_ONCE = 100
 def send_mails(ports: Ports, *, bank: Bank) -> int:
     """Mail the notices that were not mailed yet, the oldest first; return how many notices were looked at.
 
-    A mail is handed over before its row is marked: a crash between the two
-    hands the same mail over again under the same key, which changes nothing.
+    Mails are handed over before their rows are marked, all at once: a crash
+    between the two hands the same mails over again under the same keys,
+    which changes nothing.
     """
     now = ports.now()
     with ports.db.read() as tx:
-        waiting = [(notice, people.get(tx, notice.person_id)) for notice in notices.unmailed(tx, _AT_ONCE)]
-    for notice, person in waiting:
-        if person.mail_address is not None:
-            ports.mail.send(_compose(bank, notice, person, person.mail_address), f"{notice.id:012d}")
-        ports.db.write(partial(notices.mark_mailed, notice_id=notice.id, now=now))
+        waiting = notices.unmailed(tx, _AT_ONCE)
+        told = people.get_all(tx, [notice.person_id for notice in waiting])
+    done: list[int] = []
+    try:
+        for notice in waiting:
+            person = told[notice.person_id]
+            if person.mail_address is not None:
+                ports.mail.send(_compose(bank, notice, person, person.mail_address), f"{notice.id:012d}")
+            done.append(notice.id)
+    finally:
+        if done:
+            ports.db.write(lambda tx: notices.mark_mailed(tx, done, now))
     return len(waiting)
 
 
