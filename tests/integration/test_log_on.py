@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 def show(bank: World, der: bytes | None, kind: Kind = Kind.USER, code: str = "9990") -> Certificate:
     with bank.db.read() as tx:
-        return show_certificate(tx, der, bank=code, kind=kind, now=bank.clock[0])
+        return show_certificate(tx, der, bank=code, kind=kind, now=bank.clock[0]).certificate
 
 
 def test_a_user_is_logged_on_with_certificate_and_pin(bank: World) -> None:

@@ -213,7 +213,9 @@ def resume(data_dir: Path, *, as_json: bool) -> None:
     from sekisho.usecases.resume_orders import resume_orders
 
     with told(), _opened(data_dir) as ports:
-        finished = resume_orders(ports, left_alone=timedelta(0))
+        finished = 0
+        while some := resume_orders(ports, left_alone=timedelta(0)):
+            finished += some
     click.echo(json.dumps({"finished": finished}) if as_json else f"{finished} orders finished")
 
 

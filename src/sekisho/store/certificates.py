@@ -43,7 +43,8 @@ def _values(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _certificate(row: Row[Any]) -> Certificate:
+def from_row(row: Row[Any]) -> Certificate:
+    """Return the certificate of a row that has the columns of the table and of `people` that name the person."""
     return Certificate(**_values(row))
 
 
@@ -54,7 +55,6 @@ def _select(*more: Any) -> Select[Any]:
 
 
 # What every logon and every issuance runs is built once: building a statement costs more than running it.
-_OF_FINGERPRINT = _select().where(t.c.fingerprint == bindparam("fingerprint"))
 _MARK_FIRST_LOGON = (
     update(t)
     .where(t.c.id == bindparam("certificate_id"), t.c.first_logon_at.is_(None))
@@ -122,33 +122,27 @@ def issued_of_orders(tx: Connection, order_ids: Sequence[int]) -> dict[int, Issu
     return {row.order_id: IssuedCertificate(**_values(row), der=row.der) for row in rows}
 
 
-def of_fingerprint(tx: Connection, fingerprint: bytes) -> Certificate | None:
-    """Return the certificate with exactly those bytes (SHA-256), or None."""
-    row = tx.execute(_OF_FINGERPRINT, {"fingerprint": fingerprint}).one_or_none()
-    return None if row is None else _certificate(row)
-
-
 def of_serial(tx: Connection, serial: int) -> Certificate | None:
     """Return the certificate with that serial number, or None."""
     row = tx.execute(_select().where(t.c.serial == serial)).one_or_none()
-    return None if row is None else _certificate(row)
+    return None if row is None else from_row(row)
 
 
 def get(tx: Connection, certificate_id: int) -> Certificate:
     """Return the certificate of that row."""
-    return _certificate(tx.execute(_select().where(t.c.id == certificate_id)).one())
+    return from_row(tx.execute(_select().where(t.c.id == certificate_id)).one())
 
 
 def not_ended(tx: Connection, person_id: int) -> list[Certificate]:
     """Return the person's certificates that nothing has ended, expired ones included, the newest first."""
     rows = tx.execute(_select().where(t.c.person_id == person_id, t.c.ended_at.is_(None)).order_by(t.c.id.desc()))
-    return [_certificate(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 def latest(tx: Connection, person_id: int) -> Certificate | None:
     """Return the person's newest certificate, in whatever state."""
     row = tx.execute(_select().where(t.c.person_id == person_id).order_by(t.c.id.desc()).limit(1)).one_or_none()
-    return None if row is None else _certificate(row)
+    return None if row is None else from_row(row)
 
 
 def end(tx: Connection, certificate_id: int, *, ending: Ending, reason: Reason, now: datetime) -> bool:
@@ -169,7 +163,7 @@ def mark_first_logon(tx: Connection, certificate_id: int, now: datetime) -> bool
 def successors(tx: Connection, certificate_id: int) -> list[Certificate]:
     """Return the certificates not ended that take this one's place at their first completed logon."""
     rows = tx.execute(_select().where(t.c.supersedes == certificate_id, t.c.ended_at.is_(None)))
-    return [_certificate(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 def with_overlap_over(tx: Connection, issued_before: datetime, most: int) -> list[Certificate]:
@@ -191,7 +185,7 @@ def with_overlap_over(tx: Connection, issued_before: datetime, most: int) -> lis
         )
         .limit(most)
     )
-    return [_certificate(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 def revoked_and_unexpired(tx: Connection, bank: str, kind: Kind, now: datetime) -> list[Revoked]:
@@ -212,7 +206,7 @@ def listed(
     query = _select().where(t.c.id > after).order_by(t.c.id).limit(most)
     if person_ids is not None:
         query = query.where(t.c.person_id.in_(person_ids))
-    return [_certificate(row) for row in tx.execute(query)]
+    return [from_row(row) for row in tx.execute(query)]
 
 
 def last_revocation(tx: Connection, bank: str, kind: Kind) -> datetime | None:

@@ -129,15 +129,19 @@ def hold(tx: Connection, person_id: int) -> Person:
 
 
 def hold_all(tx: Connection, person_ids: Sequence[int]) -> dict[int, Person]:
-    """Hold many people at once, in the order of their rows.
+    """Hold many people at once, in the order of their rows."""
+    lock(tx, person_ids)
+    return get_all(tx, list(set(person_ids)))
 
-    First the locks, then a statement of its own that reads: one that waited
-    for a lock still sees other tables as they were when it began.
+
+def lock(tx: Connection, person_ids: Sequence[int]) -> None:
+    """Hold people without reading them.
+
+    What is to be read is read by statements of their own after this one: one
+    that waited for a lock still sees other tables as they were when it began.
     """
-    wanted = {"people": sorted(set(person_ids))}
     if tx.dialect.name == "postgresql":
-        _LOCK.run(tx, wanted)
-    return get_all(tx, wanted["people"])
+        _LOCK.run(tx, {"people": sorted(set(person_ids))})
 
 
 def administrators_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sekisho.domain import card
@@ -47,18 +48,23 @@ def enter_pin(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, pin: s
     """
     now = ports.now()
     check_entry(pin, "pin")
+    show = partial(show_certificate, der=der, bank=bank.code, kind=kind, now=now)
     with ports.db.read() as tx:
-        certificate = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
-        person, secret = _whose(tx, certificate, SecretName.PIN)
+        visitor = show(tx)
+    person, checked = visitor.person, _set(visitor.secret)
     person.check_door()
-    right = ports.pins.verify(secret.verifier, pin)
+    right = ports.pins.verify(checked.verifier, pin)
     token = ports.entropy(32)
     actor = audit.actor_of(person.who, address)
 
     def judge_and_open(tx: Connection) -> Refusal | tuple[int, ...]:
-        refusal = judge_entry(tx, person, secret, right=right, policy=bank.policy, actor=actor, now=now)
+        people.lock(tx, [person.id])
         # Ended while argon2 was busy: then it opens nothing any more.
-        certificate = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
+        present = show(tx)
+        secret = _set(present.secret)
+        refusal = judge_entry(
+            tx, present.person, secret, checked=checked, right=right, policy=bank.policy, actor=actor, now=now
+        )
         if refusal is not None:
             return refusal
         positions = _question(tx, ports, person) if kind is Kind.ADMINISTRATOR else ()
@@ -66,13 +72,15 @@ def enter_pin(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, pin: s
             tx,
             token_sha256=token_sha256(token),
             person_id=person.id,
-            certificate_id=certificate.id,
+            certificate_id=present.certificate.id,
             address=address,
             positions=positions,
             now=now,
         )
         if not positions:
-            _complete(tx, person, certificate, session_id, actor, now)
+            if secret.misses:
+                secrets.clear_misses(tx, person.id, [SecretName.PIN])
+            _complete(tx, person, present.certificate, session_id, actor, now)
         return positions
 
     # A counted miss is told once it is committed.
@@ -95,20 +103,25 @@ def answer_card(
     now = ports.now()
     answer = card.read_answer(digits)
     with ports.db.read() as tx:
-        person, secret = _whose(tx, certificate, SecretName.CARD)
+        person, checked = _whose(tx, certificate, SecretName.CARD)
     person.check_door()
-    table = ports.seal.open(secret.verifier, person.who.contract_id)
+    table = ports.seal.open(checked.verifier, person.who.contract_id)
     right = card.answers(table, session.positions, answer)
     token = ports.entropy(32)
     actor = audit.actor_of(person.who, address)
 
     def judge_and_complete(tx: Connection) -> Refusal | None:
         session.check(certificate.id, bank.policy, now)
-        refusal = judge_entry(tx, person, secret, right=right, policy=bank.policy, actor=actor, now=now)
+        people.lock(tx, [person.id])
+        present, secret = _whose(tx, certificate, SecretName.CARD)
+        refusal = judge_entry(
+            tx, present, secret, checked=checked, right=right, policy=bank.policy, actor=actor, now=now
+        )
         if refusal is None:
             if not sessions.complete(tx, session.id, token_sha256(token), now):
                 return SessionRefused()
             secrets.ask(tx, person.id, ())
+            secrets.clear_misses(tx, person.id, [SecretName.PIN, SecretName.CARD])
             _complete(tx, person, certificates.get(tx, certificate.id), session.id, actor, now)
         return refusal
 
@@ -130,6 +143,12 @@ def check_entry(entry: str, field: str) -> None:
         raise EntryTooLong(fields={field: "entry-too-long"})
 
 
+def _set(secret: secrets.Secret | None) -> secrets.Secret:
+    if secret is None:
+        raise RuntimeError("a person without a PIN")
+    return secret
+
+
 def _whose(tx: Connection, certificate: Certificate, name: SecretName) -> tuple[Person, secrets.Secret]:
     person = people.find(tx, certificate.person)
     if person is None:
@@ -149,7 +168,6 @@ def _complete(
     tx: Connection, person: Person, certificate: Certificate, session_id: int, actor: Actor, now: datetime
 ) -> None:
     """Do what the last step of a logon brings with it."""
-    secrets.clear_misses(tx, person.id, [SecretName.PIN, SecretName.CARD])
     sessions.end_of_people(tx, [person.id], SessionEnd.ELSEWHERE, now, but=session_id)
     audit.add(tx, "logged-on", actor, at=now, who=person.who, person_id=person.id, serial=certificate.serial)
     if certificate.first_logon_at is not None or not certificates.mark_first_logon(tx, certificate.id, now):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
@@ -48,24 +49,34 @@ def renew_certificate(
     """
     now = ports.now()
     check_entry(pin, "pin")
+    show = partial(show_certificate, der=der, bank=bank.code, kind=kind, now=now)
     with ports.db.read() as tx:
-        present = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
-        if PersonId(bank.code, *named) != present.person:
-            raise NotAccepted
-        opens = present.not_after - bank.policy.renewal_window
-        if now < opens:
-            raise RenewalNotOpen(opens=opens)
-        person = people.find(tx, present.person)
-        if person is None:
-            raise RuntimeError("a certificate without a person")
-        person.check_door()
-        secret = secrets.of(tx, person.id, [SecretName.PIN])[SecretName.PIN]
-    right = ports.pins.verify(secret.verifier, pin)
+        visitor = show(tx)
+    if PersonId(bank.code, *named) != visitor.certificate.person:
+        raise NotAccepted
+    opens = visitor.certificate.not_after - bank.policy.renewal_window
+    if now < opens:
+        raise RenewalNotOpen(opens=opens)
+    person, checked = visitor.person, visitor.secret
+    person.check_door()
+    if checked is None:
+        raise RuntimeError("a person without a PIN")
+    right = ports.pins.verify(checked.verifier, pin)
     actor = audit.actor_of(person.who, address)
 
     def judge_and_order(tx: Connection) -> PlacedOrder | Refusal:
-        refusal = judge_entry(tx, person, secret, right=right, policy=bank.policy, actor=actor, now=now)
-        present = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
+        people.lock(tx, [person.id])
+        present = show(tx)
+        refusal = judge_entry(
+            tx,
+            present.person,
+            present.secret or checked,
+            checked=checked,
+            right=right,
+            policy=bank.policy,
+            actor=actor,
+            now=now,
+        )
         if refusal is not None:
             return refusal
         secrets.clear_misses(tx, person.id, [SecretName.PIN])
@@ -79,7 +90,7 @@ def renew_certificate(
             now=now,
             entropy=ports.entropy,
         )
-        return _order(tx, present, wanted)
+        return _order(tx, present.certificate, wanted)
 
     # A counted miss is told once it is committed.
     outcome = ports.db.write(judge_and_order)
