@@ -9,14 +9,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _READY_S = 60
 _USER = "postgres"
@@ -81,7 +82,9 @@ class Cluster:
             argv += ["-c", f"{name}={value}"]
         log = (self.folder / "log").open("ab")
         with log:
-            self.process = subprocess.Popen(_as_postgres(argv), stdout=log, stderr=log, cwd="/")
+            # Not by runuser, which stops itself where its child is stopped.
+            account = {"user": _USER, "group": _USER, "extra_groups": []} if os.getuid() == 0 else {}
+            self.process = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", **account)  # type: ignore[call-overload]
         check = [str(_bin() / "pg_isready"), "-q", "-h", str(self.folder), "-U", _USER]
         for _ in range(_READY_S * 20):
             if subprocess.run(check, check=False, timeout=10).returncode == 0:
@@ -105,7 +108,34 @@ class Cluster:
         self.process.wait(_READY_S)
         self.process = None
 
+    def pids(self) -> list[int]:
+        """Return the server's processes, the first of them the one that starts the others."""
+        return [self.pid, *children(self.pid)]
+
+    def freeze(self) -> None:
+        """Stop every process where it stands: connections stay open, and nothing answers any more."""
+        os.kill(self.pid, signal.SIGSTOP)  # first, so that it starts no other meanwhile
+        for pid in children(self.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in reversed(self.pids()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def connections(self) -> int:
+        """Return how many connections Sekisho holds."""
+        with psycopg.connect(host=str(self.folder), user=_USER, dbname="postgres") as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sekisho'"
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
     def remove(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.thaw()
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -113,6 +143,28 @@ class Cluster:
         """Run a statement as the superuser."""
         with psycopg.connect(host=str(self.folder), user=_USER, dbname=database, autocommit=True) as connection:
             connection.execute(sql)
+
+    def ask(self, sql: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Return the rows that the superuser gets."""
+        with psycopg.connect(host=str(self.folder), user=_USER, dbname=database, autocommit=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    @contextmanager
+    def full_but_for(self, places: int) -> Iterator[None]:
+        """Hold all connections that an ordinary role may have, as other programs would, but for so many."""
+        self.run("DROP ROLE IF EXISTS crowd")
+        self.run("CREATE ROLE crowd LOGIN SUPERUSER")
+        held = []
+        try:
+            with suppress(psycopg.OperationalError):
+                while True:
+                    held.append(psycopg.connect(host=str(self.folder), user="crowd", dbname="postgres"))
+            for _ in range(places):
+                held.pop().close()
+            yield
+        finally:
+            for connection in held:
+                connection.close()
 
     def url(self, database: str, user: str = _USER, **more: str) -> str:
         query = "&".join(f"{name}={value}" for name, value in {"host": str(self.folder), **more}.items())
@@ -126,6 +178,15 @@ class Cluster:
 
     def drop_database(self, name: str) -> None:
         self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def children(parent: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(folder.name))
+    return found
 
 
 _number = itertools.count(1)

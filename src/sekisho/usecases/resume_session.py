@@ -49,6 +49,7 @@ def resume_session(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, t
     if owner is None:
         raise SessionRefused
     owner.check_door()
-    if now - session.seen_at >= _TOUCH_AFTER:
+    # Seen in the future means that the clock was set back: idle time counts from now on, and is no hour longer.
+    if not -_TOUCH_AFTER < now - session.seen_at < _TOUCH_AFTER:
         ports.db.write(lambda tx: sessions.touch(tx, session.id, now))
     return LoggedOn(session, owner, certificate)
