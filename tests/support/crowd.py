@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
     from tests.support.served import Served
 
-    from sekisho.store.database import Database
-    from sekisho.usecases.ports import Ports
+    from sekisho.usecases.ports import Db, Ports
 
 PIN, CONFIRMATION = "taisei1a", "taisei2b"
 # A visitor who has heard nothing for so long has been left hanging.
@@ -154,7 +153,7 @@ def register(served: Served, folder: Path, count: int) -> list[Visitor]:
     ]
 
 
-def missing(db: Database, visitors: list[Visitor]) -> Iterator[str]:
+def missing(db: Db, visitors: list[Visitor]) -> Iterator[str]:
     """Yield what visitors were told that they have, and the database does not know."""
     with db.read() as tx:
         ders = {bytes(row[0]) for row in tx.exec_driver_sql("SELECT der FROM certificate_bytes")}

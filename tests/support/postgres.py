@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from tests.support.disks import on_small_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,11 +35,18 @@ def _as_postgres(argv: Sequence[str]) -> list[str]:
     return ["runuser", "-u", _USER, "--", *argv] if os.getuid() == 0 else list(argv)
 
 
+def _becoming_postgres(argv: Sequence[str]) -> list[str]:
+    # Not runuser, which stops itself where its child is stopped.
+    return ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--init-groups", *argv]
+
+
 @dataclass(eq=False)
 class Cluster:
     """One server; `flushes` says whether a commit waits for the disk, which most tests need not."""
 
     flushes: bool = False
+    # Where given, databases lie on a file system of that size, and everything else does not.
+    small_disk_mb: int | None = None
     settings: dict[str, str] = field(default_factory=dict)
     folder: Path = field(init=False)
     process: subprocess.Popen[bytes] | None = None
@@ -49,6 +57,7 @@ class Cluster:
         if os.getuid() == 0:
             account = pwd.getpwnam(_USER)
             os.chown(self.folder, account.pw_uid, account.pw_gid)
+        self.small_disk.mkdir()
         argv = [
             str(_bin() / "initdb"),
             "-D",
@@ -63,6 +72,12 @@ class Cluster:
         ]
         subprocess.run(_as_postgres([*argv, "--no-sync"]), check=True, capture_output=True, timeout=_READY_S, cwd="/")
         self.start()
+        if self.small_disk_mb is not None:
+            self.run(f"CREATE TABLESPACE small LOCATION '{self.small_disk}'")
+
+    @property
+    def small_disk(self) -> Path:
+        return self.folder / "small"
 
     @property
     def data(self) -> Path:
@@ -82,9 +97,11 @@ class Cluster:
             argv += ["-c", f"{name}={value}"]
         log = (self.folder / "log").open("ab")
         with log:
-            # Not by runuser, which stops itself where its child is stopped.
-            account = {"user": _USER, "group": _USER, "extra_groups": []} if os.getuid() == 0 else {}
-            self.process = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", **account)  # type: ignore[call-overload]
+            if self.small_disk_mb is not None:
+                argv = on_small_disk(self.small_disk, self.small_disk_mb, _becoming_postgres(argv), owner=_USER)
+            elif os.getuid() == 0:
+                argv = _becoming_postgres(argv)
+            self.process = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/")
         check = [str(_bin() / "pg_isready"), "-q", "-h", str(self.folder), "-U", _USER]
         for _ in range(_READY_S * 20):
             if subprocess.run(check, check=False, timeout=10).returncode == 0:
@@ -173,7 +190,8 @@ class Cluster:
     def new_database(self, template: str | None = None) -> str:
         """Make a database of its own and return its name."""
         name = f"t{next(_number)}"
-        self.run(f"CREATE DATABASE {name}" + (f" TEMPLATE {template} STRATEGY file_copy" if template else ""))
+        where = " TABLESPACE small" if self.small_disk_mb is not None else ""
+        self.run(f"CREATE DATABASE {name}{where}" + (f" TEMPLATE {template} STRATEGY file_copy" if template else ""))
         return name
 
     def drop_database(self, name: str) -> None:
