@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
-PACKAGES := chromium curl default-jre-headless firefox-esr fonts-noto-cjk gnutls-bin libnss3-tools openssl postgresql util-linux
+PACKAGES := chromium curl default-jre-headless firefox-esr fonts-noto-cjk gnutls-bin libnss3-tools openssl postgresql strace util-linux
 
 .PHONY: demo test check soak bench format requirements packages
 

@@ -1,13 +1,11 @@
-"""Puts the parts together: from settings to ports, sites and the work behind them."""
+"""Puts the parts together: from settings to ports and sites."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 import secrets
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -18,7 +16,7 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from sekisho.ca import keys
 from sekisho.ca.client import CaClient
 from sekisho.ca.signer import Signer
-from sekisho.domain.errors import Refusal, StoreAway
+from sekisho.domain.errors import StoreAway
 from sekisho.domain.person import Kind
 from sekisho.edge.choice import ChoiceBook
 from sekisho.edge.marks import Marks
@@ -36,27 +34,22 @@ from sekisho.store import banks, migrate
 from sekisho.store.grants import grant_web
 from sekisho.store.opening import open_database
 from sekisho.store.postgresql import PostgresDatabase, read_url
-from sekisho.usecases.end_overlaps import end_overlaps
 from sekisho.usecases.ports import Ports
-from sekisho.usecases.publish_crl import publish_crls
-from sekisho.usecases.resume_orders import resume_orders
 from sekisho.va.routes import pki_app
 from sekisho.vault.pins import PinHasher
 from sekisho.vault.seal import CardSeal
 from sekisho.web.csrf import FormTokens
-from sekisho.web.mails import send_mails
 from sekisho.web.render import Renderer
 from sekisho.web.site import Site
 from sekisho.web.turnstile import Places, Turnstile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sekisho.domain.contract import Bank
     from sekisho.settings import Settings, SiteName
     from sekisho.store.database import Database
 
-log = logging.getLogger("sekisho")
 _INSUFFICIENT_PRIVILEGE = "42501"
 # Looking through a larger file takes minutes, in which a command, or each worker of a start, would do nothing else.
 _CHECKED_AT_ONCE = 256 * 2**20
@@ -264,30 +257,3 @@ def _marks(settings: Settings, site: SiteName, processes: int) -> Marks:
 
 def _places(settings: Settings, site: SiteName, processes: int) -> Places | None:
     return None if processes == 1 else Places(settings.run_dir / f"places-{site}")
-
-
-async def work(ports: Ports, bank: Bank, stop: asyncio.Event) -> None:
-    """Do what nobody waits for, until `stop`: mails, revocation lists, ends of overlaps, unfinished orders.
-
-    Of several nodes on one database, the one that holds the lead does it.
-    """
-    rounds: list[tuple[float, Callable[[], int]]] = [
-        (0.5, lambda: send_mails(ports, bank=bank)),
-        (2, lambda: publish_crls(ports, bank=bank.code)),
-        (60, lambda: end_overlaps(ports, bank=bank)),
-        (30, lambda: resume_orders(ports)),
-    ]
-
-    async def repeat(every_s: float, job: Callable[[], int]) -> None:
-        while not stop.is_set():
-            try:
-                if await asyncio.to_thread(ports.db.holds_lead):
-                    await asyncio.to_thread(job)
-            except Refusal as refusal:
-                log.warning("background work has to wait: %s", refusal.code)
-            except Exception:
-                log.exception("background work failed and is tried again")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), every_s)
-
-    await asyncio.gather(*(repeat(every_s, job) for every_s, job in rounds))

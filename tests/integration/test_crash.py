@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.crowd import opened
 from tests.support.est_client import enroll, new_key
+from tests.support.postgres import shared_cluster
 from tests.support.served import Served, free_port_base
 from tests.support.serving import STEPS
+
+from sekisho.settings import DATABASE_URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,20 +20,24 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    one = Served(tmp_path / "data", free_port_base())
+def served(tmp_path: Path, engine: str) -> Iterator[Served]:
+    name = shared_cluster().new_database() if engine == "postgresql" else None
+    env = {} if name is None else {DATABASE_URL: shared_cluster().url(name)}
+    one = Served(tmp_path / "data", free_port_base(), env=env)
     one.start()
     yield one
     one.stop()
+    if name is not None:
+        shared_cluster().drop_database(name)
 
 
 def certificates_of_keiri02(served: Served) -> list[bytes]:
-    with closing(sqlite3.connect(served.data_dir / "sekisho.db")) as db:
-        sql = (
-            "SELECT der FROM certificate_bytes JOIN certificates ON certificates.id = certificate_id "
-            "JOIN people ON people.id = person_id WHERE user_key = 'keiri02'"
-        )
-        return [row[0] for row in db.execute(sql)]
+    sql = (
+        "SELECT der FROM certificate_bytes JOIN certificates ON certificates.id = certificate_id "
+        "JOIN people ON people.id = person_id WHERE user_key = 'keiri02'"
+    )
+    with opened(served) as ports, ports.db.read() as tx:
+        return [bytes(row[0]) for row in tx.exec_driver_sql(sql)]
 
 
 @pytest.mark.parametrize("step", STEPS)

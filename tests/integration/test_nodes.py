@@ -13,6 +13,7 @@ import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from tests.support.crowd import Answer, Visitor, opened, register
 from tests.support.nodes import Load, Node, hard_kill, nodes
 from tests.support.person import Person
 from tests.support.postgres import shared_cluster
@@ -119,6 +120,43 @@ def test_the_lead_falls_to_another_when_its_connection_is_cut(database_url: str)
     finally:
         first.close()
         second.close()
+
+
+def test_forty_at_once_with_one_permit_and_forty_keys_get_one_certificate(tmp_path: Path) -> None:
+    """Over HTTP, from forty computers, at two processes that know of each other through the database alone."""
+    with nodes(tmp_path, 1, "postgresql", workers=2) as (node,):
+        (holder,) = register(node, tmp_path, 1)
+        asking = [
+            Visitor(node, holder.contract_id, holder.user_id, f"127.1.2.{number + 1}", tmp_path) for number in range(40)
+        ]
+        clients = [visitor.client("public") for visitor in asking]
+        gate = threading.Barrier(len(asking))
+        answers: list[Answer] = []
+
+        def ask(number: int) -> None:
+            gate.wait()
+            answers.append(asking[number].acquire(clients[number]))
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(asking))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted((answer.status, answer.code) for answer in answers) == [(200, "")] + [(409, "permit-spent")] * 39
+        (der,) = [der for visitor in asking for der in visitor.acknowledged]
+        with opened(node) as ports, ports.db.read() as tx:
+            sql = "SELECT der FROM certificate_bytes JOIN certificates ON certificates.id = certificate_id "
+            theirs = tx.exec_driver_sql(
+                sql + "JOIN people ON people.id = person_id WHERE people.contract_id = %s", (holder.contract_id,)
+            )
+            assert [bytes(row[0]) for row in theirs] == [der]
+            ordered = tx.exec_driver_sql(
+                "SELECT count(*) FROM orders JOIN people ON people.id = person_id WHERE people.contract_id = %s",
+                (holder.contract_id,),
+            )
+            assert ordered.scalar_one() == 1
+        for visitor in asking:
+            visitor.close()
 
 
 def test_a_rolling_restart_under_load_fails_no_request(workers: Node, at: Visitors) -> None:

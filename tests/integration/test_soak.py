@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import random
 import signal
-import sqlite3
 import threading
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.crowd import opened
 from tests.support.est_client import Answer, enroll, new_key
+from tests.support.postgres import shared_cluster
 from tests.support.served import Served, free_port_base
 from tests.support.world import KEIRI01, new_csr, world
 
 from sekisho.domain.errors import Refusal
+from sekisho.settings import DATABASE_URL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +26,11 @@ _SPREAD_S = 0.15
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_sigkill_at_any_moment_of_an_acquisition(tmp_path: Path, seed: int) -> None:
+def test_sigkill_at_any_moment_of_an_acquisition(tmp_path: Path, engine: str, seed: int) -> None:
     """Not at the named steps of test_crash.py, but whenever it happens to come."""
-    served = Served(tmp_path / "data", free_port_base())
+    name = shared_cluster().new_database() if engine == "postgresql" else None
+    env = {} if name is None else {DATABASE_URL: shared_cluster().url(name)}
+    served = Served(tmp_path / "data", free_port_base(), env=env)
     served.start()
     try:
         person, key = served.user("keiri02"), new_key(tmp_path, "new")
@@ -44,11 +47,16 @@ def test_sigkill_at_any_moment_of_an_acquisition(tmp_path: Path, seed: int) -> N
         if answers[0].status == 200:
             assert key.save(answers[0]) == der, "what was answered before the crash is what stands"
         assert enroll(served, new_key(tmp_path, "other"), person).code == "permit-spent"
-        with closing(sqlite3.connect(served.data_dir / "sekisho.db")) as db:
-            sql = "SELECT der FROM certificates JOIN people ON people.id = person_id WHERE user_key = 'keiri02'"
-            assert [row[0] for row in db.execute(sql)] == [der]
+        with opened(served) as ports, ports.db.read() as tx:
+            sql = (
+                "SELECT der FROM certificate_bytes JOIN certificates ON certificates.id = certificate_id "
+                "JOIN people ON people.id = person_id WHERE user_key = 'keiri02'"
+            )
+            assert [bytes(row[0]) for row in tx.exec_driver_sql(sql)] == [der]
     finally:
         served.stop()
+        if name is not None:
+            shared_cluster().drop_database(name)
 
 
 @pytest.mark.parametrize("round_number", range(40))

@@ -5,7 +5,8 @@ Run as `python -m tests.support.serving DATA_DIR PORT_BASE`. While the file
 it there appends it to `reached` and kills itself with SIGKILL.
 While it names "bug", whatever reads the database fails as only a bug would.
 `clock` beside it holds seconds by which the clock is ahead. Each page names
-its template in the header `x-template`.
+its template in the header `x-template`. With LOOSE in the environment no
+commit waits for the disk, so that a test can see that it would notice.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import event
+
 from sekisho.cli import demo, installation
 from sekisho.cli.failure import told
 from sekisho.web.visit import Visit
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from sekisho.usecases.ports import Db, Ports
 
+LOOSE = "SEKISHO_TEST_LOOSE"
 STEPS = ("before tx 1", "after tx 1", "ca before signing", "ca after signing", "after tx 2", "before the answer")
 
 
@@ -92,6 +96,20 @@ class FaultyAnswer:
         await self._app(scope, receive, late_send)
 
 
+def loosen(db: Any) -> None:
+    """Answer before the disk has what was committed, as no installation ever may."""
+
+    @event.listens_for(db.writing, "checkout")
+    def sqlite(connection: Any, _record: object, _proxy: object) -> None:
+        if db.writing.dialect.name == "sqlite":
+            connection.execute("PRAGMA synchronous=OFF")
+
+    @event.listens_for(db.writing, "begin")
+    def postgresql(connection: Any) -> None:
+        if db.writing.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+
 def name_templates() -> None:
     page = Visit.page
 
@@ -113,6 +131,8 @@ def main(data_dir: Path, port_base: int) -> None:
         return datetime.now(UTC) + timedelta(seconds=ahead)
 
     def adapt(ports: Ports) -> Ports:
+        if LOOSE in os.environ:
+            loosen(ports.db)
         return replace(ports, db=FaultyDb(ports.db, fault), now=now)
 
     with told():

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 import sekisho
 from sekisho.cli import exit_codes
 from sekisho.domain.errors import Refusal
+from sekisho.est.routes import refused
 from sekisho.web import messages, problems
 
 SITE_ONLY = {"internal"}  # a bug, which is no refusal
@@ -55,3 +58,21 @@ def test_codes_are_documented() -> None:
     reference = (Path(__file__).parents[2] / "docs/reference/refusals.md").read_text("utf-8")
     documented = set(re.findall(r"^\| `([a-z-]+)`", reference, re.MULTILINE))
     assert documented == CODES | SITE_ONLY
+
+
+@pytest.mark.parametrize("kind", sorted(every_refusal(), key=repr))
+@pytest.mark.parametrize("lang", messages.LANGUAGES)
+def test_what_passes_by_itself_tells_programs_and_people_when_to_ask_again(
+    kind: type[Refusal], lang: messages.Language
+) -> None:
+    passing = {"ca-away", "service-unavailable", "too-many-requests"}
+    some_day: dict[str, Any] = dict.fromkeys(
+        ("since", "until", "opens", "problems"), datetime(2026, 11, 24, tzinfo=UTC)
+    )
+    refusal = kind(**some_day)
+    answer = refused(refusal, lang)
+    assert ("retry-after" in answer.headers) == (kind.code in passing)
+    if kind.code in {"service-unavailable", "too-many-requests"}:
+        assert {"ja": "1分ほど待ってから、同じ操作を", "en": "wait about a minute and do the same again"}[
+            lang
+        ] in bytes(answer.body).decode()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _READY_S = 60
-_USER = "postgres"
+USER = "postgres"
 _number = itertools.count(1)
 
 
@@ -44,8 +44,9 @@ def version() -> str:
 
 
 def _as_postgres(argv: Sequence[str]) -> list[str]:
-    """PostgreSQL refuses to run as root."""
-    return ["runuser", "-u", _USER, "--", *argv] if os.getuid() == 0 else list(argv)
+    # PostgreSQL refuses to run as root. Not runuser, which stops itself where its child is stopped.
+    become = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"]
+    return [*become, *argv] if os.getuid() == 0 else list(argv)
 
 
 @dataclass(eq=False)
@@ -64,7 +65,7 @@ class Cluster:
         # Short, since a Unix socket's path may not be long, and postgres must be able to reach it.
         self.folder = Path(tempfile.mkdtemp(prefix="sekisho-pg-", dir="/tmp"))
         if os.getuid() == 0:
-            account = pwd.getpwnam(_USER)
+            account = pwd.getpwnam(USER)
             os.chown(self.folder, account.pw_uid, account.pw_gid)
         argv = [
             str(_bin() / "initdb"),
@@ -73,7 +74,7 @@ class Cluster:
             "-A",
             "trust",
             "-U",
-            _USER,
+            USER,
             "-E",
             "UTF8",
             "--locale=C.UTF-8",
@@ -106,8 +107,8 @@ class Cluster:
             argv += ["-c", f"{name}={value}"]
         log = (self.folder / "log").open("ab")
         with log:
-            self.process = subprocess.Popen(_as_postgres(argv), stdout=log, stderr=log, cwd="/")
-        check = [str(_bin() / "pg_isready"), "-q", "-h", str(self.folder), "-p", self.port, "-U", _USER]
+            self.process = subprocess.Popen(self.command(_as_postgres(argv)), stdout=log, stderr=log, cwd="/")
+        check = [str(_bin() / "pg_isready"), "-q", "-h", str(self.folder), "-p", self.port, "-U", USER]
         for _ in range(_READY_S * 20):
             if subprocess.run(check, check=False, timeout=10).returncode == 0:
                 return
@@ -115,6 +116,10 @@ class Cluster:
                 break
             time.sleep(0.05)
         raise ClusterDidNotStart(self.log())
+
+    def command(self, argv: list[str]) -> list[str]:
+        """Return how the server is run, for whoever runs it otherwise."""
+        return argv
 
     def log(self) -> str:
         """Return what it has said."""
@@ -142,11 +147,11 @@ class Cluster:
     def run(self, sql: str, database: str = "postgres") -> None:
         """Run a statement as the superuser."""
         with psycopg.connect(
-            host=str(self.folder), port=self.port, user=_USER, dbname=database, autocommit=True
+            host=str(self.folder), port=self.port, user=USER, dbname=database, autocommit=True
         ) as connection:
             connection.execute(sql)
 
-    def url(self, database: str, user: str = _USER, **more: str) -> str:
+    def url(self, database: str, user: str = USER, **more: str) -> str:
         """Return the address of a database in it, as `SEKISHO_DATABASE_URL` takes it."""
         query = "&".join(
             f"{name}={value}" for name, value in {"host": str(self.folder), "port": self.port, **more}.items()

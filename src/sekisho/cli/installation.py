@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sekisho import wiring
+from sekisho import background, wiring
 from sekisho.ca import child, keys, process
 from sekisho.cli.failure import FolderInUse
 from sekisho.cli.workers import supervise
@@ -117,7 +117,7 @@ async def _serve(listeners: list[Listener], ports: Ports, bank: Bank, ready: Cal
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    behind = asyncio.create_task(wiring.work(ports, bank, stop))
+    behind = asyncio.create_task(background.work(ports, bank, stop))
     try:
         await serve_listeners(listeners, ready=ready, stop=stop)
     finally:

@@ -14,10 +14,12 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sekisho import wiring
+from sekisho import background, wiring
 from sekisho.cli.log import start_log
+from sekisho.domain.errors import Refusal
 from sekisho.edge.server import bound
 from sekisho.edge.server import serve as serve_listeners
+from sekisho.settings import DatabaseNotUsable, DataFolderDamaged
 
 if TYPE_CHECKING:
     import socket
@@ -37,6 +39,8 @@ _START_S = 60.0
 # A worker that leaves waits for connections that nobody uses, and for what is being answered.
 _LEAVE_S = 45.0
 _STOP_S = 15.0
+# Between tries to start a worker that does not start: as when the database is away.
+_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 15.0
 
 
 class WorkerDidNotStart(Exception):  # noqa: N818 - names what happened
@@ -61,6 +65,8 @@ class Workers:
         self._sockets = sockets
         self._count = count
         self._running: list[SpawnProcess] = []
+        self._pause_s = 0.0
+        self._start_at = 0.0
         self._stop = asyncio.Event()
         self._renew = asyncio.Event()
 
@@ -72,7 +78,7 @@ class Workers:
         loop.add_signal_handler(signal.SIGHUP, self._renew.set)
         try:
             self._running = list(await asyncio.gather(*(self._start() for _ in range(self._count))))
-            behind = asyncio.create_task(wiring.work(ports, bank, self._stop))
+            behind = asyncio.create_task(background.work(ports, bank, self._stop))
             ready()
             while not self._stop.is_set():
                 await self._look()
@@ -85,8 +91,9 @@ class Workers:
     async def _look(self) -> None:
         """Start anew what has ended by itself, and replace the workers where that is asked for."""
         for at, worker in enumerate(self._running):
-            if not worker.is_alive():
-                log.error("a worker ended with %s and another is started", worker.exitcode)
+            if not worker.is_alive() and asyncio.get_running_loop().time() >= self._start_at:
+                if not self._pause_s:
+                    log.error("a worker ended with %s and another is started", worker.exitcode)
                 await self._replace(at)
         if self._renew.is_set():
             self._renew.clear()
@@ -99,8 +106,11 @@ class Workers:
         try:
             self._running[at] = await self._start()
         except WorkerDidNotStart:
-            log.error("a worker did not start")  # noqa: TRY400 - it has said why itself
+            self._pause_s = min(2 * self._pause_s or _PAUSE_S, _LONGEST_PAUSE_S)
+            self._start_at = asyncio.get_running_loop().time() + self._pause_s
+            log.error("a worker did not start; the next try comes in %g seconds", self._pause_s)  # noqa: TRY400 - it has said why itself
             return False
+        self._pause_s = self._start_at = 0.0
         return True
 
     async def _start(self) -> SpawnProcess:
@@ -133,9 +143,13 @@ def _work(settings: Settings, sockets: list[socket.socket], count: int, ready: E
     """Be a worker: SIGTERM ends it at once, SIGHUP when its visitors are gone; it ends with who started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C on the terminal is for who started it
     start_log()
-    with wiring.open_ports(settings) as ports:
-        listeners = wiring.build_sites(settings, ports, processes=count)
-        asyncio.run(_serve(listeners, sockets, ready))
+    try:
+        with wiring.open_ports(settings) as ports:
+            listeners = wiring.build_sites(settings, ports, processes=count)
+            asyncio.run(_serve(listeners, sockets, ready))
+    except (DatabaseNotUsable, DataFolderDamaged, Refusal) as said:
+        log.error("%s", said)  # noqa: TRY400 - it says what is wrong
+        raise SystemExit(1) from None
 
 
 async def _serve(listeners: list[Listener], sockets: list[socket.socket], ready: Event) -> None:

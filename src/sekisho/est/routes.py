@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from sekisho.domain.certificate import KeyHeld
-from sekisho.domain.errors import CaAway, NotAccepted, Refusal, TooManyRequests, WayNotOffered
+from sekisho.domain.errors import CaAway, NotAccepted, Refusal, WayNotOffered
 from sekisho.est.messages import (
     certificates_response,
     csr_attributes,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from sekisho.web.visit import Visit
 
 _PATH = "/.well-known/est/{bank}"
-_RETRY_AFTER_S = "30"
 
 
 def public_routes(site: Site, cacerts: list[x509.Certificate]) -> list[BaseRoute]:
@@ -134,14 +133,11 @@ def _answers(site: Site, handler: Callable[[Visit], Response]) -> Callable[[Requ
 def refused(refusal: Refusal, lang: messages.Language) -> Response:
     """Return a refusal as EST clients show it: RFC 7030 section 4.2.3."""
     told = messages.refused(lang, refusal.code, **refusal.values)
-    headers = {"x-sekisho-code": refusal.code}
+    headers = {"x-sekisho-code": refusal.code, **problems.headers_of(refusal)}
     status = problems.status_of(refusal)
     if isinstance(refusal, CaAway):
         # The order is kept: section 4.2.3 has 202 for "ask again later with the same request".
         status = 202
-        headers["retry-after"] = _RETRY_AFTER_S
-    elif isinstance(refusal, TooManyRequests):
-        headers["retry-after"] = _RETRY_AFTER_S
     elif isinstance(refusal, NotAccepted):
         status = 401
         headers["www-authenticate"] = 'Basic realm="Sekisho EST", charset="UTF-8"'

@@ -111,6 +111,7 @@ def _problem(visit: Visit, kind: Kind, refusal: Refusal) -> Response:
     return JSONResponse(
         {"code": refusal.code, "title": told.title, "detail": f"{told.what} {told.next}", "fields": fields},
         status_code=problems.status_of(refusal),
+        headers=problems.headers_of(refusal),
         media_type="application/problem+json",
     )
 

@@ -189,14 +189,17 @@ def with_overlap_over(tx: Connection, issued_before: datetime, most: int) -> lis
 
 
 def revoked_and_unexpired(tx: Connection, bank: str, kind: Kind, now: datetime) -> list[Revoked]:
-    """Return what the CRL of one issuing CA lists, in the order of their ending."""
+    """Return what the CRL of one issuing CA lists, in the order of their ending.
+
+    A list names no moment after its own, whatever a clock that was ahead had written.
+    """
     rows = tx.execute(
         select(t.c.serial, t.c.ended_at, t.c.reason)
         .join(people, people.c.id == t.c.person_id)
         .where(people.c.bank == bank, t.c.kind == kind.value, t.c.ended_at.is_not(None), t.c.not_after > now)
         .order_by(t.c.ended_at, t.c.id)
     )
-    return [Revoked(row.serial, row.ended_at.replace(microsecond=0), Reason(row.reason)) for row in rows]
+    return [Revoked(row.serial, min(row.ended_at, now).replace(microsecond=0), Reason(row.reason)) for row in rows]
 
 
 def listed(
@@ -209,12 +212,12 @@ def listed(
     return [from_row(row) for row in tx.execute(query)]
 
 
-def last_revocation(tx: Connection, bank: str, kind: Kind) -> datetime | None:
-    """Return when one of the bank's certificates of a kind was last ended, or None."""
+def last_revocation(tx: Connection, bank: str, kind: Kind, until: datetime) -> datetime | None:
+    """Return when one of the bank's certificates of a kind was last ended, up to a moment, or None."""
     moment: datetime | None = tx.scalar(
         select(t.c.ended_at)
         .join(people, people.c.id == t.c.person_id)
-        .where(people.c.bank == bank, t.c.kind == kind.value, t.c.ended_at.is_not(None))
+        .where(people.c.bank == bank, t.c.kind == kind.value, t.c.ended_at <= until)
         .order_by(t.c.ended_at.desc())
         .limit(1)
     )

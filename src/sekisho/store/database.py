@@ -10,14 +10,14 @@ that is refused leaves nothing behind, and whoever waits is told in time.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-from sekisho.domain.errors import TooManyRequests
+from sekisho.domain.errors import StoreAway
 from sekisho.store import failures
+from sekisho.store.presence import Entry, Presence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # A visitor who waited this long is better told to come back.
 PATIENCE_S = 15.0
 _TRIES = 5
+# What took this long to fail is not tried again: the visitor has waited enough.
+_RETRY_S = 4.0
 
 
 class Database(ABC):
@@ -38,11 +40,12 @@ class Database(ABC):
     def __init__(self, reading: Engine, writing: Engine) -> None:
         self.reading = reading
         self.writing = writing
+        self.presence = Presence()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the database and changes nothing."""
-        with self._told(), self._connection(self.reading) as connection, connection.begin():
+        with self._told(Entry.READ), self._connection(self.reading) as connection, connection.begin():
             yield connection
 
     def write(self, work: Callable[[Connection], Outcome]) -> Outcome:
@@ -53,7 +56,7 @@ class Database(ABC):
         the COMMIT), it starts anew on what stands then. What it raises undoes
         all that it did.
         """
-        with self._told():
+        with self._told(Entry.WRITE):
             return self._retried(lambda: self._commit(work))
 
     def write_all(
@@ -95,43 +98,54 @@ class Database(ABC):
             return outcome
 
     def _retried(self, attempt: Callable[[], Outcome]) -> Outcome:
+        began = time.monotonic()
         for tries_left in reversed(range(_TRIES)):
             try:
                 return attempt()
             except Exception as failure:
-                if not tries_left or not failures.may_be_tried_again(failure):
+                too_late = not tries_left or time.monotonic() - began > _RETRY_S
+                if too_late or not failures.may_be_tried_again(failure):
                     raise
                 failures.pause(_TRIES - tries_left)
         raise AssertionError  # the last try returns or raises
 
     @contextmanager
     def _connection(self, engine: Engine) -> Iterator[Connection]:
-        try:
-            connection = engine.connect()
-        except PoolTimeout as timeout:
-            raise TooManyRequests from timeout
-        with connection:
+        with engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn what a visitor can be told about the database into its refusal."""
+    def _told(self, entry: Entry) -> Iterator[None]:
+        """Turn what a visitor can be told about the database into its refusal, and note whether it is there.
+
+        Raises `StoreAway` at once where it is known not to be.
+        """
+        self.presence.enter()
         try:
             yield
         except Exception as failure:
             refusal = failures.refusal_of(failure)
-            if refusal is None:
+            if refusal is None or refusal is failure:
+                self.presence.worked(entry)  # a rule, or a bug, and not the database
                 raise
+            if isinstance(refusal, StoreAway):
+                self.presence.failed(entry, failures.line(failure), unreachable=failures.is_unreachable(failure))
             raise refusal from failure
+        else:
+            self.presence.worked(entry)
 
 
 def _alone(
     tx: Connection, work: Callable[[Connection, Sequence[Item]], Sequence[Outcome | Exception]], item: Item
 ) -> Outcome | Exception:
+    savepoint = tx.begin_nested()
     try:
-        with tx.begin_nested():
-            return work(tx, [item])[0]
+        outcome = work(tx, [item])[0]
     except Exception as failure:
         if failures.ends_all(failure):
+            # With the whole transaction: on a full disk SQLite has undone it already, its savepoints with it.
             raise
+        savepoint.rollback()
         return failure
+    savepoint.commit()
+    return outcome

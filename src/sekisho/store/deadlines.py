@@ -27,7 +27,8 @@ class Deadlines:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._until: dict[int, float] = {}
+        # By block and not by number: a connection may be closed inside its block, and the number be another's then.
+        self._until: dict[object, tuple[int, float]] = {}
         self._wanted = threading.Event()
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -35,8 +36,9 @@ class Deadlines:
     @contextmanager
     def on(self, descriptor: int, seconds: float) -> Iterator[None]:
         """Hang up on the socket `descriptor` if the block lasts longer than `seconds`."""
+        block = object()
         with self._lock:
-            self._until[descriptor] = self._clock() + seconds
+            self._until[block] = (descriptor, self._clock() + seconds)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, daemon=True, name="store-deadlines")
                 self._thread.start()
@@ -45,7 +47,7 @@ class Deadlines:
             yield
         finally:
             with self._lock:
-                self._until.pop(descriptor, None)
+                self._until.pop(block, None)
 
     def close(self) -> None:
         """End the watch."""
@@ -56,8 +58,8 @@ class Deadlines:
         """Hang up on what is overdue now."""
         with self._lock:
             now = self._clock()
-            for descriptor in [one for one, until in self._until.items() if until <= now]:
-                del self._until[descriptor]
+            for block, descriptor in [(one, number) for one, (number, until) in self._until.items() if until <= now]:
+                del self._until[block]
                 # While the lock is held the block has not ended, so the number still is that connection's.
                 with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
                     connection.shutdown(socket.SHUT_RDWR)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from sekisho.domain.errors import Refusal, StoreAway, TooManyRequests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-log = logging.getLogger("sekisho.store")
 _PAUSE_S = 0.05
 # PostgreSQL's SQLSTATE (appendix A): serialization_failure and deadlock_detected.
 _UNLUCKY = {"40001", "40P01"}
-# Operator intervention: a shutdown, a crash, a failover; and too many connections.
-_GOING_AWAY = {"57P01", "57P02", "57P03", "53300"}
-# Disk full, out of memory, read-only (a standby), lock and statement deadlines.
-_CANNOT_NOW = {"53100", "53200", "25006", "55P03", "57014"}
+# Operator intervention: a shutdown, a crash, a failover; a session that waited too long; and too many connections.
+_GOING_AWAY = {"57P01", "57P02", "57P03", "57P05", "25P03", "53300"}
+# Disk full, out of memory, the disk fails, read-only (a standby), lock and statement deadlines.
+_CANNOT_NOW = {"53100", "53200", "58030", "25006", "55P03", "57014"}
 # SQLite's words: its driver has error codes by name from Python 3.11 on.
 _SQLITE_BUSY = {"SQLITE_BUSY", "SQLITE_LOCKED"}
 _SQLITE_CANNOT_NOW = {"SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_NOMEM"}
@@ -34,11 +33,14 @@ class CommitUnknown(Exception):  # noqa: N818 - names what is the case
 
 @contextmanager
 def of_commit() -> Iterator[None]:
-    """Tell a connection that is lost during the block from one that was lost before: it is never tried again."""
+    """Tell a connection that is lost during the block from one that was lost before: it is never tried again.
+
+    A server that is shut down in the middle of a COMMIT may have flushed it already.
+    """
     try:
         yield
     except DBAPIError as failure:
-        if _is_disconnect(failure):
+        if _is_disconnect(failure) or _state(failure) in _GOING_AWAY:
             raise CommitUnknown from failure
         raise
 
@@ -57,6 +59,20 @@ def may_be_tried_again(failure: Exception) -> bool:
     return isinstance(failure, DBAPIError) and (_state(failure) in _UNLUCKY | _GOING_AWAY or _is_disconnect(failure))
 
 
+def is_unreachable(failure: Exception) -> bool:
+    """Tell whether the database was not there at all: whoever asks next would wait for the same."""
+    if isinstance(failure, (CommitUnknown, DisconnectionError)):
+        return True
+    return isinstance(failure, DBAPIError) and (_state(failure) in _GOING_AWAY or _is_disconnect(failure))
+
+
+def line(failure: BaseException) -> str:
+    """Return what a log may hold of a failure: the first line alone, since what follows may be values."""
+    if isinstance(failure, CommitUnknown) and failure.__cause__ is not None:
+        failure = failure.__cause__
+    return str(getattr(failure, "orig", None) or failure).strip().splitlines()[0]
+
+
 def pause(tries: int) -> None:
     """Wait before the next try, longer each time and not in step with others."""
     time.sleep(random.uniform(0.2, 1) * _PAUSE_S * 2**tries)  # noqa: S311 - no secret
@@ -66,17 +82,16 @@ def refusal_of(failure: Exception) -> Refusal | None:
     """Return what the visitor is told, or None where the failure is none that a visitor can be told of."""
     if isinstance(failure, Refusal):
         return failure
-    if isinstance(failure, (CommitUnknown, DisconnectionError)):
-        log.error("the database went away: %s", _line(failure.__cause__ or failure))
-        return StoreAway()
-    if not isinstance(failure, DBAPIError):
-        return None
-    state = _state(failure)
-    if state in _UNLUCKY | _SQLITE_BUSY:
+    if isinstance(failure, PoolTimeout):
         return TooManyRequests()
-    if state in _GOING_AWAY | _CANNOT_NOW | _SQLITE_CANNOT_NOW or _is_disconnect(failure):
-        log.error("the database cannot be used: %s", _line(failure))
+    if is_unreachable(failure):
         return StoreAway()
+    if isinstance(failure, DBAPIError):
+        state = _state(failure)
+        if state in _UNLUCKY | _SQLITE_BUSY:
+            return TooManyRequests()
+        if state in _CANNOT_NOW | _SQLITE_CANNOT_NOW:
+            return StoreAway()
     return None
 
 
@@ -99,8 +114,3 @@ def _is_operational(failure: DBAPIError) -> bool:
         "ConnectionTimeout",
         "PipelineAborted",
     }
-
-
-def _line(failure: BaseException) -> str:
-    # The first line alone: what follows may be the statement with its values.
-    return str(getattr(failure, "orig", None) or failure).strip().splitlines()[0]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import select
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 
-from sekisho.store import failures
+from sekisho.domain.errors import Refusal
 from sekisho.store.database import PATIENCE_S, Database
 from sekisho.store.deadlines import Deadlines
+from sekisho.store.presence import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 _CONNECT_S = 5
+# For which a visitor waits until a connection of ours comes free where the server has no room for another.
+_ROOM_S = 4.0
+_JUST_NOW_S = 0.25
 _STATEMENT_S = 10
 _LOCK_S = 5
 # For a whole transaction, whatever hangs: longer than each of its statements may take.
@@ -46,12 +51,15 @@ class PostgresDatabase(Database):
             _engine(url, _WRITERS, isolation_level="READ COMMITTED"),
         )
         self._deadlines = Deadlines()
+        self._inside = 0
+        self._worked_at = float("-inf")
+        self._one_left = threading.Condition()
         self._lead_lock = threading.Lock()
         self._lead: Connection | None = None
 
     def change_tables(self, work: Callable[[Connection], None]) -> None:
         """Run a migration without deadlines, one at a time of all who would."""
-        with self._told(), super()._connection(self.writing) as connection, connection.begin():
+        with self._told(Entry.WRITE), super()._connection(self.writing) as connection, connection.begin():
             for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
                 connection.exec_driver_sql(f"SET LOCAL {name} = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION})")
@@ -65,17 +73,20 @@ class PostgresDatabase(Database):
         """
         with self._lead_lock:
             try:
-                if self._lead is None:
-                    self._lead = self.writing.connect()
-                with self._deadlines.on(_descriptor(self._lead), _TRANSACTION_S):
-                    held = bool(self._lead.exec_driver_sql(_TAKE_LEAD).scalar_one())
-                    self._lead.commit()
-            except SQLAlchemyError as lost:
-                if failures.refusal_of(lost) is None:
-                    raise
+                return self._take_lead()
+            except Refusal:
+                # Who cannot see whether it holds the lead does not. A connection that may still hold it goes.
                 self._drop_lead()
                 return False
-            return held
+
+    def _take_lead(self) -> bool:
+        with self._told(Entry.WRITE):
+            if self._lead is None:
+                self._lead = self.writing.connect()
+            with self._deadlines.on(_descriptor(self._lead), _TRANSACTION_S):
+                held = bool(self._lead.exec_driver_sql(_TAKE_LEAD).scalar_one())
+                self._lead.commit()
+        return held
 
     def close(self) -> None:
         """Give every connection back, the lead with it."""
@@ -86,8 +97,31 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def _connection(self, engine: Engine) -> Iterator[Connection]:
-        with super()._connection(engine) as connection, self._deadlines.on(_descriptor(connection), _TRANSACTION_S):
-            yield connection
+        connection = self._connect(engine)
+        with self._one_left:
+            self._inside += 1
+        try:
+            with connection, self._deadlines.on(_descriptor(connection), _TRANSACTION_S):
+                yield connection
+                self._worked_at = time.monotonic()
+        finally:
+            with self._one_left:
+                self._inside -= 1
+                self._one_left.notify()
+
+    def _connect(self, engine: Engine) -> Connection:
+        """Connect; where the server has no room for another connection, one of ours may come free soon."""
+        began = time.monotonic()
+        while True:
+            try:
+                return engine.connect()
+            except DBAPIError:
+                # It took too long, or none of ours works any more: then the server is away.
+                now = time.monotonic()
+                if now - began > _ROOM_S or not (self._inside or now - self._worked_at < _JUST_NOW_S):
+                    raise
+            with self._one_left:
+                self._one_left.wait(_JUST_NOW_S)
 
     def _drop_lead(self) -> None:
         lead, self._lead = self._lead, None

@@ -43,7 +43,7 @@ def _engine(file: Path, begin: str, *, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=PATIENCE_S,
-        # Every entry ends its transaction itself: there is never anything to roll back.
+        # Every entry ends its transaction itself; see "checkin" below for the one that cannot.
         pool_reset_on_return=None,
         # What is in a statement is nobody's to read in a log.
         hide_parameters=True,
@@ -55,6 +55,12 @@ def _engine(file: Path, begin: str, *, pool_size: int) -> Engine:
         connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "checkin")
+    def finish(connection: Any, _record: object) -> None:
+        # A COMMIT that the disk had no room for leaves its transaction open.
+        if connection is not None and connection.in_transaction:
+            connection.rollback()
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:

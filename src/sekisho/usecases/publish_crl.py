@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LIFE = timedelta(days=1)
 _RENEW_AFTER = timedelta(hours=1)
+_SECOND = timedelta(seconds=1)  # `now` has none of its microseconds
 
 
 def publish_crls(ports: Ports, *, bank: str) -> int:
@@ -25,8 +26,9 @@ def _publish(ports: Ports, bank: str, kind: Kind) -> bool:
     now = ports.now().replace(microsecond=0)
     with ports.db.read() as tx:
         last = crls.find(tx, bank, kind)
-        if last is not None and now - last.this_update < _RENEW_AFTER:
-            newest = certificates.last_revocation(tx, bank, kind)
+        # A list from the future was made before the clock was set back, and what was revoked since is not in it.
+        if last is not None and timedelta(0) <= now - last.this_update < _RENEW_AFTER:
+            newest = certificates.last_revocation(tx, bank, kind, until=now + _SECOND)
             if newest is None or newest < last.this_update:
                 return False
         entries = certificates.revoked_and_unexpired(tx, bank, kind, now)

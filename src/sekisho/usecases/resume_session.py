@@ -46,6 +46,7 @@ def resume_session(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, t
         raise SessionRefused
     session.check(visitor.certificate.id, bank.policy, now)
     visitor.person.check_door()
-    if now - session.seen_at >= _TOUCH_AFTER:
+    # Seen in the future means that the clock was set back: idle time counts from now on, and is no hour longer.
+    if not -_TOUCH_AFTER < now - session.seen_at < _TOUCH_AFTER:
         ports.db.write(lambda tx: sessions.touch(tx, session.id, now))
     return LoggedOn(session, visitor.person, visitor.certificate)

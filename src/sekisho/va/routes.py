@@ -12,8 +12,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from sekisho.domain.errors import ServiceRefused
 from sekisho.domain.person import Kind
 from sekisho.usecases.read_crl import read_crl
+from sekisho.web import problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +43,11 @@ def pki_app(ports: Ports, bank: str, certificates: Mapping[str, bytes]) -> Starl
         if request.path_params["bank"] != bank or name not in set(Kind):
             return PlainTextResponse("not found\n", 404)
 
-        crl = await run_in_threadpool(read_crl, ports, bank=bank, kind=Kind(name))
+        try:
+            crl = await run_in_threadpool(read_crl, ports, bank=bank, kind=Kind(name))
+        except ServiceRefused as refusal:
+            status, headers = problems.status_of(refusal), problems.headers_of(refusal)
+            return PlainTextResponse(f"{refusal.code}\n", status, headers)
         if crl is None:
             return PlainTextResponse("no revocation list has been signed yet\n", 503, {"retry-after": "5"})
         headers = {

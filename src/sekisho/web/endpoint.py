@@ -99,13 +99,15 @@ def on_bug(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
 def problem_page(visit: Visit, refusal: Refusal) -> Response:
     """Return the page of its own that a refusal gets."""
     of_certificate = isinstance(refusal, CertificateRefused)
-    return visit.page(
+    page = visit.page(
         "problem.html",
         refusal=refusal,
         status=problems.status_of(refusal),
         can_choose_another=of_certificate and visit.der is not None,
         reference=None,
     )
+    page.headers.update(problems.headers_of(refusal))
+    return page
 
 
 async def read_visit(site: Site, request: Request) -> Visit:

@@ -15,6 +15,10 @@ TOO_MANY_REQUESTS = 429
 INTERNAL_SERVER_ERROR = 500
 SERVICE_UNAVAILABLE = 503
 
+# What passes by itself: for so long (RFC 9110 section 10.2.3) a program, or a browser that asks again, may wait.
+_RETRY_AFTER_S = 30
+PASSING = frozenset({"ca-away", "service-unavailable", "too-many-requests"})
+
 STATUS: dict[str, int] = {
     "ca-away": SERVICE_UNAVAILABLE,
     "certificate-expired": FORBIDDEN,
@@ -67,3 +71,8 @@ STATUS: dict[str, int] = {
 def status_of(refusal: Refusal) -> int:
     """Return the HTTP status code of a refusal."""
     return STATUS[refusal.code]
+
+
+def headers_of(refusal: Refusal) -> dict[str, str]:
+    """Return the headers that tell when to ask again, where that is worth it."""
+    return {"retry-after": str(_RETRY_AFTER_S)} if refusal.code in PASSING else {}
