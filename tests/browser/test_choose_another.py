@@ -59,9 +59,7 @@ def acquire(served: Served, folder: Path, user_id: str) -> Key:
     return key
 
 
-def test_the_wrong_one_then_the_right_one(
-    served: Served, computers: Callable[..., Computer], tmp_path: Path
-) -> None:
+def test_the_wrong_one_then_the_right_one(served: Served, computers: Callable[..., Computer], tmp_path: Path) -> None:
     keiri01, keiri02 = served.user("keiri01"), served.user("keiri02")
     shared = computers("shared", ca=Path(served.info["tls_ca"]))
     shared.certificates.import_p12(Path(keiri01["p12"]), keiri01["p12_password"])

@@ -24,9 +24,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     one.stop()
 
 
-def test_a_user_moves_to_a_new_computer(
-    served: Served, computers: Callable[..., Computer], tmp_path: Path
-) -> None:
+def test_a_user_moves_to_a_new_computer(served: Served, computers: Callable[..., Computer], tmp_path: Path) -> None:
     info, keiri01 = served.info, served.user("keiri01")
     ca = Path(info["tls_ca"])
     office, old, new = (computers(name, ca=ca) for name in ("office", "old", "new"))
