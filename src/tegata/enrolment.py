@@ -150,15 +150,16 @@ def _ask(
     asked_before = wanted.asked
     record = book.save(replace(record, wanted=replace(wanted, asked=True)))
     report("asking")
+    attempt = Attempt()
     try:
-        came = ask_patiently(lambda: ask(key), patience, report)
+        came = ask_patiently(lambda: ask(key), patience, report, attempt)
     except Refused as no:
-        # An answer to an earlier run may have been lost, and wrong PINs say nothing about it: that key is kept.
-        if no.reason in _FOR_GOOD or not asked_before:
+        # An answer may have been lost before, and wrong PINs say nothing about what it was: that key is kept.
+        if no.reason in _FOR_GOOD or not (asked_before or attempt.may_have_arrived):
             _give_up(store, book, record)
         raise
     except ServerTrouble as trouble:
-        if trouble.code in _NOT_SENT and not asked_before:
+        if trouble.code in _NOT_SENT and not (asked_before or attempt.may_have_arrived):
             book.save(replace(record, wanted=wanted))
         raise
     return check(came, key=key.public_key, person=record.person, authorities=authorities)
@@ -188,19 +189,29 @@ def forget_unfinished(store: KeyStore, book: Book, record: Record) -> Record:
     return _give_up(store, book, record)
 
 
+@dataclass(slots=True)
+class Attempt:
+    """Whether the bank may have heard of the key by now, whatever came back."""
+
+    may_have_arrived: bool = False
+
+
 def ask_patiently(
-    ask: Callable[[], list[x509.Certificate]], patience: Patience, report: Report
+    ask: Callable[[], list[x509.Certificate]], patience: Patience, report: Report, attempt: Attempt | None = None
 ) -> list[x509.Certificate]:
     """Ask again when the bank says later, and when an answer was lost: the same key gets the same certificate."""
     waited, lost = 0.0, 0
+    attempt = attempt or Attempt()
     while True:
         try:
             return ask()
         except NotYet as later:
+            attempt.may_have_arrived = True
             if waited + later.after_s > patience.most_s:
                 raise
             pause = later.after_s
         except ServerTrouble as trouble:
+            attempt.may_have_arrived |= trouble.code not in _NOT_SENT
             lost += 1
             if trouble.code != "answer-lost" or lost > _LOST_ANSWERS:
                 raise

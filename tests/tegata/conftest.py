@@ -1,4 +1,4 @@
-"""What the tests of Tegata share: a demo to acquire from, and computers to acquire on."""
+"""What the tests of Tegata share: one bank that grants keiri02 a new permit for each test, and computers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,50 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.company_computer import CompanyComputer
+from tests.support.person import Person
 from tests.support.served import Served, free_port_base
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def _bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Callable[[], None]]]:
+    served = Served(tmp_path_factory.mktemp("bank") / "data", free_port_base())
+    served.start()
+
+    def grant() -> None:
+        """J2: the administrator chooses 「再発行」 for keiri02."""
+        administrator = Person(served, "administrator", served.info["administrator"])
+        try:
+            administrator.log_on_administrator()
+            page = administrator.get("/contract/users/change", user_id="keiri02")
+            done = administrator.send(
+                page,
+                "/contract/users/change",
+                action="reissue",
+                confirmation_pin=served.info["contract"]["contract_confirmation_pin"],
+            )
+            assert done.outcome == "certificate-reissued"
+        finally:
+            administrator.close()
+
+    yield served, grant
+    served.stop()
+
+
+@pytest.fixture
+def bank(_bank: tuple[Served, Callable[[], None]]) -> Served:
+    """Return a running bank that waits for keiri02. It is shared: it is not to be stopped."""
+    served, grant = _bank
+    grant()
+    return served
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
+    """Return a bank of the test's own."""
     one = Served(tmp_path / "bank" / "data", free_port_base())
     one.data_dir.parent.mkdir()
     one.start()

@@ -25,13 +25,13 @@ def database(computer: CompanyComputer) -> NssDatabase:
 
 
 def test_certificate_and_chain_stand_in_the_database_and_the_bank_knows_how_the_key_is_held(
-    served: Served, computer: CompanyComputer
+    bank: Served, computer: CompanyComputer
 ) -> None:
-    done = computer.acquire(served, served.user("keiri02"))
+    done = computer.acquire(bank, bank.user("keiri02"))
     assert (done.code, done.data["code"], done.data["already"]) == (0, "certificate-acquired", False)
     (stored,) = database(computer).certificates()
     assert f"{stored.serial:032x}" == done.data["serial"]
-    assert stored.common_name == done.data["common_name"] == f"{served.info['contract']['contract_id']}keiri029990"
+    assert stored.common_name == done.data["common_name"] == f"{bank.info['contract']['contract_id']}keiri029990"
     listing = subprocess.run(
         ["certutil", "-O", "-n", stored.nickname, "-d", f"sql:{computer.home}/.pki/nssdb"],
         capture_output=True,
@@ -39,15 +39,15 @@ def test_certificate_and_chain_stand_in_the_database_and_the_bank_knows_how_the_
         check=True,
     ).stdout
     assert listing.count('"') == 6, f"root, issuing CA and the certificate:\n{listing}"
-    told = served.sekisho("certificates", "list", "--json").stdout
+    told = bank.sekisho("certificates", "list", "--json").stdout
     assert '"held": "file", "held_is": "claimed"' in told.splitlines()[-1]
 
 
 def test_the_key_is_marked_as_not_extractable_and_a_copy_of_the_folder_has_it_all_the_same(
-    served: Served, computer: CompanyComputer, tmp_path: Path
+    bank: Served, computer: CompanyComputer, tmp_path: Path
 ) -> None:
     """So no more than `file` is claimed, whatever the mark says; and a person is told so."""
-    done = computer.acquire(served, served.user("keiri02"))
+    done = computer.acquire(bank, bank.user("keiri02"))
     assert "NSS does not enforce the mark" in done.err
     (stored,) = database(computer).certificates()
     assert marked_extractable(computer.home / ".pki/nssdb") == [False]
@@ -75,25 +75,25 @@ def marked_extractable(folder: Path) -> list[bool]:
     return [mark != "00" for mark in told.split()]
 
 
-def test_a_second_run_brings_the_same_certificate(served: Served, computer: CompanyComputer) -> None:
-    first = computer.acquire(served, served.user("keiri02"))
-    second = computer.acquire(served, served.user("keiri02"))
+def test_a_second_run_brings_the_same_certificate(bank: Served, computer: CompanyComputer) -> None:
+    first = computer.acquire(bank, bank.user("keiri02"))
+    second = computer.acquire(bank, bank.user("keiri02"))
     assert (second.code, second.data["already"]) == (0, True)
     assert second.data["serial"] == first.data["serial"]
     assert len(database(computer).certificates()) == 1
 
 
-def test_the_administrator_and_a_user_share_one_computer(served: Served, computer: CompanyComputer) -> None:
+def test_the_administrator_and_a_user_share_one_computer(bank: Served, computer: CompanyComputer) -> None:
     """J6. The administrator's permit is spent in the demo, so the first is refused, and the user's is not touched."""
-    refused = computer.acquire(served, None)
+    refused = computer.acquire(bank, None)
     assert (refused.code, refused.data["reason"]) == (exit_codes.REFUSED, "permit-spent")
-    assert computer.acquire(served, served.user("keiri02")).code == 0
+    assert computer.acquire(bank, bank.user("keiri02")).code == 0
     assert len(database(computer).certificates()) == 1
 
 
-def test_the_records_hold_no_secret_and_are_their_owners_alone(served: Served, computer: CompanyComputer) -> None:
-    person = served.user("keiri02")
-    computer.acquire(served, person)
+def test_the_records_hold_no_secret_and_are_their_owners_alone(bank: Served, computer: CompanyComputer) -> None:
+    person = bank.user("keiri02")
+    computer.acquire(bank, person)
     folder = computer.home / ".local/state/tegata"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     for file in folder.iterdir():
@@ -122,18 +122,18 @@ def test_firefox_profiles_are_found_and_the_default_one_comes_first(tmp_path: Pa
     assert found[0] == f"nss:{computer.home}/.pki/nssdb"
 
 
-def test_a_primary_password_is_asked_for(served: Served, computer: CompanyComputer, tmp_path: Path) -> None:
+def test_a_primary_password_is_asked_for(bank: Served, computer: CompanyComputer, tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir()
     password = tmp_path / "password"
     password.write_text("correct horse\n")
     subprocess.run(["certutil", "-N", "-d", f"sql:{folder}", "-f", str(password)], check=True)
-    person, store = served.user("keiri02"), f"nss:{folder}"
-    wrong = computer.acquire(served, person, "--store", store, store_pin="wrong")
+    person, store = bank.user("keiri02"), f"nss:{folder}"
+    wrong = computer.acquire(bank, person, "--store", store, store_pin="wrong")
     assert (wrong.code, wrong.data["code"]) == (exit_codes.STORE_PIN_WRONG, "store-pin-wrong")
-    none = computer.acquire(served, person, "--store", store)
+    none = computer.acquire(bank, person, "--store", store)
     assert (none.code, none.data["code"]) == (exit_codes.STORE_PIN_WRONG, "store-pin-missing")
-    right = computer.acquire(served, person, "--store", store, store_pin="correct horse")
+    right = computer.acquire(bank, person, "--store", store, store_pin="correct horse")
     assert right.code == 0
     assert x509.load_pem_x509_certificate(_pem(folder, right.data["common_name"])).serial_number == int(
         right.data["serial"], 16
@@ -147,8 +147,8 @@ def _pem(folder: Path, nickname: str) -> bytes:
     return subprocess.run(argv, capture_output=True, check=True).stdout
 
 
-def test_removing_takes_certificate_and_key(served: Served, computer: CompanyComputer) -> None:
-    serial = computer.acquire(served, served.user("keiri02")).data["serial"]
+def test_removing_takes_certificate_and_key(bank: Served, computer: CompanyComputer) -> None:
+    serial = computer.acquire(bank, bank.user("keiri02")).data["serial"]
     wrong = computer.run("remove", "00ff", "--yes", "--json")
     assert (wrong.code, wrong.data["code"]) == (exit_codes.NOT_FOUND, "certificate-not-found")
     assert computer.run("remove", serial, typed=("n",)).code == exit_codes.INTERRUPTED, "asked first"
