@@ -142,7 +142,10 @@ def _said_no(answer: Answer, site: str) -> Exception:
         return Refused("not-accepted", said)
     if "x-sekisho-code" in answer.headers:
         code = _code(answer.headers["x-sekisho-code"], site)
-        return Refused(code, said.removeprefix(f"{code}:").strip())
+        # The first line is the title, and ends without a full stop.
+        title, _, rest = answer.body[:8192].decode("utf-8", "replace").strip().partition("\n")
+        words = [safe(title).removeprefix(f"{code}:").strip(), safe(rest)]
+        return Refused(code, safe(" – ".join(word for word in words if word)))
     return _not_understood(site, f"status {answer.status}")
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def _bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Callable[[], None]]]:
+def running_bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Callable[[], None]]]:
     served = Served(tmp_path_factory.mktemp("bank") / "data", free_port_base())
     served.start()
 
@@ -40,9 +40,9 @@ def _bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Ca
 
 
 @pytest.fixture
-def bank(_bank: tuple[Served, Callable[[], None]]) -> Served:
+def bank(running_bank: tuple[Served, Callable[[], None]]) -> Served:
     """Return a running bank that waits for keiri02. It is shared: it is not to be stopped."""
-    served, grant = _bank
+    served, grant = running_bank
     grant()
     return served
 
