@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QThread, Signal
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QApplication,
     QComboBox,
@@ -124,7 +125,8 @@ class Window(QWidget):
         self._thread: QThread | None = None
         self._work: _Work | None = None
         self.finished = False
-        self.setWindowTitle(self._t("title"))
+        self._close = QPushButton(self._t("close"))
+        self._entitle("acquire")
         self._pages = QStackedWidget()
         layout = QVBoxLayout(self)
         layout.addWidget(self._pages)
@@ -135,11 +137,16 @@ class Window(QWidget):
         self._outcome = QLabel()
         for page in (self._form(), self._working(), self._done()):
             self._pages.addWidget(page)
+        QShortcut(QKeySequence(QKeySequence.StandardKey.Close), self).activated.connect(self.close)
         self.setMinimumWidth(520)
         self._first_empty().setFocus()
 
     def _t(self, key: str, **values: object) -> str:
         return words.text(self._lang, f"gui.{key}", **values)
+
+    def _entitle(self, key: str) -> None:
+        """Say in the window's title what it is about just now: it stands in the task bar and is read out first."""
+        self.setWindowTitle(self._t("title", what=self._t(key)))
 
     def _form(self) -> QWidget:
         page = QWidget()
@@ -164,7 +171,7 @@ class Window(QWidget):
         self._trouble.setAccessibleName("alert")
         form.addRow(self._trouble)
         button = QPushButton(self._t("acquire"))
-        button.setDefault(True)
+        button.setAutoDefault(True)
         button.clicked.connect(self.acquire)
         form.addRow(button)
         for field in self._fields.values():
@@ -203,9 +210,9 @@ class Window(QWidget):
         layout.addWidget(_wrapped(self._t("done")))
         self._outcome.setWordWrap(True)
         layout.addWidget(self._outcome)
-        close = QPushButton(self._t("close"))
-        close.clicked.connect(self.close)
-        layout.addWidget(close)
+        self._close.setAutoDefault(True)
+        self._close.clicked.connect(self.close)
+        layout.addWidget(self._close)
         return page
 
     def _first_empty(self) -> QLineEdit:
@@ -218,6 +225,7 @@ class Window(QWidget):
         for name, field in self._fields.items():
             if not field.text().strip():
                 self._trouble.setText(self._t("missing", label=self._t(name)))
+                self._entitle("trouble")
                 field.setFocus()
                 return
         text = {name: field.text() for name, field in self._fields.items()}
@@ -233,6 +241,7 @@ class Window(QWidget):
         self._trouble.clear()
         self._progress.setText(self._t("working"))
         self._pages.setCurrentIndex(1)
+        self._entitle("working")
         self._thread, self._work = QThread(), _Work(entered, self._start, self._lang)
         self._work.moveToThread(self._thread)
         self._thread.started.connect(self._work.run)
@@ -244,7 +253,7 @@ class Window(QWidget):
 
     def _ask_pin(self, store: str) -> None:
         label = words.text(self._lang, "ask.store-pin", store=store)
-        pin, given = QInputDialog.getText(self, self._t("title"), label, QLineEdit.EchoMode.Password)
+        pin, given = QInputDialog.getText(self, self._t("store-pin"), label, QLineEdit.EchoMode.Password)
         if self._work is not None:
             self._work.pins.put(pin if given else None)
 
@@ -254,6 +263,8 @@ class Window(QWidget):
         self.finished = True
         self._outcome.setText(outcome)
         self._pages.setCurrentIndex(2)
+        self._entitle("done")
+        self._close.setFocus()
 
     def _fail(self, what: str, then: str) -> None:
         self._end_thread()
@@ -261,6 +272,7 @@ class Window(QWidget):
         self._forget_secrets()
         self._trouble.setText(f"{what}\n{then}".strip())
         self._pages.setCurrentIndex(0)
+        self._entitle("trouble")
         self._fields[f"{self._start.kind}.pin"].setFocus()
 
     def _forget_secrets(self) -> None:

@@ -22,7 +22,7 @@ def patterns_in_source() -> set[str]:
         source = module.read_text("utf-8")
         for literal in re.finditer(r'f?"([a-z{][a-z_{}.\[\]-]*)"', source):
             found.add(re.sub(r"\{[^{}]*\}", "*", literal[1]))
-        found |= {f"gui.{key}" for key in re.findall(r'_t\("([a-z.-]+)"', source)}
+        found |= {f"gui.{key}" for key in re.findall(r'(?:_t|_entitle)\("([a-z.-]+)"', source)}
         found |= {f"help.{key}" for key in re.findall(r'_help\(f?"([a-z.-]+)"', source)}
         found |= {f"help.option.{key}" for key in re.findall(r'_option\("--[a-z-]+", "([a-z-]+)"', source)}
         found |= {f"gui.{key}" for key in re.findall(r'_add\(form, "([a-z-]+)"', source)}
