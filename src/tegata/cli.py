@@ -120,6 +120,8 @@ def acquire(
                 record = agent.record_for(person, url, opened.spec, ca)
                 brought = agent.acquire(way, met, book, opened, record, pin=pin, confirmation_pin=confirmation_pin)
                 _tell_brought(run, brought, held=opened.held.value, code="certificate-acquired")
+                # A reissue has ended the former one already.
+                _tell_gone(run, agent.tidy(way, book, opened, brought.record)[1])
 
 
 @main.command(help=_help("renew"))

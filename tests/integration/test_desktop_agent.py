@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +14,7 @@ from tests.support.served import Served, free_port_base
 from tests.support.world import BANK
 
 from sekisho.domain.certificate import KeyHeld
-from sekisho.est.agent import claimed_key_held
+from sekisho.est.agent import claimed_key_held, way_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +75,15 @@ def test_a_certificate_hears_how_it_stands(demo: Served) -> None:
 )
 def test_a_claim_is_one_of_four_words_and_the_least_otherwise(claim: dict[str, str], believed: KeyHeld) -> None:
     assert claimed_key_held(claim) is believed
+
+
+@pytest.mark.parametrize("tegata", [True, False])
+@pytest.mark.parametrize("est", [True, False])
+def test_a_bank_may_switch_off_either_way(tegata: bool, est: bool) -> None:  # noqa: FBT001 - a table of yes and no
+    policy = replace(BANK.policy, way_tegata=tegata, way_est=est)
+    site = SimpleNamespace(bank=replace(BANK, policy=policy))
+    for headers, opened in (({"sekisho-agent": "tegata/0.1.0"}, tegata), ({}, est), ({"sekisho-agent": "x"}, est)):
+        assert way_open(SimpleNamespace(site=site, headers=headers)) is opened  # type: ignore[arg-type]  # all it reads
 
 
 def test_a_claim_is_recorded_and_shown_as_claimed(demo: Served, tmp_path: Path) -> None:

@@ -123,9 +123,15 @@ def as_json(value: object) -> Said:
 
 
 class Proxy:
-    """A small HTTP proxy that tunnels (CONNECT) for whoever knows its name and password."""
+    """A small HTTP proxy that tunnels (CONNECT) for whoever knows its name and password; with `tls` behind TLS."""
 
-    def __init__(self, name: str = "taro", password: str = "p@ss:word") -> None:
+    def __init__(self, folder: Path, name: str = "taro", password: str = "p@ss:word", *, tls: bool = False) -> None:
+        self._tls = None
+        self.ca = folder / "proxy/ca.pem"
+        if tls:
+            issued = Authority(folder / "proxy", "Proxy CA").issue("localhost", server=True)
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(issued.certificate, issued.key)
         self._expected = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -148,8 +154,11 @@ class Proxy:
                 return
             threading.Thread(target=self._tunnel, args=(client,), daemon=True).start()
 
-    def _tunnel(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError):
+    def _tunnel(self, raw: socket.socket) -> None:
+        with (
+            contextlib.suppress(OSError),
+            raw if self._tls is None else self._tls.wrap_socket(raw, server_side=True) as client,
+        ):
             client.settimeout(20)
             head = b""
             while b"\r\n\r\n" not in head:
