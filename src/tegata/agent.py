@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tegata.bank import Bank, Standing
     from tegata.identity import Person
-    from tegata.stores.interface import Entry, KeyStore
+    from tegata.stores.interface import Entry, KeyStore, StoredKey
 
     Report = Callable[..., None]
 
@@ -39,9 +39,9 @@ class Way:
     patience: Patience
     report: Report
 
-    def web(self, shown: tuple[bytes, object] | None = None) -> Web:
+    def web(self, shown: tuple[bytes, StoredKey] | None = None) -> Web:
         """Return a client, with a certificate where one is shown."""
-        return Web(self.trust, self.lang, shown=shown)  # type: ignore[arg-type]  # a StoredKey
+        return Web(self.trust, self.lang, shown=shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ def acquire(
     web, person = way.web(), record.person
     record = _known(book, store, record, met)
 
-    def ask(key: object) -> list[x509.Certificate]:
+    def ask(key: StoredKey) -> list[x509.Certificate]:
         return banks.enroll(
             web,
             record.url,
             person.bank,
-            csr=request(key, person.common_name),  # type: ignore[arg-type]  # a StoredKey
+            csr=request(key, person.common_name),
             name=person.est_name,
             password=f"{pin}:{confirmation_pin}",
             held=store.held,
@@ -116,12 +116,12 @@ def renew(way: Way, met: Met, book: Book, store: KeyStore, record: Record, *, pi
     web = way.web((present.der, key))
     site = met.bank.sites[person.kind]
 
-    def ask(new: object) -> list[x509.Certificate]:
+    def ask(new: StoredKey) -> list[x509.Certificate]:
         return banks.reenroll(
             web,
             site,
             person.bank,
-            csr=request(new, person.common_name),  # type: ignore[arg-type]  # a StoredKey
+            csr=request(new, person.common_name),
             name=person.est_name,
             password=pin,
             held=store.held,

@@ -38,6 +38,12 @@ class Finding:
     code: str
     wrong: bool = False
     values: Mapping[str, object] = field(default_factory=dict)
+    trouble: Trouble | None = None
+
+
+def _met(trouble: Trouble) -> Finding:
+    """Return the finding that some trouble is; it brings words of its own."""
+    return Finding(trouble.code, wrong=True, trouble=trouble)
 
 
 def examine(
@@ -47,12 +53,12 @@ def examine(
     try:
         store = open_store(spec, ask_pin)
     except StoreTrouble as trouble:
-        return [Finding("trouble", wrong=True, values={"code": trouble.code, "trouble": trouble})]
+        return [_met(trouble)]
     with store:
         try:
             found = listed(store, book)
         except StoreTrouble as trouble:
-            return [Finding("trouble", wrong=True, values={"code": trouble.code, "trouble": trouble})]
+            return [_met(trouble)]
         findings = _unfinished(book, store)
         if not found:
             findings.append(Finding("no-certificate", wrong=True, values={"store": store.spec}))
@@ -83,7 +89,7 @@ def _of_certificate(way: Way, store: KeyStore, one: Listed, met: dict[tuple[str,
         try:
             met[place] = meet(way, *place)
         except Trouble as trouble:
-            findings.append(Finding("trouble", wrong=True, values={"code": trouble.code, "trouble": trouble}))
+            findings.append(_met(trouble))
         else:
             findings += _of_clock(met[place], way.lang)
     bank = met[place]
@@ -115,7 +121,7 @@ def _of_chain(store: KeyStore, one: Listed, met: Met, about: dict[str, str]) -> 
     try:
         store.put(one.entry.key_id, one.common_name, one.entry.der, chain)
     except StoreTrouble as trouble:
-        return [Finding("trouble", wrong=True, values={"code": trouble.code, "trouble": trouble})]
+        return [_met(trouble)]
     return [Finding("chain-put-back", wrong=True, values=about)]
 
 
@@ -125,7 +131,7 @@ def _standing(way: Way, store: KeyStore, one: Listed, about: dict[str, str]) -> 
     try:
         told = ask_standing(way, store, one.record, one.entry.key_id.hex())
     except Trouble as trouble:
-        return Finding("trouble", wrong=True, values={"code": trouble.code, "trouble": trouble})
+        return _met(trouble)
     if told is None:
         return Finding("no-certificate", wrong=True, values={"store": store.spec})
     if told.in_force:

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import ec
 
-PinPrompt = "Callable[[str], str]"
-"""Asks for the PIN of the store that is named; called at most once for each opening."""
-
 
 class Held(StrEnum):
     """How a key is held, as the bank is told; the bank records it as claimed."""
