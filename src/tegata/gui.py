@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from tegata.words import Language
 
 
+_WIDTH = 520
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """What the window begins with; `kind` is "administrator" or "user"."""
@@ -138,7 +141,7 @@ class Window(QWidget):
         for page in (self._form(), self._working(), self._done()):
             self._pages.addWidget(page)
         QShortcut(QKeySequence(QKeySequence.StandardKey.Close), self).activated.connect(self.close)
-        self.setMinimumWidth(520)
+        self.setMinimumWidth(_WIDTH)
         self._first_empty().setFocus()
 
     def _t(self, key: str, **values: object) -> str:
@@ -296,6 +299,8 @@ class Window(QWidget):
 def _wrapped(text: str) -> QLabel:
     label = QLabel(text)
     label.setWordWrap(True)
+    # A layout asks a wrapped label for its height before it knows its width, and would cut it off.
+    label.setMinimumHeight(label.heightForWidth(_WIDTH - 60))
     return label
 
 
