@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 SiteName = Literal["public", "administrator", "user", "console", "pki", "app"]
 SITES: tuple[SiteName, ...] = ("public", "administrator", "user", "console", "pki", "app")
 FILE = "sekisho.toml"
+DATABASE_URL = "SEKISHO_DATABASE_URL"
 # What a Unix socket's path may take on every system that has them, with its closing zero.
 _SOCKET_PATH = 100
 
 
-class DataFolderProblem(Exception):  # noqa: N818 - two kinds below
+class DataFolderProblem(Exception):  # noqa: N818 - the kinds below
     """The data folder cannot be used; the text is one line for whoever started the program."""
 
 
@@ -32,6 +33,10 @@ class DataFolderMissing(DataFolderProblem):
 
 class DataFolderDamaged(DataFolderProblem):
     """Something that belongs there is missing or cannot be read."""
+
+
+class DatabaseNotUsable(DataFolderProblem):
+    """The database server that the environment names is away, or has not what it should have."""
 
 
 class _Strict(BaseModel):
@@ -51,6 +56,9 @@ class Settings(_Strict):
 
     `organization` stands in every certificate's name. `tls_certificate` and
     `tls_key` are PEM files, relative ones below the data folder.
+    `database_url` is the address of a PostgreSQL database, which may hold a
+    password and therefore comes from the environment (`DATABASE_URL`) and
+    stands in no file; None is for SQLite in the data folder.
     """
 
     data_dir: Path
@@ -59,6 +67,7 @@ class Settings(_Strict):
     sites: dict[SiteName, SiteSettings]
     tls_certificate: Path = Path("tls/server.pem")
     tls_key: Path = Path("tls/server.key.pem")
+    database_url: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
     @property
     def database(self) -> Path:
@@ -81,13 +90,22 @@ class Settings(_Strict):
         return {name: site.url for name, site in self.sites.items()}
 
     @property
-    def ca_socket(self) -> Path:
-        """Where the CA answers: in the data folder, or in a private folder of its own where that path is too long."""
-        near = self.data_dir / "run" / "ca.sock"
-        if len(os.fsencode(near)) <= _SOCKET_PATH:
+    def run_dir(self) -> Path:
+        """Where what lives as long as a process lies.
+
+        In the data folder, or in a private folder of its own where a socket's
+        path would be too long.
+        """
+        near = self.data_dir / "run"
+        if len(os.fsencode(near / "ca.sock")) <= _SOCKET_PATH:
             return near
         digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"sekisho-{os.getuid()}-{digest}" / "ca.sock"
+        return Path(tempfile.gettempdir()) / f"sekisho-{os.getuid()}-{digest}"
+
+    @property
+    def ca_socket(self) -> Path:
+        """Where the CA answers."""
+        return self.run_dir / "ca.sock"
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
@@ -120,7 +138,7 @@ def load(data_dir: Path) -> Settings:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as unreadable:
         raise DataFolderDamaged(f"{file} cannot be read: {unreadable}") from unreadable
     try:
-        return Settings(data_dir=data_dir, **content)
+        return Settings(data_dir=data_dir, database_url=_database_url(), **content)
     except (ValidationError, TypeError) as wrong:
         first = wrong.errors()[0] if isinstance(wrong, ValidationError) else {"loc": (), "msg": str(wrong)}
         where = ".".join(map(str, first["loc"]))
@@ -135,7 +153,17 @@ def on_localhost(data_dir: Path, bank: str, organization: str, port_base: int) -
         )
         for at, name in enumerate(SITES)
     }
-    return Settings(data_dir=data_dir.resolve(), bank=bank, organization=organization, sites=sites)
+    return Settings(
+        data_dir=data_dir.resolve(),
+        bank=bank,
+        organization=organization,
+        sites=sites,
+        database_url=_database_url(),
+    )
+
+
+def _database_url() -> str | None:
+    return os.environ.get(DATABASE_URL) or None
 
 
 def _text(value: str) -> str:

@@ -13,14 +13,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from sekisho.ca import keys
 from sekisho.ca.client import CaClient
 from sekisho.ca.signer import Signer
-from sekisho.domain.errors import Refusal
+from sekisho.domain.errors import Refusal, StoreAway
 from sekisho.domain.person import Kind
 from sekisho.edge.choice import ChoiceBook
+from sekisho.edge.marks import Marks
 from sekisho.edge.server import Site as Listener
 from sekisho.edge.server import SiteTls
 from sekisho.est.routes import public_routes, secure_routes
@@ -30,9 +31,11 @@ from sekisho.portal.administrator import administrator_app
 from sekisho.portal.not_open import not_open_app
 from sekisho.portal.public import public_app
 from sekisho.portal.user import user_app
-from sekisho.settings import DataFolderDamaged
+from sekisho.settings import DATABASE_URL, DatabaseNotUsable, DataFolderDamaged
 from sekisho.store import banks, migrate
-from sekisho.store.database import Database
+from sekisho.store.grants import grant_web
+from sekisho.store.opening import open_database
+from sekisho.store.postgresql import PostgresDatabase, read_url
 from sekisho.usecases.end_overlaps import end_overlaps
 from sekisho.usecases.ports import Ports
 from sekisho.usecases.publish_crl import publish_crls
@@ -44,15 +47,17 @@ from sekisho.web.csrf import FormTokens
 from sekisho.web.mails import send_mails
 from sekisho.web.render import Renderer
 from sekisho.web.site import Site
-from sekisho.web.turnstile import Turnstile
+from sekisho.web.turnstile import Places, Turnstile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sekisho.domain.contract import Bank
     from sekisho.settings import Settings, SiteName
+    from sekisho.store.database import Database
 
 log = logging.getLogger("sekisho")
+_INSUFFICIENT_PRIVILEGE = "42501"
 _SECRETS = {"pepper": 32, "card-key": 32, "form-key": 32}
 
 
@@ -77,19 +82,14 @@ def _secret(settings: Settings, name: str) -> bytes:
 
 @contextmanager
 def open_ports(settings: Settings) -> Iterator[Ports]:
-    """Open what the use cases need. Raises `DataFolderDamaged` where something is missing or does not fit."""
-    if not settings.database.exists():
-        raise DataFolderDamaged(f"{settings.database} is missing")
-    db = Database(settings.database)
+    """Open what the use cases need.
+
+    Raises `DataFolderDamaged` where something is missing or does not fit, and
+    `DatabaseNotUsable` where a database server cannot be used.
+    """
+    db = open_store(settings)
     try:
-        try:
-            with db.read() as tx:
-                broken = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() != "ok"
-            if broken:
-                raise DataFolderDamaged(f"{settings.database} is damaged; restore it from a backup")
-            migrate.upgrade(db)
-        except (SQLAlchemyError, sqlite3.Error) as unreadable:
-            raise DataFolderDamaged(f"{settings.database} cannot be used: {_first_line(unreadable)}") from unreadable
+        _check_store(settings, db)
         yield Ports(
             db=db,
             cas={settings.bank: CaClient(settings.ca_socket)},
@@ -103,8 +103,76 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
         db.close()
 
 
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+def open_store(settings: Settings) -> Database:
+    """Return the installation's database, not looked at yet. Raises `DatabaseNotUsable`."""
+    try:
+        return open_database(settings.database, settings.database_url)
+    except ValueError as unusable:
+        raise DatabaseNotUsable(f"{DATABASE_URL} {unusable}") from None
+
+
+def upgrade_database(address: str, web_role: str | None) -> str | None:
+    """Bring a PostgreSQL database's tables to this version and grant the sites' role its rights.
+
+    Returns the version. Raises `DatabaseNotUsable`.
+    """
+    try:
+        db = PostgresDatabase(read_url(address))
+    except ValueError as unusable:
+        raise DatabaseNotUsable(f"{DATABASE_URL} {unusable}") from None
+    try:
+        with database_told():
+            migrate.upgrade(db)
+            if web_role is not None:
+                db.change_tables(lambda tx: grant_web(tx, web_role))
+    finally:
+        db.close()
+    return migrate.head()
+
+
+@contextmanager
+def database_told() -> Iterator[None]:
+    """Turn what a database server refuses into one line. Raises `DatabaseNotUsable`."""
+    try:
+        yield
+    except StoreAway as away:
+        raise DatabaseNotUsable(f"the database cannot be used: {_first_line(away.__cause__ or away)}") from away
+    except SQLAlchemyError as refused:
+        raise DatabaseNotUsable(f"the database cannot be used: {_first_line(refused)}") from refused
+
+
+def _check_store(settings: Settings, db: Database) -> None:
+    """Bring the tables to this version. Raises `DataFolderDamaged` or `DatabaseNotUsable`."""
+    if settings.database_url is not None:
+        with database_told():
+            try:
+                migrate.upgrade(db)
+            except ProgrammingError as denied:
+                if getattr(denied.orig, "sqlstate", None) != _INSUFFICIENT_PRIVILEGE:
+                    raise
+                raise DatabaseNotUsable(
+                    "the database's tables are not those of this version; their owner runs: sekisho database upgrade"
+                ) from denied
+        return
+    try:
+        _check_file(settings, db)
+        migrate.upgrade(db)
+    except (SQLAlchemyError, sqlite3.Error, StoreAway) as unreadable:
+        reason = _first_line(unreadable.__cause__ or unreadable)
+        raise DataFolderDamaged(f"{settings.database} cannot be used: {reason}") from unreadable
+
+
+def _check_file(settings: Settings, db: Database) -> None:
+    if not settings.database.exists():
+        raise DataFolderDamaged(f"{settings.database} is missing")
+    with db.read() as tx:
+        broken = tx.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() != "ok"
+    if broken:
+        raise DataFolderDamaged(f"{settings.database} is damaged; restore it from a backup")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
 def load_bank(settings: Settings, ports: Ports) -> Bank:
@@ -112,7 +180,8 @@ def load_bank(settings: Settings, ports: Ports) -> Bank:
     with ports.db.read() as tx:
         bank = banks.find(tx, settings.bank)
     if bank is None:
-        raise DataFolderDamaged(f"{settings.database} does not know the bank {settings.bank}")
+        where = settings.database if settings.database_url is None else "the database"
+        raise DataFolderDamaged(f"{where} does not know the bank {settings.bank}")
     return bank
 
 
@@ -133,8 +202,8 @@ class _Authorities:
     chain: dict[Kind, list[bytes]]
 
 
-def build_sites(settings: Settings, ports: Ports) -> list[Listener]:
-    """Return every listener with its application."""
+def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list[Listener]:
+    """Return every listener with its application, of which each of so many processes has its own."""
     bank = load_bank(settings, ports)
     try:
         certificates = {name: keys.load_certificate(settings.ca_dir, name) for name in ("root", *map(str, Kind))}
@@ -145,11 +214,13 @@ def build_sites(settings: Settings, ports: Ports) -> list[Listener]:
     forms = FormTokens(_secret(settings, "form-key"))
     renderer = Renderer()
     # A book for each: a certificate that is refused at one site may be shown at another meanwhile.
-    choices = {name: ChoiceBook() for name in settings.sites}
+    choices = {name: ChoiceBook(marks=_marks(settings, name, processes)) for name in settings.sites}
     # A turnstile for each site: a flood at the public one takes no turn away from people with a certificate. A
     # little more than one for each core, so that cores check while somebody else's turn is in the database.
-    at_once = (os.cpu_count() or 1) + 2
-    turnstiles = {name: Turnstile(site_at_once=at_once) for name in settings.sites}
+    at_once = -(-((os.cpu_count() or 1) + 2) // processes)
+    turnstiles = {
+        name: Turnstile(site_at_once=at_once, places=_places(settings, name, processes)) for name in settings.sites
+    }
 
     def site(name: SiteName, kind: Kind | None = None) -> Site:
         return Site(name, bank, kind, settings.urls, ports, renderer, forms, turnstiles[name], choices[name])
@@ -183,8 +254,19 @@ def build_sites(settings: Settings, ports: Ports) -> list[Listener]:
     ]
 
 
+def _marks(settings: Settings, site: SiteName, processes: int) -> Marks:
+    return Marks(None if processes == 1 else settings.run_dir / f"choices-{site}")
+
+
+def _places(settings: Settings, site: SiteName, processes: int) -> Places | None:
+    return None if processes == 1 else Places(settings.run_dir / f"places-{site}")
+
+
 async def work(ports: Ports, bank: Bank, stop: asyncio.Event) -> None:
-    """Do what nobody waits for, until `stop`: mails, revocation lists, ends of overlaps, unfinished orders."""
+    """Do what nobody waits for, until `stop`: mails, revocation lists, ends of overlaps, unfinished orders.
+
+    Of several nodes on one database, the one that holds the lead does it.
+    """
     rounds: list[tuple[float, Callable[[], int]]] = [
         (0.5, lambda: send_mails(ports, bank=bank)),
         (2, lambda: publish_crls(ports, bank=bank.code)),
@@ -195,7 +277,8 @@ async def work(ports: Ports, bank: Bank, stop: asyncio.Event) -> None:
     async def repeat(every_s: float, job: Callable[[], int]) -> None:
         while not stop.is_set():
             try:
-                await asyncio.to_thread(job)
+                if await asyncio.to_thread(ports.db.holds_lead):
+                    await asyncio.to_thread(job)
             except Refusal as refusal:
                 log.warning("background work has to wait: %s", refusal.code)
             except Exception:

@@ -16,7 +16,6 @@ from tests.browser.support.accessibility import (
     assert_tree,
     assert_valid_html,
     html_errors,
-    source,
     violations,
 )
 from tests.browser.support.nss import NssDatabase, NssError
@@ -291,13 +290,6 @@ def test_trees_are_compared_with_what_is_stored(
     assert tree == '- main:\n  - heading "Test site" [level=1]\n  - status: SOMEBODY\n'
     with pytest.raises(AssertionError):
         assert_tree(page, "site")
-
-
-def test_the_source_is_what_the_server_sent(computers: Computers, authority: Authority, site: Site) -> None:
-    page = computers(ca=authority.certificate).page()
-    site.document = FORM + "<!-- unlike the tree -->"
-    page.goto(site.url)
-    assert source(page) == site.document
 
 
 def test_html_is_judged_by_a_parser_and_by_the_checker() -> None:

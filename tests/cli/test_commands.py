@@ -39,6 +39,8 @@ COMMANDS = [
     ["demo"],
     ["init"],
     ["serve"],
+    ["database"],
+    ["database", "upgrade"],
     ["ca"],
     ["certificates"],
     ["certificates", "list"],

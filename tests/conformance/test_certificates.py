@@ -21,7 +21,7 @@ from sekisho.usecases.revoke_certificate import revoke_certificate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sekisho.domain.certificate import Certificate
+    from sekisho.domain.certificate import IssuedCertificate
 
 KEYS: dict[str, Callable[[], Any]] = {
     "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -42,7 +42,7 @@ def bank(tmp_path: Path) -> Iterator[World]:
         yield opened
 
 
-def written(folder: Path, certificate: Certificate, name: str = "leaf") -> Path:
+def written(folder: Path, certificate: IssuedCertificate, name: str = "leaf") -> Path:
     file = folder / f"{name}.pem"
     file.write_bytes(x509.load_der_x509_certificate(certificate.der).public_bytes(Encoding.PEM))
     return file

@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Run the test on both databases."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def bank(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as opened:
+def bank(tmp_path: Path, engine: str) -> Iterator[World]:
+    with world(tmp_path, engine) as opened:
         yield opened

@@ -18,6 +18,7 @@ from sekisho.domain.errors import (
     Refusal,
     UserUnknown,
 )
+from sekisho.store import certificates
 from sekisho.usecases.acquire_certificate import Claim
 from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
 from sekisho.usecases.publish_crl import publish_crls
@@ -28,13 +29,10 @@ if TYPE_CHECKING:
 
 
 def change(bank: World, user_id: str = "keiri01", pin: str | None = None) -> Change:
-    rows = bank.rows("SELECT fingerprint FROM certificates WHERE kind='administrator' AND ended_at IS NULL")
+    rows = bank.rows("SELECT order_id FROM certificates WHERE kind='administrator' AND ended_at IS NULL")
     if rows:
-        from sekisho.store import certificates
-
         with bank.db.read() as tx:
-            held = certificates.of_fingerprint(tx, rows[0].fingerprint)
-        assert held is not None
+            held = certificates.issued_of_orders(tx, [rows[0].order_id])[rows[0].order_id]
     else:
         held = bank.acquire(ADMINISTRATOR)
     current = bank.resume(held, bank.log_on(held))
@@ -121,7 +119,7 @@ def test_an_unfinished_order_cannot_come_to_life_after_the_reissue(bank: World) 
     from sekisho.usecases.resume_orders import resume_orders
 
     class Away:
-        def sign(self, *_: object) -> bytes:
+        def sign_all(self, *_: object) -> list[bytes | Exception]:
             raise CaAway
 
     csr = new_csr()

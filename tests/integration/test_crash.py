@@ -27,7 +27,10 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 def certificates_of_keiri02(served: Served) -> list[bytes]:
     with closing(sqlite3.connect(served.data_dir / "sekisho.db")) as db:
-        sql = "SELECT der FROM certificates JOIN people ON people.id = person_id WHERE user_key = 'keiri02'"
+        sql = (
+            "SELECT der FROM certificate_bytes JOIN certificates ON certificates.id = certificate_id "
+            "JOIN people ON people.id = person_id WHERE user_key = 'keiri02'"
+        )
         return [row[0] for row in db.execute(sql)]
 
 

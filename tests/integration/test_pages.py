@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -178,6 +179,32 @@ def test_cookies_are_for_their_site_alone(demo: Served, people: Any) -> None:
     attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
     assert {"secure", "httponly", "path=/", "samesite=lax"} <= attributes
     assert not any(part.startswith(("domain", "max-age", "expires")) for part in attributes)
+
+
+def test_whatever_changes_something_is_a_post_that_redirects(demo: Served, people: Any) -> None:
+    contract = demo.info["contract"]
+    administrator = people(demo, "administrator", demo.info["administrator"])
+    for path in ("/logoff", "/choose-another"):
+        assert administrator.get(path).outcome == "method-not-allowed"
+    administrator.get("/")  # the browser's own cookie
+    administrator.http.follow_redirects = False
+
+    def sent_on(page: Any, path: str, **fields: str) -> str:
+        answer = administrator.http.post(path, data={**page.hidden, **fields})
+        assert (answer.status_code, answer.text) == (303, "")
+        return str(answer.headers["location"])
+
+    assert sent_on(administrator.get("/"), "/", pin="wrong111") == "/?refused=entry-wrong"
+    assert sent_on(administrator.get("/"), "/", pin=contract["contract_pin"]) == "/card"
+    card = administrator.get("/card")
+    assert sent_on(card, "/card").startswith("/card?refused=entry-not-digits&wrong=digit_1")
+    positions = re.findall(r">(\d+)番目の数字<", card.text)
+    digits = {f"digit_{n}": contract["card"][position] for n, position in enumerate(positions, 1)}
+    assert sent_on(card, "/card", **digits) == "/status"
+    form = administrator.get("/contract/users/change", user_id="keiri01")
+    changed = sent_on(form, "/contract/users/change", action="keep")
+    assert changed == "/contract/users/changed?user_id=keiri01&action=keep"
+    assert sent_on(administrator.get("/status"), "/logoff") == "/logged-off"
 
 
 def test_a_stolen_cookie_opens_nothing_without_its_certificate(demo: Served, people: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.world import ADDRESS, BANK, CONTRACT, KEIRI01, PINS, new_csr, new_key
 
-from sekisho.domain.certificate import Certificate, KeyHeld
+from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import (
     CertificateExpired,
     CertificateSuperseded,
@@ -22,10 +22,11 @@ from sekisho.usecases.renew_certificate import renew_certificate
 if TYPE_CHECKING:
     from tests.support.world import World
 
+    from sekisho.domain.certificate import IssuedCertificate
     from sekisho.pki.csr import Csr
 
 
-def renew(bank: World, held: Certificate, csr: Csr | None = None, pin: str | None = None) -> Certificate:
+def renew(bank: World, held: IssuedCertificate, csr: Csr | None = None, pin: str | None = None) -> IssuedCertificate:
     return renew_certificate(
         bank.ports,
         bank=BANK,

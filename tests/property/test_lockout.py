@@ -9,6 +9,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, KEIRI01, PINS, CheapPins, World, world
@@ -19,7 +20,7 @@ from sekisho.usecases.log_on import enter_pin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sekisho.domain.certificate import Certificate
+    from sekisho.domain.certificate import IssuedCertificate
     from sekisho.domain.person import PersonId
 
 LIMIT = 7
@@ -51,7 +52,7 @@ class PinsInStep(CheapPins):
         return right
 
 
-def guess(bank: World, certificate: Certificate, who: PersonId, *, right: bool) -> str:
+def guess(bank: World, certificate: IssuedCertificate, who: PersonId, *, right: bool) -> str:
     try:
         enter_pin(
             bank.ports,
@@ -66,7 +67,7 @@ def guess(bank: World, certificate: Certificate, who: PersonId, *, right: bool) 
     return "in"
 
 
-def guess_at_once(bank: World, certificate: Certificate, batch: Sequence[bool]) -> list[str]:
+def guess_at_once(bank: World, certificate: IssuedCertificate, batch: Sequence[bool]) -> list[str]:
     """Make the guesses of a batch in parallel and return their outcomes, in the batch's order."""
     outcomes = [""] * len(batch)
 
@@ -84,14 +85,14 @@ def guess_at_once(bank: World, certificate: Certificate, batch: Sequence[bool]) 
     return outcomes
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.lists(st.booleans(), min_size=1, max_size=4), min_size=1, max_size=8))
-def test_the_door_is_the_models_door(batches: list[list[bool]]) -> None:
-    with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as bank:
+@given(batches=st.lists(st.lists(st.booleans(), min_size=1, max_size=4), min_size=1, max_size=8))
+def test_the_door_is_the_models_door(engine: str, batches: list[list[bool]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, world(Path(folder), engine) as bank:
         certificate = bank.acquire(KEIRI01)
         bank.ports = replace(bank.ports, pins=PinsInStep(b"p" * 32))
-        with bank.db.write() as tx:
-            tx.exec_driver_sql("UPDATE secrets SET misses = 0")
+        bank.change("UPDATE secrets SET misses = 0")
         possible = {0}
         for batch in batches:
             seen = guess_at_once(bank, certificate, batch)
@@ -111,11 +112,12 @@ def test_the_door_is_the_models_door(batches: list[list[bool]]) -> None:
         assert counted in possible
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.booleans(), max_size=30))
-def test_the_administrators_misses_shut_the_contract_with_every_user(entries: list[bool]) -> None:
+@given(entries=st.lists(st.booleans(), max_size=30))
+def test_the_administrators_misses_shut_the_contract_with_every_user(engine: str, entries: list[bool]) -> None:
     """A right PIN alone does not clear the count: the card's answer is the last step."""
-    with tempfile.TemporaryDirectory() as folder, world(Path(folder)) as bank:
+    with tempfile.TemporaryDirectory() as folder, world(Path(folder), engine) as bank:
         administrator, user = bank.acquire(ADMINISTRATOR), bank.acquire(KEIRI01)
         misses = 0
         for right in entries:

@@ -27,13 +27,16 @@ class Served:
     cwd: Path = ROOT
     process: subprocess.Popen[str] | None = None
     info: dict[str, Any] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
 
     def start(self) -> dict[str, Any]:
         """Start it and return what its line says."""
         argv = self.argv or [sys.executable, "-m", "tests.support.serving", str(self.data_dir), str(self.port_base)]
         log = self.data_dir.with_name(self.data_dir.name + ".log").open("ab")
         with log:
-            self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.cwd)
+            self.process = subprocess.Popen(
+                argv, stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.cwd, env=os.environ | self.env
+            )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, f"it did not start; its log:\n{self.log()}"
@@ -72,6 +75,13 @@ class Served:
         file = self._beside("reached")
         return file.read_text() if file.exists() else None
 
+    def break_database(self, *, broken: bool = True) -> None:
+        """Have every reading of the database fail, as only a bug would make it fail, until told otherwise."""
+        if broken:
+            self._beside("fault").write_text("bug")
+        else:
+            self._beside("fault").unlink()
+
     def set_clock_ahead(self, **by: float) -> None:
         from datetime import timedelta
 
@@ -95,7 +105,8 @@ class Served:
     def sekisho(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the operators' on the same data."""
         argv = [sys.executable, "-m", "sekisho", *arguments, "--data-dir", str(self.data_dir)]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+        env = os.environ | self.env
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=ROOT, env=env, check=False)
 
 
 def free_port_base() -> int:

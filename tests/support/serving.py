@@ -1,9 +1,11 @@
-"""`sekisho demo` with a clock that a test moves and a death at a step that a test names.
+"""`sekisho demo` with a clock that a test moves, a death at a step that a test names, and named templates.
 
 Run as `python -m tests.support.serving DATA_DIR PORT_BASE`. While the file
 `fault` beside the data folder names a step, the first process that reaches
 it there appends it to `reached` and kills itself with SIGKILL.
-`clock` beside it holds seconds by which the clock is ahead.
+While it names "bug", whatever reads the database fails as only a bug would.
+`clock` beside it holds seconds by which the clock is ahead. Each page names
+its template in the header `x-template`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import json
 import os
 import signal
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from sekisho.cli import demo, installation
 from sekisho.cli.failure import told
+from sekisho.web.visit import Visit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sqlalchemy import Connection
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from sekisho.usecases.ports import Db, Ports
@@ -45,26 +45,35 @@ class Fault:
             self._reached.write_text(step)
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def bug(self) -> None:
+        if self._named.exists() and self._named.read_text() == "bug":
+            raise LookupError("a bug that a test asked for")
+
 
 class FaultyDb:
-    """Counts the writing transactions of an acquisition, told from all others by who calls."""
+    """Knows the two transactions of an acquisition by the work that they do."""
 
     def __init__(self, db: Db, fault: Fault) -> None:
         self._db = db
         self._fault = fault
 
     def read(self) -> Any:
+        self._fault.bug()
         return self._db.read()
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        number = {"acquire_certificate": 1, "finish_order": 2}.get(sys._getframe(2).f_code.co_name)
+    def write(self, work: Any) -> Any:
+        return self._db.write(work)
+
+    def holds_lead(self) -> bool:
+        return self._db.holds_lead()
+
+    def write_all(self, work: Any, items: Any) -> Any:
+        number = {"_place": 1, "_store": 2}[work.__name__]
         if number == 1:
             self._fault.at("before tx 1")
-        with self._db.write() as tx:
-            yield tx
-        if number is not None:
-            self._fault.at(f"after tx {number}")
+        outcome = self._db.write_all(work, items)
+        self._fault.at(f"after tx {number}")
+        return outcome
 
 
 class FaultyAnswer:
@@ -83,7 +92,19 @@ class FaultyAnswer:
         await self._app(scope, receive, late_send)
 
 
+def name_templates() -> None:
+    page = Visit.page
+
+    def named_page(self: Visit, template: str, **context: Any) -> Response:
+        response = page(self, template, **context)
+        response.headers["x-template"] = template
+        return response
+
+    Visit.page = named_page  # type: ignore[method-assign]
+
+
 def main(data_dir: Path, port_base: int) -> None:
+    name_templates()
     fault = Fault(data_dir)
     clock = data_dir.with_name(data_dir.name + ".clock")
 

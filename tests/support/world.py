@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from tests.support.postgres import shared_cluster
 
 from sekisho.ca.signer import Signer
 from sekisho.domain import card
@@ -25,7 +27,8 @@ from sekisho.pki.csr import Csr, read_csr
 from sekisho.pki.profile import BankName
 from sekisho.store import banks, migrate
 from sekisho.store.audit import Actor
-from sekisho.store.database import Database
+from sekisho.store.postgresql import PostgresDatabase, read_url
+from sekisho.store.sqlite import SqliteDatabase
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
 from sekisho.usecases.log_on import answer_card, enter_pin
 from sekisho.usecases.ports import Ports
@@ -39,7 +42,11 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from pathlib import Path
 
-    from sekisho.domain.certificate import Certificate
+    from sqlalchemy import Connection
+    from tests.support.postgres import Cluster
+
+    from sekisho.domain.certificate import IssuedCertificate
+    from sekisho.store.database import Database
 
 BANK = Bank(
     code="9990",
@@ -97,19 +104,20 @@ class World:
     made: hierarchy.Hierarchy
     mailbox: Mailbox
     clock: list[datetime]
+    bank: Bank = BANK
 
     def later(self, **by: float) -> datetime:
         self.clock[0] += timedelta(**by)
         return self.clock[0]
 
-    def acquire(self, who: PersonId = KEIRI01, csr: Csr | None = None, **changed: Any) -> Certificate:
+    def acquire(self, who: PersonId = KEIRI01, csr: Csr | None = None, **changed: Any) -> IssuedCertificate:
         pin, confirmation_pin = PINS[who]
         claim = replace(Claim(who.contract_id, who.user_id, pin, confirmation_pin), **changed)
         return acquire_certificate(
-            self.ports, bank=BANK, claim=claim, csr=csr or new_csr(), held=KeyHeld.FILE, address=ADDRESS
+            self.ports, bank=self.bank, claim=claim, csr=csr or new_csr(), held=KeyHeld.FILE, address=ADDRESS
         )
 
-    def log_on(self, certificate: Certificate, pin: str | None = None) -> bytes:
+    def log_on(self, certificate: IssuedCertificate, pin: str | None = None) -> bytes:
         who = certificate.person
         opened = enter_pin(
             self.ports, bank=BANK, kind=who.kind, der=certificate.der, pin=pin or PINS[who][0], address=ADDRESS
@@ -127,8 +135,25 @@ class World:
             address=ADDRESS,
         ).token
 
-    def resume(self, certificate: Certificate, token: bytes | None) -> LoggedOn:
+    def resume(self, certificate: IssuedCertificate, token: bytes | None) -> LoggedOn:
         return resume_session(self.ports, bank=BANK, kind=certificate.kind, der=certificate.der, token=token)
+
+    def change(self, *sql: str) -> None:
+        """Change what no use case changes."""
+
+        def run(tx: Connection) -> None:
+            for one in sql:
+                tx.exec_driver_sql(one)
+
+        self.db.write(run)
+
+    def change_unguarded(self, *sql: str) -> None:
+        """Change even what the database itself protects."""
+        if isinstance(self.db, SqliteDatabase):
+            guards = [row.name for row in self.rows("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
+            self.change(*(f"DROP TRIGGER {name}" for name in guards), *sql)
+        else:
+            self.change("SET LOCAL session_replication_role = replica", *sql)
 
     def rows(self, sql: str, **values: object) -> list[Any]:
         from sqlalchemy import text
@@ -138,20 +163,52 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, *, permitted: bool = True) -> Iterator[World]:
-    """Open a bank with an administrator and two users, who may all acquire."""
-    db = Database(folder / "sekisho.db")
+def new_store(folder: Path, engine: str) -> Iterator[Database]:
+    """Open an empty database of today's tables: "sqlite" in the folder, or "postgresql" in the shared cluster."""
+    if engine == "sqlite":
+        db: Database = SqliteDatabase(folder / "sekisho.db")
+        migrate.upgrade(db)
+        try:
+            yield db
+        finally:
+            db.close()
+        return
+    cluster = shared_cluster()
+    name = cluster.new_database(_template(cluster))
+    db = PostgresDatabase(read_url(cluster.url(name)))
+    try:
+        yield db
+    finally:
+        db.close()
+        cluster.drop_database(name)
+
+
+@cache
+def _template(cluster: Cluster) -> str:
+    name = cluster.new_database()
+    db = PostgresDatabase(read_url(cluster.url(name)))
     try:
         migrate.upgrade(db)
+    finally:
+        db.close()
+    return name
+
+
+@contextmanager
+def world(folder: Path, engine: str = "sqlite", *, permitted: bool = True, bank: Bank = BANK) -> Iterator[World]:
+    """Open a bank with an administrator and two users, who may all acquire.
+
+    In a folder whose SQLite database another bank lives in, it becomes that one's neighbour.
+    """
+    with new_store(folder, engine) as db:
         clock = [datetime(2026, 11, 24, 3, 0, 0, tzinfo=UTC)]
-        with db.write() as tx:
-            banks.add(tx, BANK, clock[0])
-        bank_name = BankName(BANK.code, BANK.name["en"])
+        db.write(lambda tx: banks.add(tx, bank, clock[0]))
+        bank_name = BankName(bank.code, bank.name["en"])
         made = hierarchy.make(bank_name, pki_url="http://pki.example.com", now=clock[0], entropy=os.urandom)
         mailbox = Mailbox()
         ports = Ports(
             db=db,
-            cas={BANK.code: Signer(bank_name, made.issuing, "http://pki.example.com")},
+            cas={bank.code: Signer(bank_name, made.issuing, "http://pki.example.com")},
             mail=mailbox,
             pins=CheapPins(b"p" * 32),
             seal=CardSeal(b"c" * 32),
@@ -160,7 +217,7 @@ def world(folder: Path, *, permitted: bool = True) -> Iterator[World]:
         )
         register_contract(
             ports,
-            bank=BANK,
+            bank=bank,
             contract_id=CONTRACT,
             name="見本商事株式会社",
             everyone=[
@@ -177,9 +234,7 @@ def world(folder: Path, *, permitted: bool = True) -> Iterator[World]:
             ],
             actor=Actor("test"),
         )
-        yield World(ports, db, made, mailbox, clock)
-    finally:
-        db.close()
+        yield World(ports, db, made, mailbox, clock, bank)
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:

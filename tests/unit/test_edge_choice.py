@@ -3,11 +3,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from sekisho.edge import choice
 from sekisho.edge.choice import ChoiceBook
+from sekisho.edge.marks import Marks
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
 
 ONE, OTHER = b"1" * 32, b"2" * 32
 
@@ -61,23 +61,23 @@ def test_marking_anew_counts_from_then() -> None:
     assert book.take(ONE)
 
 
-def test_the_book_keeps_its_bound_and_drops_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "_MOST", 3)
-    book = ChoiceBook()
-    marked = [bytes([number]) * 32 for number in range(5)]
-    for fingerprint in marked:
-        book.mark(fingerprint)
-    assert [book.take(fingerprint) for fingerprint in marked] == [False, False, True, True, True]
+def test_a_mark_made_by_another_process_is_seen(tmp_path: Path) -> None:
+    mine, theirs = (ChoiceBook(marks=Marks(tmp_path / "choices")) for _ in range(2))
+    theirs.mark(ONE)
+    assert mine.is_marked(ONE)
+    assert not mine.is_marked(OTHER)
+    assert mine.take(ONE)
+    assert not theirs.is_marked(ONE)
+    assert not theirs.take(ONE)
 
 
-def test_what_has_ended_makes_room() -> None:
-    clock = Clock()
-    book = ChoiceBook(clock)
-    for number in range(100):
-        book.mark(number.to_bytes(32, "big"))
-    clock.now += 31
-    book.mark(ONE)
-    assert len(book._until) == 1
+def test_of_two_in_one_place_the_later_stands() -> None:
+    marks = Marks()
+    one, other = b"same" + bytes(28), b"same" + b"x" * 28
+    marks.set(one, 20.0)
+    marks.set(other, 20.0)
+    assert not marks.take(one, 10.0)
+    assert marks.take(other, 10.0)
 
 
 def test_marking_ends_the_connections_of_that_certificate_alone() -> None:

@@ -231,6 +231,7 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                 "action": "reissue",
                 "done": done["certificate-reissued"],
                 "permit_until": NOW + timedelta(days=14),
+                "permit_days": 13,
             },
         ),
         "user-changed-revoke": (
@@ -241,11 +242,19 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                 "action": "revoke",
                 "done": done["certificate-revoked"],
                 "permit_until": None,
+                "permit_days": None,
             },
         ),
         "user-changed-keep": (
             "user_changed.html",
-            administrator | {"user": in_force, "action": "keep", "done": done["unchanged"], "permit_until": None},
+            administrator
+            | {
+                "user": in_force,
+                "action": "keep",
+                "done": done["unchanged"],
+                "permit_until": None,
+                "permit_days": None,
+            },
         ),
         "inbox": ("inbox.html", a_user | {"notices": notices(lang)}),
         "inbox-empty": ("inbox.html", a_user | {"notices": []}),

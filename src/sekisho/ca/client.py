@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from multiprocessing.connection import Client
+import socket
+import threading
+from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from sekisho.ca import wire
+from sekisho.ca.wire import Ask
 from sekisho.domain.errors import CaAway
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -24,30 +29,110 @@ class CaRefused(Exception):  # noqa: N818 - names what happened
 
 
 class CaClient:
-    """Asks on a connection of its own each time, so that a CA that was restarted is simply there again."""
+    """Asks the CA on connections that stay open. Many threads may use one client at once.
 
-    def __init__(self, socket_file: Path) -> None:
-        self._address = str(socket_file)
+    Each question has a connection to itself while it lasts, so a long list
+    makes no order wait; when it was answered the next question may have it.
+    """
 
-    def sign(self, order: Order) -> bytes:
-        """Return the DER certificate for an order. Raises `CaAway` where no answer comes in time."""
-        return self._ask(wire.SignOrder(order))
+    def __init__(self, socket_file: Path, *, deadline_s: float = _DEADLINE_S) -> None:
+        self._socket_file = socket_file
+        self._deadline_s = deadline_s
+        self._idle: list[Line] = []
+        self._lock = threading.Lock()
+
+    def sign_all(self, orders: Sequence[Order]) -> list[bytes | Exception]:
+        """Return the DER certificate for each order, or `CaRefused`. Raises `CaAway` where no answer comes in time."""
+        outcomes: list[bytes | Exception] = []
+        rest = iter(orders)
+        while some := list(islice(rest, wire.MOST_ORDERS)):
+            parts = [_part(order) for order in some]
+            asked = [part for part in parts if part is not None]
+            with self._line() as line:
+                answers = iter(line.ask(Ask.SIGN, asked) if asked else [])
+            outcomes += ((None if part is None else next(answers)) or CaRefused() for part in parts)
+        return outcomes
 
     def sign_crl(
         self, kind: Kind, entries: list[Revoked], *, number: int, this_update: datetime, next_update: datetime
     ) -> bytes:
         """Return the DER revocation list. Raises `CaAway` where no answer comes in time."""
-        return self._ask(wire.SignCrl(kind, entries, number, this_update, next_update))
-
-    def _ask(self, question: wire.SignOrder | wire.SignCrl) -> bytes:
-        try:
-            with Client(self._address, family="AF_UNIX") as connection:
-                connection.send_bytes(wire.encode(question))
-                if not connection.poll(_DEADLINE_S):
-                    raise CaAway
-                answer = connection.recv_bytes(wire.LONGEST_MESSAGE)
-        except (OSError, EOFError) as away:
-            raise CaAway from away
-        if answer[:1] != b"+":
+        asked = wire.SignCrl(kind, entries, number, this_update, next_update)
+        with self._line() as line:
+            (signed,) = line.ask(Ask.CRL, [wire.list_part(asked)])
+        if signed is None:
             raise CaRefused
-        return answer[1:]
+        return signed
+
+    def close(self) -> None:
+        """Close the connections that are idle. A client that is asked again opens them anew."""
+        with self._lock:
+            lines, self._idle = self._idle, []
+        for line in lines:
+            line.close()
+
+    @contextmanager
+    def _line(self) -> Iterator[Line]:
+        """Lend out the line that was used last, or a new one where all are in use."""
+        with self._lock:
+            line = self._idle.pop() if self._idle else Line(self._socket_file, self._deadline_s)
+        try:
+            yield line
+        finally:
+            with self._lock:
+                self._idle.append(line)
+
+
+def _part(order: Order) -> bytes | None:
+    """Write an order, or None where it cannot even be written: that one alone is refused then."""
+    try:
+        return wire.order_part(order)
+    except (ValueError, OverflowError):
+        return None
+
+
+class Line:
+    """One connection to the CA, for one question at a time.
+
+    A question may be repeated: the CA gives the same bytes for the same
+    order. So a connection that broke is made anew once and asked again, and
+    nobody notices that the CA was started anew meanwhile.
+    """
+
+    def __init__(self, socket_file: Path, deadline_s: float) -> None:
+        self._address = str(socket_file)
+        self._deadline_s = deadline_s
+        self._connection: socket.socket | None = None
+
+    def ask(self, ask: Ask, parts: Sequence[bytes]) -> list[bytes | None]:
+        """Return what the CA answers to each part, None where it refuses that one. Raises `CaAway`."""
+        message = wire.question(ask, parts)
+        kept = self._connection is not None
+        try:
+            try:
+                return self._exchange(message, len(parts))
+            except TimeoutError:
+                raise  # whoever waited for one deadline does not wait for another
+            except (OSError, EOFError):
+                if not kept:
+                    raise
+                self.close()
+                return self._exchange(message, len(parts))
+        except (OSError, EOFError, wire.Broken) as away:
+            # What the CA may still answer would be taken for the answer to the next question.
+            self.close()
+            raise CaAway from away
+
+    def close(self) -> None:
+        """Close the connection where it is open."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _exchange(self, message: bytes, count: int) -> list[bytes | None]:
+        if self._connection is None:
+            self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._connection.settimeout(self._deadline_s)
+            self._connection.connect(self._address)
+        wire.send(self._connection, message, self._deadline_s)
+        return wire.read_answer(wire.receive(self._connection, self._deadline_s), count)

@@ -8,20 +8,20 @@ import socket
 import struct
 import sys
 import threading
-from multiprocessing.connection import Connection, Listener
 from typing import TYPE_CHECKING, BinaryIO
 
 from sekisho.ca import wire
-from sekisho.pki.profile import ProfileBroken
+from sekisho.ca.wire import Ask
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sekisho.ca.signer import Signer
+    from sekisho.pki.profile import Order
 
 log = logging.getLogger("sekisho.ca")
-# An honest caller sends its question at once.
-_DEADLINE_S = 5.0
+# For a question that has begun and for taking an answer. How long a caller has nothing to ask is its own affair.
+_DEADLINE_S = 10.0
 READY = b"ready\n"
 
 
@@ -30,13 +30,8 @@ def serve(signer: Signer, socket_file: Path, *, parent: BinaryIO = sys.stdin.buf
 
     Prints `READY` once the socket answers. A stale socket is replaced.
     """
-    socket_file.unlink(missing_ok=True)
-    before = os.umask(0o077)
-    try:
-        listener = Listener(str(socket_file), family="AF_UNIX", backlog=128)
-    finally:
-        os.umask(before)
-    threading.Thread(target=_accept, args=(listener, signer), daemon=True, name="ca-accept").start()
+    listener = listen(socket_file)
+    threading.Thread(target=accept, args=(listener, signer), daemon=True, name="ca-accept").start()
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
     parent.read()
@@ -45,44 +40,88 @@ def serve(signer: Signer, socket_file: Path, *, parent: BinaryIO = sys.stdin.buf
     os._exit(0)
 
 
-def _accept(listener: Listener, signer: Signer) -> None:
+def listen(socket_file: Path) -> socket.socket:
+    """Return a socket that listens there and that its owner alone may connect to."""
+    socket_file.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o077)
+    try:
+        listener.bind(str(socket_file))
+    finally:
+        os.umask(before)
+    listener.listen(128)
+    return listener
+
+
+def accept(listener: socket.socket, signer: Signer) -> None:
+    """Answer whoever connects, each in a thread of its own, until the listener is closed."""
     while True:
-        connection = listener.accept()
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
         threading.Thread(target=_answer, args=(connection, signer), daemon=True, name="ca-answer").start()
 
 
-def _answer(connection: Connection, signer: Signer) -> None:
-    """Answer the one question of a connection: "+" and the bytes, or "-" and nothing that tells why."""
+def _answer(connection: socket.socket, signer: Signer) -> None:
+    """Answer every question of a connection until its caller closes it."""
     with connection:
+        if not _is_own(connection):
+            log.error("somebody else than this process's own user asked; hung up")
+            return
         try:
-            if not _is_own(connection) or not connection.poll(_DEADLINE_S):
-                return
-            question = wire.decode(connection.recv_bytes(wire.LONGEST_MESSAGE))
-            connection.send_bytes(b"+" + _sign(question, signer))
-        except (ProfileBroken, ValueError, KeyError) as refused:
-            log.error("refused to sign: %s", refused)  # noqa: TRY400 - the trace says no more
-            connection.send_bytes(b"-")
-        except (EOFError, OSError) as gone:
-            log.warning("a caller went away: %s", gone)
+            while True:
+                message = wire.receive(connection, _DEADLINE_S, patiently=True)
+                wire.send(connection, wire.answer(_results(message, signer)), _DEADLINE_S)
+        except EOFError:
+            return
+        except (OSError, wire.Broken) as gone:
+            log.warning("a caller went away: %r", gone)
 
 
-def _sign(question: wire.SignOrder | wire.SignCrl, signer: Signer) -> bytes:
-    if isinstance(question, wire.SignOrder):
-        return signer.sign(question.order)
-    return signer.sign_crl(
-        question.kind,
-        question.entries,
-        number=question.number,
-        this_update=question.this_update,
-        next_update=question.next_update,
-    )
+def _results(message: bytes, signer: Signer) -> list[bytes | None]:
+    """Return what a question gets: for each thing asked its bytes, or None without a word that tells why."""
+    ask, parts = wire.read_question(message)
+    if ask is Ask.CRL:
+        return [_sign_list(part, signer) for part in parts]
+    return _sign_orders(parts, signer)
 
 
-def _is_own(connection: Connection) -> bool:
+def _sign_orders(parts: list[bytes], signer: Signer) -> list[bytes | None]:
+    results: list[bytes | None] = [None] * len(parts)
+    orders: dict[int, Order] = {}
+    for at, part in enumerate(parts):
+        try:
+            orders[at] = wire.read_order(part)
+        except ValueError as unreadable:
+            log.error("refused to sign: %s", unreadable)  # noqa: TRY400 - the trace says no more
+    for at, outcome in zip(orders, signer.sign_all(list(orders.values())), strict=True):
+        if isinstance(outcome, Exception):
+            log.error("refused to sign serial %x: %r", orders[at].serial, outcome)
+        else:
+            results[at] = outcome
+    return results
+
+
+def _sign_list(part: bytes, signer: Signer) -> bytes | None:
+    try:
+        asked = wire.read_list(part)
+        return signer.sign_crl(
+            asked.kind,
+            asked.entries,
+            number=asked.number,
+            this_update=asked.this_update,
+            next_update=asked.next_update,
+        )
+    except ValueError as refused:
+        log.error("refused to sign a revocation list: %s", refused)  # noqa: TRY400 - the trace says no more
+        return None
+
+
+def _is_own(connection: socket.socket) -> bool:
     """Tell whether the caller runs as the same person as this process, by the kernel's word."""
     if not hasattr(socket, "SO_PEERCRED"):  # the socket's own permissions are what is left
         return True
-    with socket.socket(fileno=os.dup(connection.fileno())) as peer:
-        credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _pid, uid, _gid = struct.unpack("3i", credentials)
     return bool(uid == os.getuid())

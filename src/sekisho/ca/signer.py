@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sekisho.pki import crl, hierarchy, profile
+from sekisho.domain.errors import Refusal
+from sekisho.pki import crl, hierarchy
+from sekisho.pki.issuance import Issuance
+from sekisho.pki.profile import ProfileBroken
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sekisho.domain.person import Kind
+    from sekisho.pki import profile
     from sekisho.pki.hierarchy import KeyAndCertificate
 
 
@@ -26,17 +31,27 @@ class Signer:
     """
 
     def __init__(self, bank: profile.BankName, issuing: dict[Kind, KeyAndCertificate], pki_url: str) -> None:
-        self._bank = bank
         self._issuing = issuing
-        self._pki_url = pki_url
+        self._issuances = {
+            kind: Issuance(bank, kind, issuer=pair.certificate, addresses=hierarchy.addresses(bank.code, kind, pki_url))
+            for kind, pair in issuing.items()
+        }
 
     def sign(self, order: profile.Order) -> bytes:
         """Return the DER certificate. Raises `ProfileBroken` where the profile does not allow it."""
-        issuing = self._issuing[order.kind]
-        addresses = hierarchy.addresses(self._bank.code, order.kind, self._pki_url)
-        builder = profile.person(order, self._bank, issuer=issuing.certificate, addresses=addresses)
-        signed = builder.sign(issuing.key, hashes.SHA256(), ecdsa_deterministic=True)
+        builder = self._issuances[order.kind].builder(order)
+        signed = builder.sign(self._issuing[order.kind].key, hashes.SHA256(), ecdsa_deterministic=True)
         return signed.public_bytes(Encoding.DER)
+
+    def sign_all(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
+        """Return the DER certificate for each order, or why that one is refused."""
+        outcomes: list[bytes | Exception] = []
+        for order in orders:
+            try:
+                outcomes.append(self.sign(order))
+            except (ProfileBroken, Refusal, ValueError) as refused:
+                outcomes.append(refused)
+        return outcomes
 
     def sign_crl(
         self,

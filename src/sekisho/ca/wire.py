@@ -1,29 +1,52 @@
-"""What goes over the CA's socket: one JSON question and one answer on each connection.
+"""What goes over the CA's socket: questions and answers, one after the other, for as long as the connection lasts.
 
-`multiprocessing.connection` frames the messages; nothing is ever pickled.
+A message is a length of 4 octets and so many octets. A question is one
+octet that says what is asked and its parts; an answer is one part for each
+thing that was asked. A part is a length of 4 octets and so many octets.
+Numbers are big-endian. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
-import base64
-import json
+import struct
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Reason
 from sekisho.domain.person import Kind
 from sekisho.pki.crl import Revoked
 from sekisho.pki.profile import Order
 
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterable, Sequence
+
 LONGEST_MESSAGE = 256 * 1024 * 1024
+MOST_ORDERS = 256
+_LENGTH = struct.Struct(">I")
+_CHUNK = 1 << 18
+_KINDS = list(Kind)
+_REASONS = list(Reason)
+# kind, octets of the common name, not before, not after, serial; the name and the key follow
+_ORDER = struct.Struct(">BBqq16s")
+# kind, number, this update, next update
+_LIST = struct.Struct(">BQqq")
+# serial, moment, reason
+_ENTRY = struct.Struct(">16sqB")
 
 
-@dataclass(frozen=True, slots=True)
-class SignOrder:
-    """Sign a person's certificate."""
+class Ask(IntEnum):
+    """What a question asks for."""
 
-    order: Order
+    SIGN = 1
+    CRL = 2
+
+
+class Broken(Exception):  # noqa: N818 - names what was found
+    """A message is none of these. The connection is of no use any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,57 +60,154 @@ class SignCrl:
     next_update: datetime
 
 
-def encode(question: SignOrder | SignCrl) -> bytes:
+def question(ask: Ask, parts: Iterable[bytes]) -> bytes:
     """Write a question."""
-    if isinstance(question, SignOrder):
-        order = question.order
-        body: dict[str, Any] = {
-            "ask": "sign",
-            "kind": order.kind.value,
-            "common_name": order.common_name,
-            "serial": f"{order.serial:x}",
-            "spki": base64.b64encode(order.spki).decode(),
-            "not_before": _seconds(order.not_before),
-            "not_after": _seconds(order.not_after),
-        }
-    else:
-        body = {
-            "ask": "crl",
-            "kind": question.kind.value,
-            "entries": [[f"{e.serial:x}", _seconds(e.at), e.reason.value] for e in question.entries],
-            "number": question.number,
-            "this_update": _seconds(question.this_update),
-            "next_update": _seconds(question.next_update),
-        }
-    return json.dumps(body).encode()
+    return bytes([ask]) + _joined(parts)
 
 
-def decode(data: bytes) -> SignOrder | SignCrl:
-    """Read a question. Raises ValueError or KeyError where it is none."""
-    body = json.loads(data)
-    if body["ask"] == "sign":
-        return SignOrder(
-            Order(
-                kind=Kind(body["kind"]),
-                common_name=body["common_name"],
-                serial=int(body["serial"], 16),
-                spki=base64.b64decode(body["spki"], validate=True),
-                not_before=_moment(body["not_before"]),
-                not_after=_moment(body["not_after"]),
-            )
+def read_question(message: bytes) -> tuple[Ask, list[bytes]]:
+    """Read a question. Raises `Broken`."""
+    try:
+        return Ask(message[0]), _parts(message, 1)
+    except (IndexError, ValueError) as unknown:
+        raise Broken("an unknown question") from unknown
+
+
+def answer(results: Sequence[bytes | None]) -> bytes:
+    """Write an answer: for each thing asked its bytes, which are never none, or None where that one is refused."""
+    return _joined(result or b"" for result in results)
+
+
+def read_answer(message: bytes, count: int) -> list[bytes | None]:
+    """Read the answer to a question about `count` things. Raises `Broken`."""
+    results: list[bytes | None] = [part or None for part in _parts(message, 0)]
+    if len(results) != count:
+        raise Broken("an answer to another question")
+    return results
+
+
+def order_part(order: Order) -> bytes:
+    """Write an order. Raises ValueError or OverflowError where it cannot be one."""
+    name = order.common_name.encode()
+    if len(name) > 255:  # noqa: PLR2004 - what one octet can say
+        raise ValueError("a common name longer than any profile allows")
+    head = _ORDER.pack(
+        _KINDS.index(order.kind),
+        len(name),
+        _seconds(order.not_before),
+        _seconds(order.not_after),
+        order.serial.to_bytes(16),
+    )
+    return head + name + order.spki
+
+
+def read_order(part: bytes) -> Order:
+    """Read an order. Raises ValueError where it is none."""
+    try:
+        kind, length, not_before, not_after, serial = _ORDER.unpack_from(part)
+        names_end = _ORDER.size + length
+        return Order(
+            kind=_KINDS[kind],
+            common_name=part[_ORDER.size : names_end].decode(),
+            serial=int.from_bytes(serial),
+            spki=part[names_end:],
+            not_before=_moment(not_before),
+            not_after=_moment(not_after),
         )
-    if body["ask"] == "crl":
-        return SignCrl(
-            kind=Kind(body["kind"]),
-            entries=[Revoked(int(s, 16), _moment(at), Reason(reason)) for s, at, reason in body["entries"]],
-            number=body["number"],
-            this_update=_moment(body["this_update"]),
-            next_update=_moment(body["next_update"]),
-        )
-    raise ValueError("unknown question")
+    except (struct.error, IndexError, OverflowError, OSError) as wrong:
+        raise ValueError("not an order") from wrong
+
+
+def list_part(asked: SignCrl) -> bytes:
+    """Write what a revocation list is to say."""
+    head = _LIST.pack(_KINDS.index(asked.kind), asked.number, _seconds(asked.this_update), _seconds(asked.next_update))
+    return head + b"".join(
+        _ENTRY.pack(entry.serial.to_bytes(16), int(entry.at.timestamp()), _REASONS.index(entry.reason))
+        for entry in asked.entries
+    )
+
+
+def read_list(part: bytes) -> SignCrl:
+    """Read what a revocation list is to say. Raises ValueError where it says nothing sensible."""
+    try:
+        kind, number, this_update, next_update = _LIST.unpack_from(part)
+        entries = [
+            Revoked(int.from_bytes(serial), _moment(at), _REASONS[reason])
+            for serial, at, reason in _ENTRY.iter_unpack(part[_LIST.size :])
+        ]
+        return SignCrl(_KINDS[kind], entries, number, _moment(this_update), _moment(next_update))
+    except (struct.error, IndexError, OverflowError, OSError) as wrong:
+        raise ValueError("not a revocation list") from wrong
+
+
+def send(connection: socket.socket, message: bytes, deadline_s: float) -> None:
+    """Send a message whole. Raises OSError where it cannot, TimeoutError (which is one) where it takes too long."""
+    connection.settimeout(deadline_s)
+    connection.sendall(_LENGTH.pack(len(message)) + message)
+
+
+def receive(connection: socket.socket, deadline_s: float, *, patiently: bool = False) -> bytes:
+    """Return the next message, which has to be there whole within `deadline_s`.
+
+    Patiently: its first octet may take for ever. Raises EOFError where the
+    other end has gone, TimeoutError, OSError, and `Broken`.
+    """
+    connection.settimeout(None if patiently else deadline_s)
+    until = None if patiently else time.monotonic() + deadline_s
+    data = bytearray(connection.recv(_CHUNK))
+    until = until or time.monotonic() + deadline_s
+    missing = _missing(data)
+    while missing:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+        more = connection.recv(min(missing, _CHUNK))
+        if not more:
+            raise EOFError
+        data += more
+        missing = _missing(data)
+    return bytes(memoryview(data)[_LENGTH.size :])
+
+
+def _missing(data: bytearray) -> int:
+    """Return how many octets are still to come of the message that `data` begins, as far as can be told."""
+    if not data:
+        raise EOFError
+    if len(data) < _LENGTH.size:
+        return _LENGTH.size - len(data)
+    (length,) = _LENGTH.unpack_from(data)
+    missing = _LENGTH.size + int(length) - len(data)
+    if length > LONGEST_MESSAGE or missing < 0:
+        raise Broken("a message longer than any")
+    return missing
+
+
+def _joined(parts: Iterable[bytes]) -> bytes:
+    pieces: list[bytes] = []
+    for part in parts:
+        pieces += (_LENGTH.pack(len(part)), part)
+    return b"".join(pieces)
+
+
+def _parts(message: bytes, at: int) -> list[bytes]:
+    parts = []
+    try:
+        while at < len(message):
+            (length,) = _LENGTH.unpack_from(message, at)
+            at += _LENGTH.size
+            parts.append(message[at : at + length])
+            at += length
+    except struct.error as short:
+        raise Broken("half a part") from short
+    if at != len(message):
+        raise Broken("half a part")
+    return parts
 
 
 def _seconds(moment: datetime) -> int:
+    if moment.microsecond:
+        raise ValueError("a date in fractions of a second")
     return int(moment.timestamp())
 
 

@@ -21,6 +21,8 @@ FOLDER_DAMAGED = 22
 FOLDER_MISSING = 23
 FOLDER_IN_USE = 24
 CA_DID_NOT_START = 25
+DATABASE_NOT_USABLE = 26
+WORKER_DID_NOT_START = 27
 BUG = 70
 
 _OWN = {
@@ -28,6 +30,7 @@ _OWN = {
     "certificate-unknown": NOT_FOUND,
     "user-unknown": NOT_FOUND,
     "too-many-requests": BUSY,
+    "service-unavailable": DATABASE_NOT_USABLE,
 }
 OF_REFUSAL: dict[str, int] = {code: _OWN.get(code, REFUSED) for code in problems.STATUS}
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from sekisho.ca.child import CaDidNotStart
 from sekisho.cli import exit_codes
+from sekisho.cli.workers import WorkerDidNotStart
 from sekisho.domain.errors import Refusal
 from sekisho.edge.server import AddressInUse, ServerCertificateUnusable
-from sekisho.settings import DataFolderDamaged, DataFolderMissing
+from sekisho.settings import DatabaseNotUsable, DataFolderDamaged, DataFolderMissing
 from sekisho.web import messages
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def fail(line: str, code: int) -> NoReturn:
 
 _SAID_BY_THEMSELVES: dict[type[Exception], int] = {
     AddressInUse: exit_codes.ADDRESS_IN_USE,
+    DatabaseNotUsable: exit_codes.DATABASE_NOT_USABLE,
     DataFolderDamaged: exit_codes.FOLDER_DAMAGED,
     DataFolderMissing: exit_codes.FOLDER_MISSING,
     FolderInUse: exit_codes.FOLDER_IN_USE,
@@ -50,6 +52,8 @@ def told() -> Iterator[None]:
         fail(str(said), _SAID_BY_THEMSELVES[type(said)])
     except CaDidNotStart:
         fail("the CA did not start; the line above says why", exit_codes.CA_DID_NOT_START)
+    except WorkerDidNotStart:
+        fail("a worker did not start; the lines above say why", exit_codes.WORKER_DID_NOT_START)
     except BrokenPipeError:
         # Whoever read the output has had enough; Python would complain when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from sekisho import wiring
 from sekisho.ca import child, keys, process
 from sekisho.cli.failure import FolderInUse
+from sekisho.cli.workers import supervise
 from sekisho.edge.server import serve as serve_listeners
 from sekisho.pki import hierarchy
 from sekisho.pki.profile import BankName
 from sekisho.store import banks, migrate
-from sekisho.store.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,14 +52,15 @@ def set_up(settings: Settings, bank: Bank) -> None:
     keys.save(settings.ca_dir, made)
     wiring.make_secrets(settings)
     (folder / settings.tls_certificate).parent.mkdir(mode=0o700, exist_ok=True)
-    db = Database(settings.database)
+    db = wiring.open_store(settings)
     try:
-        migrate.upgrade(db)
-        with db.write() as tx:
-            banks.add(tx, bank, now)
+        with wiring.database_told():
+            migrate.upgrade(db)
+            db.write(lambda tx: banks.add(tx, bank, now))
     finally:
         db.close()
-    settings.database.chmod(0o600)
+    if settings.database_url is None:
+        settings.database.chmod(0o600)
     settings.save()
 
 
@@ -82,12 +83,13 @@ def serve(
     adapt: Callable[[Ports], Ports] = lambda ports: ports,
     around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     ca_command: Sequence[str] | None = None,
+    workers: int = 1,
 ) -> None:
-    """Serve a data folder until SIGINT or SIGTERM.
+    """Serve a data folder until SIGINT or SIGTERM, with this process alone or with so many `workers` of it.
 
     `ready` is called once every listener answers. `prepare` runs before,
     with the CA up. `adapt`, `around` and `ca_command` let a test put its own
-    clock and faults in.
+    clock and faults in, where this process is the one that serves.
     """
     make_run_folder(settings)
     argv = ca_command or child.command(settings.data_dir)
@@ -95,13 +97,16 @@ def serve(
         ports = adapt(opened)
         bank = wiring.load_bank(settings, ports)
         prepare(ports, bank)
+        if workers > 1:
+            supervise(settings, ports, bank, workers, ready)
+            return
         listeners = [replace(site, app=around(site.app)) for site in wiring.build_sites(settings, ports)]
         asyncio.run(_serve(listeners, ports, bank, ready))
 
 
 def make_run_folder(settings: Settings) -> None:
     """Make the private folder of the CA's socket. Raises PermissionError where it is somebody else's."""
-    folder = settings.ca_socket.parent
+    folder = settings.run_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise PermissionError(13, "belongs to somebody else", str(folder))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sekisho.cli.database import database
+from sekisho.cli.log import start_log
 from sekisho.domain.certificate import Reason
 
 if TYPE_CHECKING:
@@ -32,9 +34,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print data a
 @click.version_option(package_name="sekisho")
 def main() -> None:
     """Sekisho (関所): decides which company computers may enter business internet banking."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("alembic", "uvicorn", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    start_log()
+
+
+main.add_command(database)
 
 
 @main.command()
@@ -127,15 +130,19 @@ def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
 
 @main.command()
 @data_dir_option
-def serve(data_dir: Path) -> None:
-    """Serve an installation until Ctrl-C or SIGTERM."""
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer visitors."
+)
+def serve(data_dir: Path, workers: int) -> None:
+    """Serve an installation until Ctrl-C or SIGTERM. With workers, SIGHUP replaces them one by one."""
     from sekisho import settings
     from sekisho.cli import installation
     from sekisho.cli.failure import told
 
     with told():
         loaded = settings.load(data_dir)
-        installation.serve(loaded, lambda: logging.getLogger("sekisho").info("every site answers"))
+        ready = partial(logging.getLogger("sekisho").info, "every site answers")
+        installation.serve(loaded, ready, workers=workers)
 
 
 @main.command()
@@ -206,7 +213,9 @@ def resume(data_dir: Path, *, as_json: bool) -> None:
     from sekisho.usecases.resume_orders import resume_orders
 
     with told(), _opened(data_dir) as ports:
-        finished = resume_orders(ports, left_alone=timedelta(0))
+        finished = 0
+        while some := resume_orders(ports, left_alone=timedelta(0)):
+            finished += some
     click.echo(json.dumps({"finished": finished}) if as_json else f"{finished} orders finished")
 
 

@@ -34,9 +34,12 @@ def answers(table: Mapping[str, str], positions: Sequence[int], answer: str) -> 
 
 
 def choose_positions(entropy: Callable[[int], bytes]) -> tuple[int, ...]:
-    """Return `ASKED` different positions from 1 to `POSITIONS`, every choice as likely as any other."""
+    """Return `ASKED` different positions from 1 to `POSITIONS`, every choice as likely as any other.
+
+    In ascending order, as the eye goes over the card.
+    """
     left = list(range(1, POSITIONS + 1))
-    return tuple(left.pop(_below(len(left), entropy)) for _ in range(ASKED))
+    return tuple(sorted(left.pop(_below(len(left), entropy)) for _ in range(ASKED)))
 
 
 def new_table(entropy: Callable[[int], bytes]) -> dict[str, str]:

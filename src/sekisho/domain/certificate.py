@@ -55,8 +55,9 @@ class KeyHeld(StrEnum):
 class Certificate:
     """One issued certificate.
 
-    `serial` is a number of at most 128 bits, `fingerprint` the SHA-256 of
-    `der`. `ended_at` is set once and for good. `supersedes` is the id of the
+    `serial` is a number of at most 128 bits, `fingerprint` the SHA-256 of its
+    bytes, which are kept apart: a door needs to know them no further.
+    `ended_at` is set once and for good. `supersedes` is the id of the
     certificate that ends at this one's first completed logon.
     """
 
@@ -65,7 +66,6 @@ class Certificate:
     person: PersonId
     serial: int
     fingerprint: bytes
-    der: bytes
     not_before: datetime
     not_after: datetime
     held: KeyHeld
@@ -89,6 +89,13 @@ class Certificate:
     def in_force(self, now: datetime) -> bool:
         """Tell whether it is neither ended nor outside its life at `now`."""
         return self.ended_at is None and self.not_before <= now < self.not_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedCertificate(Certificate):
+    """A certificate with its DER bytes, as its holder gets it."""
+
+    der: bytes
 
 
 _ENDED: dict[Ending, type[CertificateRefused]] = {

@@ -286,6 +286,15 @@ class ServiceRefused(Refusal):
     code = "service-unavailable"
 
 
+class StoreAway(ServiceRefused):
+    """The database did not answer in time, or cannot write; whether the last change stands may be unknown.
+
+    Every change that a visitor asks for may be asked for again: it is done once.
+    """
+
+    code = "service-unavailable"
+
+
 class WayNotOffered(ServiceRefused):
     """The bank does not offer this way to acquire."""
 

@@ -66,7 +66,12 @@ class Door:
         while True:
             await self._places.acquire()
             try:
-                visitor, _ = await loop.sock_accept(self._listening)
+                visitor, _ = self._listening.accept()
+                visitor.setblocking(False)  # noqa: FBT003 - has no name for it
+            except BlockingIOError:
+                self._places.release()
+                await self._somebody_knocks()
+                continue
             except OSError as failure:
                 self._places.release()
                 if failure.errno in _EXHAUSTED:
@@ -77,6 +82,30 @@ class Door:
             visit = loop.create_task(self._visit(visitor, protocol))
             self._visits[visit] = protocol
             visit.add_done_callback(self._leave)
+
+    async def _somebody_knocks(self) -> None:
+        """Wait until there may be a visitor to accept.
+
+        Not asyncio's own sock_accept: cancelled at the wrong moment it has
+        accepted a visitor and drops them.
+        """
+        loop = asyncio.get_running_loop()
+        knocked = asyncio.Event()
+        loop.add_reader(self._listening, knocked.set)
+        try:
+            await knocked.wait()
+        finally:
+            loop.remove_reader(self._listening)
+
+    async def leave(self) -> None:
+        """Let every connection end by itself, each after one more answer or when nobody has used it for a while.
+
+        So no request meets a connection that is being closed: somebody else
+        accepts on the same socket.
+        """
+        for protocol in self._visits.values():
+            protocol.leave()
+        await _wait(self._visits, _KEEP_ALIVE_S + _HANDSHAKE_S + _FAREWELL_S)
 
     async def close(self, grace_s: float) -> None:
         """Let what is being answered be answered within `grace_s`, and end everything else."""

@@ -45,6 +45,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._extensions: dict[str, Any] = {}
         self._fingerprint = b""
         self._in_head, self._bytes = True, 0
+        self._is_last = False
         self._deadline: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
 
@@ -52,6 +53,12 @@ class EdgeProtocol(HttpToolsProtocol):
     def is_idle(self) -> bool:
         """Whether nothing is being answered."""
         return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr] # None before the first
+
+    def leave(self) -> None:
+        """Make the answer that is under way, or else the next, the last one; without any the connection times out."""
+        self._is_last = True
+        if not self.is_idle:
+            self.cycle.keep_alive = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Read the certificate, once for all requests of this connection."""
@@ -63,6 +70,8 @@ class EdgeProtocol(HttpToolsProtocol):
             der = self._extensions["sekisho.client_certificate"]
             if der is not None and self._choices is not None:
                 self._fingerprint = hashlib.sha256(der).digest()
+                # Where this Python could not refuse the handshake, the mark is spent all the same.
+                self._choices.take(self._fingerprint)
                 self._choices.opened(self._fingerprint, self._end_soon)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -105,11 +114,17 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Go on with the request's body, which is bounded by whoever reads it. Raises ValueError, which refuses it."""
+        if self._choices is not None and self._fingerprint and self._choices.is_marked(self._fingerprint):
+            # Another process was told to refuse the next handshake: the browser asks again over a new connection.
+            self.transport.abort()
+            return
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _LONGEST_HEAD:
             raise ValueError("the head is too long")  # where it came in one piece
         self._in_head = False
         self._set_deadline(_BODY_S)
         super().on_headers_complete()
+        if self._is_last:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Stop the clock: from here on it is the application's time."""

@@ -15,7 +15,7 @@ from sekisho.edge.current import CurrentContext
 from sekisho.edge.door import Door
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["AddressInUse", "ServerCertificateUnusable", "Site", "SiteTls", "serve"]
 
@@ -41,15 +41,28 @@ class Site:
     tls: SiteTls | None
 
 
+@contextlib.contextmanager
+def bound(sites: Sequence[Site]) -> Iterator[list[socket.socket]]:
+    """Bind every site's port, all or none, for one process or several to serve. Raises `AddressInUse`."""
+    with contextlib.ExitStack() as closing:
+        yield [closing.enter_context(_bind(site)) for site in sites]
+
+
 async def serve(
     sites: Sequence[Site],
     *,
     ready: Callable[[], None],
     stop: asyncio.Event,
+    sockets: Sequence[socket.socket] | None = None,
+    leave: asyncio.Event | None = None,
     grace_s: float = _GRACE_S,
     look_s: float = _LOOK_S,
 ) -> None:
     """Serve until `stop` is set, then let what is being answered be answered, for `grace_s` at most.
+
+    `sockets` are the sites' listening sockets where other processes serve
+    them as well; once `leave` is set, this one accepts no more visitors and
+    returns when those that it has are gone, so that none of them notices.
 
     Every port is bound before any site starts, and `ready` is called once all
     of them answer. Server certificates are looked at every `look_s` and taken
@@ -59,7 +72,8 @@ async def serve(
     """
     most = _connections_for_each(len(sites))
     with contextlib.ExitStack() as closing:
-        sockets = [closing.enter_context(_bind(site)) for site in sites]
+        if sockets is None:
+            sockets = closing.enter_context(bound(sites))
         contexts = [None if site.tls is None else CurrentContext(site.tls) for site in sites]
         doors = [
             Door(listening, site.app, context, most)
@@ -68,18 +82,29 @@ async def serve(
         work = [asyncio.create_task(door.serve()) for door in doors]
         work += [asyncio.create_task(context.keep_current(look_s)) for context in contexts if context is not None]
         stopped = asyncio.create_task(stop.wait())
+        left = asyncio.create_task((leave or asyncio.Event()).wait())
         try:
             ready()
-            done, _ = await asyncio.wait([stopped, *work], return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {stopped}:
+            done, _ = await asyncio.wait([stopped, left, *work], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped, left}:
                 task.result()  # raises: none of them ends by itself
+            if left in done:
+                await _cancel(work)
+                leaving = [asyncio.create_task(door.leave()) for door in doors]
+                gone = asyncio.ensure_future(asyncio.wait(leaving))
+                await asyncio.wait([stopped, gone], return_when=asyncio.FIRST_COMPLETED)
+                await _cancel([gone, *leaving])
         finally:
-            for task in (stopped, *work):
-                task.cancel()
-            await asyncio.gather(stopped, *work, return_exceptions=True)
+            await _cancel([stopped, left, *work])
             for listening in sockets:
                 listening.close()
             await asyncio.gather(*(door.close(grace_s) for door in doors))
+
+
+async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _bind(site: Site) -> socket.socket:

@@ -167,7 +167,7 @@ def issuing(
     )
 
 
-def check_order(order: Order, bank: BankName) -> None:
+def check_order(order: Order, bank: BankName, *, issuer_ends: datetime) -> None:
     """Raise `ProfileBroken` unless the order asks for what the profile of its kind allows."""
     if not common_name_fits(order.common_name, order.kind, bank.code):
         raise ProfileBroken("common name")
@@ -177,17 +177,17 @@ def check_order(order: Order, bank: BankName) -> None:
         raise ProfileBroken("dates in fractions of a second")
     if not timedelta(0) < order.not_after - order.not_before <= LONGEST_CERTIFICATE_LIFE:
         raise ProfileBroken("length of life")
+    if order.not_after > issuer_ends:
+        raise ProfileBroken("life beyond the issuer's")
 
 
 def person(order: Order, bank: BankName, *, issuer: x509.Certificate, addresses: Addresses) -> x509.CertificateBuilder:
     """Return the certificate that the order asks for, to be signed by the issuing CA of its kind."""
-    check_order(order, bank)
-    if order.not_after > issuer.not_valid_after_utc:
-        raise ProfileBroken("life beyond the issuer's")
+    check_order(order, bank, issuer_ends=issuer.not_valid_after_utc)
     key = load_der_public_key(order.spki)
     check_key(key)
-    issuer_key_id = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    return (
+    before, after = person_extensions(issuer, addresses)
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject(bank, order.kind, order.common_name))
         .issuer_name(issuer.subject)
@@ -195,49 +195,53 @@ def person(order: Order, bank: BankName, *, issuer: x509.Certificate, addresses:
         .serial_number(order.serial)
         .not_valid_before(order.not_before)
         .not_valid_after(order.not_after)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=True,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                key_cert_sign=False,
-                crl_sign=False,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)  # type: ignore[arg-type]
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key_id), critical=False)
-        .add_extension(
+    )
+    key_id = x509.SubjectKeyIdentifier.from_public_key(key)  # type: ignore[arg-type]  # the same
+    for extension in (*before, x509.Extension(key_id.oid, critical=False, value=key_id), *after):
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    return builder
+
+
+_Extensions = list[x509.Extension[x509.ExtensionType]]
+
+
+def person_extensions(issuer: x509.Certificate, addresses: Addresses) -> tuple[_Extensions, _Extensions]:
+    """Return what every person's certificate of an issuing CA has, before and after the subject's key identifier."""
+    issuer_key_id = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    information = [
+        (AuthorityInformationAccessOID.OCSP, addresses.ocsp),
+        (AuthorityInformationAccessOID.CA_ISSUERS, addresses.issuer),
+    ]
+    point = x509.DistributionPoint(
+        full_name=[x509.UniformResourceIdentifier(addresses.crl)], relative_name=None, reasons=None, crl_issuer=None
+    )
+    before: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (usage, True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+    ]
+    after: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key_id), False),
+        (
             x509.AuthorityInformationAccess(
-                [
-                    x509.AccessDescription(
-                        AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(addresses.ocsp)
-                    ),
-                    x509.AccessDescription(
-                        AuthorityInformationAccessOID.CA_ISSUERS,
-                        x509.UniformResourceIdentifier(addresses.issuer),
-                    ),
-                ]
+                [x509.AccessDescription(what, x509.UniformResourceIdentifier(where)) for what, where in information]
             ),
-            critical=False,
-        )
-        .add_extension(
-            x509.CRLDistributionPoints(
-                [
-                    x509.DistributionPoint(
-                        full_name=[x509.UniformResourceIdentifier(addresses.crl)],
-                        relative_name=None,
-                        reasons=None,
-                        crl_issuer=None,
-                    )
-                ]
-            ),
-            critical=False,
-        )
+            False,
+        ),
+        (x509.CRLDistributionPoints([point]), False),
+    ]
+    return (
+        [x509.Extension(value.oid, critical, value) for value, critical in before],
+        [x509.Extension(value.oid, critical, value) for value, critical in after],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from starlette.routing import Route
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sekisho.web.site import Site
     from sekisho.web.visit import Visit
 
+_DAY = timedelta(days=1)
 _USERS = "/contract/users"
 _CHANGE = "/contract/users/change"
 _CHANGED = "/contract/users/changed"
@@ -137,6 +139,7 @@ def changed_page(visit: Visit, current: LoggedOn) -> Response:
         action=action if action in {"keep", "reissue", "revoke"} else "keep",
         done=outcome,
         permit_until=None if line.permit is None else line.permit.expires_at,
+        permit_days=None if line.permit is None else (line.permit.expires_at - visit.site.ports.now()) // _DAY,
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
+from sekisho.store import bulk
 from sekisho.store.tables import audit as t
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from sekisho.domain.person import PersonId
 
 SYSTEM = "system"
-_ADD = insert(t)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,26 @@ def add(
     **detail: str | int | None,
 ) -> None:
     """Write what was done, in the transaction that does it. `detail` carries no secret."""
-    row = {
+    add_all(tx, [row(action, actor, at=at, who=who, person_id=person_id, serial=serial, **detail)])
+
+
+def add_all(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write what was done for many, each a `row`, in the transaction that does it."""
+    bulk.add(tx, t, rows)
+
+
+def row(
+    action: str,
+    actor: Actor,
+    *,
+    at: datetime,
+    who: PersonId | None = None,
+    person_id: int | None = None,
+    serial: int | None = None,
+    **detail: str | int | None,
+) -> dict[str, Any]:
+    """Return what `add` writes, for `add_all`."""
+    return {
         "at": at,
         "action": action,
         "bank": None if who is None else who.bank,
@@ -56,7 +76,6 @@ def add(
         "serial": serial,
         "detail": detail,
     }
-    tx.execute(_ADD, row)
 
 
 def listed(tx: Connection, *, after: int = 0, most: int = 1000, contract_id: str | None = None) -> list[dict[str, Any]]:
@@ -64,4 +83,4 @@ def listed(tx: Connection, *, after: int = 0, most: int = 1000, contract_id: str
     query = select(t).where(t.c.id > after).order_by(t.c.id).limit(most)
     if contract_id is not None:
         query = query.where(t.c.contract_id == contract_id)
-    return [dict(row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name for it
+    return [dict(found._mapping) for found in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name for it

@@ -1,16 +1,19 @@
-"""Issued certificates. A row's bytes never change; what changes is that it ends, once."""
+"""Issued certificates. What they say never changes; what changes is that one ends, once."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 
-from sekisho.domain.certificate import Certificate, Ending, KeyHeld, Reason
+from sekisho.domain.certificate import Certificate, Ending, IssuedCertificate, KeyHeld, Reason
 from sekisho.domain.person import Kind, PersonId
 from sekisho.pki.crl import Revoked
+from sekisho.store import bulk
+from sekisho.store.bulk import OfMany
+from sekisho.store.tables import certificate_bytes, people
 from sekisho.store.tables import certificates as t
-from sekisho.store.tables import people
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,95 +24,125 @@ if TYPE_CHECKING:
     from sekisho.store.orders import PlacedOrder
 
 
-def _certificate(row: Row[Any]) -> Certificate:
-    return Certificate(
-        id=row.id,
-        order_id=row.order_id,
-        person=PersonId(row.bank, row.contract_id, row.user_id),
-        serial=row.serial,
-        fingerprint=row.fingerprint,
-        der=row.der,
-        not_before=row.not_before,
-        not_after=row.not_after,
-        held=KeyHeld(row.held),
-        issued_at=row.issued_at,
-        ended_at=row.ended_at,
-        ending=None if row.ending is None else Ending(row.ending),
-        reason=None if row.reason is None else Reason(row.reason),
-        supersedes=row.supersedes,
-        first_logon_at=row.first_logon_at,
+def _values(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "order_id": row.order_id,
+        "person": PersonId(row.bank, row.contract_id, row.user_id),
+        "serial": row.serial,
+        "fingerprint": row.fingerprint,
+        "not_before": row.not_before,
+        "not_after": row.not_after,
+        "held": KeyHeld(row.held),
+        "issued_at": row.issued_at,
+        "ended_at": row.ended_at,
+        "ending": None if row.ending is None else Ending(row.ending),
+        "reason": None if row.reason is None else Reason(row.reason),
+        "supersedes": row.supersedes,
+        "first_logon_at": row.first_logon_at,
+    }
+
+
+def from_row(row: Row[Any]) -> Certificate:
+    """Return the certificate of a row that has the columns of the table and of `people` that name the person."""
+    return Certificate(**_values(row))
+
+
+def _select(*more: Any) -> Select[Any]:
+    return select(t, people.c.bank, people.c.contract_id, people.c.user_id, *more).join(
+        people, people.c.id == t.c.person_id
     )
 
 
-def _select() -> Select[Any]:
-    return select(t, people.c.bank, people.c.contract_id, people.c.user_id).join(people, people.c.id == t.c.person_id)
-
-
-# What every logon runs is built once: building a statement costs more than running it.
-_OF_FINGERPRINT = _select().where(t.c.fingerprint == bindparam("fingerprint"))
+# What every logon and every issuance runs is built once: building a statement costs more than running it.
 _MARK_FIRST_LOGON = (
     update(t)
     .where(t.c.id == bindparam("certificate_id"), t.c.first_logon_at.is_(None))
     .values(first_logon_at=bindparam("now"))
 )
+_ISSUED_OF_ORDERS = OfMany(
+    lambda among: (
+        _select(certificate_bytes.c.der)
+        .join(certificate_bytes, certificate_bytes.c.certificate_id == t.c.id)
+        .where(among(t.c.order_id, "orders"))
+    )
+)
 
 
-def save_issued(tx: Connection, placed: PlacedOrder, der: bytes, fingerprint: bytes, now: datetime) -> Certificate:
-    """Store what the CA signed for an order."""
-    order = placed.order
-    issued = tx.execute(
-        insert(t)
-        .values(
-            order_id=placed.id,
-            person_id=placed.person_id,
-            kind=order.kind.value,
-            serial=order.serial,
-            fingerprint=fingerprint,
-            der=der,
-            not_before=order.not_before,
-            not_after=order.not_after,
-            held=placed.held.value,
+@dataclass(frozen=True, slots=True)
+class NewCertificate:
+    """What the CA signed for an order, with the SHA-256 of it; `who` is the person of the order."""
+
+    placed: PlacedOrder
+    who: PersonId
+    der: bytes
+    fingerprint: bytes
+
+
+def add(tx: Connection, new: Sequence[NewCertificate], now: datetime) -> list[IssuedCertificate]:
+    """Store what the CA signed, and return the certificates in the same order."""
+    rows = [
+        {
+            "order_id": one.placed.id,
+            "person_id": one.placed.person_id,
+            "kind": one.placed.order.kind.value,
+            "serial": one.placed.order.serial,
+            "fingerprint": one.fingerprint,
+            "not_before": one.placed.order.not_before,
+            "not_after": one.placed.order.not_after,
+            "held": one.placed.held.value,
+            "issued_at": now,
+            "supersedes": one.placed.renews_id,
+        }
+        for one in new
+    ]
+    ids = bulk.add_with_ids(tx, t, rows, by="order_id")
+    bulk.add(tx, certificate_bytes, [{"certificate_id": i, "der": one.der} for i, one in zip(ids, new, strict=True)])
+    return [
+        IssuedCertificate(
+            id=certificate_id,
+            order_id=one.placed.id,
+            person=one.who,
+            serial=one.placed.order.serial,
+            fingerprint=one.fingerprint,
+            not_before=one.placed.order.not_before,
+            not_after=one.placed.order.not_after,
+            held=one.placed.held,
             issued_at=now,
-            supersedes=placed.renews_id,
+            supersedes=one.placed.renews_id,
+            der=one.der,
         )
-        .returning(t.c.id)
-    ).one()
-    return _certificate(tx.execute(_select().where(t.c.id == issued.id)).one())
+        for certificate_id, one in zip(ids, new, strict=True)
+    ]
 
 
-def of_fingerprint(tx: Connection, fingerprint: bytes) -> Certificate | None:
-    """Return the certificate with exactly those bytes (SHA-256), or None."""
-    row = tx.execute(_OF_FINGERPRINT, {"fingerprint": fingerprint}).one_or_none()
-    return None if row is None else _certificate(row)
+def issued_of_orders(tx: Connection, order_ids: Sequence[int]) -> dict[int, IssuedCertificate]:
+    """Return what is stored for orders, with the bytes, by the order's row."""
+    rows = _ISSUED_OF_ORDERS.run(tx, {"orders": list(order_ids)})
+    return {row.order_id: IssuedCertificate(**_values(row), der=row.der) for row in rows}
 
 
 def of_serial(tx: Connection, serial: int) -> Certificate | None:
     """Return the certificate with that serial number, or None."""
     row = tx.execute(_select().where(t.c.serial == serial)).one_or_none()
-    return None if row is None else _certificate(row)
-
-
-def of_order(tx: Connection, order_id: int) -> Certificate | None:
-    """Return what was stored for an order, or None."""
-    row = tx.execute(_select().where(t.c.order_id == order_id)).one_or_none()
-    return None if row is None else _certificate(row)
+    return None if row is None else from_row(row)
 
 
 def get(tx: Connection, certificate_id: int) -> Certificate:
     """Return the certificate of that row."""
-    return _certificate(tx.execute(_select().where(t.c.id == certificate_id)).one())
+    return from_row(tx.execute(_select().where(t.c.id == certificate_id)).one())
 
 
 def not_ended(tx: Connection, person_id: int) -> list[Certificate]:
     """Return the person's certificates that nothing has ended, expired ones included, the newest first."""
     rows = tx.execute(_select().where(t.c.person_id == person_id, t.c.ended_at.is_(None)).order_by(t.c.id.desc()))
-    return [_certificate(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 def latest(tx: Connection, person_id: int) -> Certificate | None:
     """Return the person's newest certificate, in whatever state."""
     row = tx.execute(_select().where(t.c.person_id == person_id).order_by(t.c.id.desc()).limit(1)).one_or_none()
-    return None if row is None else _certificate(row)
+    return None if row is None else from_row(row)
 
 
 def end(tx: Connection, certificate_id: int, *, ending: Ending, reason: Reason, now: datetime) -> bool:
@@ -130,7 +163,7 @@ def mark_first_logon(tx: Connection, certificate_id: int, now: datetime) -> bool
 def successors(tx: Connection, certificate_id: int) -> list[Certificate]:
     """Return the certificates not ended that take this one's place at their first completed logon."""
     rows = tx.execute(_select().where(t.c.supersedes == certificate_id, t.c.ended_at.is_(None)))
-    return [_certificate(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 def with_overlap_over(tx: Connection, issued_before: datetime, most: int) -> list[Certificate]:
@@ -142,7 +175,7 @@ def with_overlap_over(tx: Connection, issued_before: datetime, most: int) -> lis
         .where(t.c.ended_at.is_(None), newer.c.ended_at.is_(None), newer.c.issued_at <= issued_before)
         .limit(most)
     )
-    return [_certificate(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 def revoked_and_unexpired(tx: Connection, bank: str, kind: Kind, now: datetime) -> list[Revoked]:
@@ -163,7 +196,7 @@ def listed(
     query = _select().where(t.c.id > after).order_by(t.c.id).limit(most)
     if person_ids is not None:
         query = query.where(t.c.person_id.in_(person_ids))
-    return [_certificate(row) for row in tx.execute(query)]
+    return [from_row(row) for row in tx.execute(query)]
 
 
 def last_revocation(tx: Connection, bank: str, kind: Kind) -> datetime | None:

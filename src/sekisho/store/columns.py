@@ -42,8 +42,13 @@ class Serial(TypeDecorator[int]):
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Write it with its leading zeros, so that text order is number order."""
-        return None if value is None else f"{value:032x}"
+        return None if value is None else serial_text(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> int | None:  # noqa: ARG002
         """Read it back."""
         return None if value is None else int(value, 16)
+
+
+def serial_text(value: int) -> str:
+    """Return a serial number as it is kept."""
+    return f"{value:032x}"

@@ -1,88 +1,137 @@
-"""The database: one entry for what writes, one for what only reads."""
+"""The database: one entry for what only reads, one for what writes.
+
+    Database
+    ├── SqliteDatabase       one file, one writer: the embedded default
+    └── PostgresDatabase     a server, many writers
+
+Both mean the same: an answer comes after its COMMIT was flushed, a change
+that is refused leaves nothing behind, and whoever waits is told in time.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from sekisho.domain.errors import TooManyRequests
+from sekisho.store import failures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
 
-# A visitor who waited this long for the one writer is better told to come back.
-_PATIENCE_S = 15.0
+    from sqlalchemy import Connection, Engine
+
+    Outcome = TypeVar("Outcome")
+    Item = TypeVar("Item")
+
+# A visitor who waited this long is better told to come back.
+PATIENCE_S = 15.0
+_TRIES = 5
 
 
-class Database:
-    """SQLite in one file: WAL, every commit flushed, one writer, many readers.
+class Database(ABC):
+    """What both databases have in common: the entries, and when to try again."""
 
-    Writers wait in the pool's queue for the only writing connection, in the
-    order in which they came; SQLite's own waiting polls and starves. Every
-    write is a BEGIN IMMEDIATE: a plain BEGIN that turns into a write fails at
-    once when another has written since.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self._writer = _engine(file, "BEGIN IMMEDIATE", pool_size=1)
-        self._readers = _engine(file, "BEGIN", pool_size=40)
-
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Open a transaction that writes; it commits when the block ends and rolls back when it raises."""
-        try:
-            connection = self._writer.connect()
-        except PoolTimeout as timeout:
-            raise TooManyRequests from timeout
-        with connection, connection.begin():
-            yield connection
+    def __init__(self, reading: Engine, writing: Engine) -> None:
+        self.reading = reading
+        self.writing = writing
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the database and changes nothing."""
-        try:
-            connection = self._readers.connect()
-        except PoolTimeout as timeout:
-            raise TooManyRequests from timeout
-        with connection, connection.begin():
+        with self._told(), self._connection(self.reading) as connection, connection.begin():
             yield connection
 
-    @property
-    def writer(self) -> Engine:
-        """The engine that writes, for migrations."""
-        return self._writer
+    def write(self, work: Callable[[Connection], Outcome]) -> Outcome:
+        """Run `work` in a transaction of its own and return what it returns, once that is committed and flushed.
+
+        `work` may run more than once: where the database asks for it (a
+        deadlock, a serialization failure, a connection that was lost before
+        the COMMIT), it starts anew on what stands then. What it raises undoes
+        all that it did.
+        """
+        with self._told():
+            return self._retried(lambda: self._commit(work))
+
+    def write_all(
+        self, work: Callable[[Connection, Sequence[Item]], Sequence[Outcome | Exception]], items: Sequence[Item]
+    ) -> list[Outcome | Exception]:
+        """Have `work` done for many items in one transaction, and return an outcome for each, in their order.
+
+        `work` takes many items and returns an outcome for each. Where it
+        fails, it is tried again for one after the other, each in a savepoint,
+        so that an item that fails fails alone. Never for counts of misses:
+        each guess is judged in a transaction of its own.
+        """
+        try:
+            return self.write(lambda tx: list(work(tx, items)))
+        except Exception as failure:
+            if failures.ends_all(failure) or len(items) == 1:
+                raise
+        return self.write(lambda tx: [_alone(tx, work, item) for item in items])
+
+    def change_tables(self, work: Callable[[Connection], None]) -> None:
+        """Run a migration: like `write`, alone on the database and for as long as it takes."""
+        self.write(work)
+
+    @abstractmethod
+    def holds_lead(self) -> bool:
+        """Tell whether, of all processes on this database, this one does the work that one alone should do."""
 
     def close(self) -> None:
         """Give every connection back."""
-        self._readers.dispose()
-        self._writer.dispose()
+        self.reading.dispose()
+        self.writing.dispose()
+
+    def _commit(self, work: Callable[[Connection], Outcome]) -> Outcome:
+        with self._connection(self.writing) as connection:
+            with connection.begin() as transaction:
+                outcome = work(connection)
+                with failures.of_commit():
+                    transaction.commit()
+            return outcome
+
+    def _retried(self, attempt: Callable[[], Outcome]) -> Outcome:
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return attempt()
+            except Exception as failure:
+                if not tries_left or not failures.may_be_tried_again(failure):
+                    raise
+                failures.pause(_TRIES - tries_left)
+        raise AssertionError  # the last try returns or raises
+
+    @contextmanager
+    def _connection(self, engine: Engine) -> Iterator[Connection]:
+        try:
+            connection = engine.connect()
+        except PoolTimeout as timeout:
+            raise TooManyRequests from timeout
+        with connection:
+            yield connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what a visitor can be told about the database into its refusal."""
+        try:
+            yield
+        except Exception as failure:
+            refusal = failures.refusal_of(failure)
+            if refusal is None:
+                raise
+            raise refusal from failure
 
 
-def _engine(file: Path, begin: str, *, pool_size: int) -> Engine:
-    engine = create_engine(
-        f"sqlite+pysqlite:///{file}",
-        connect_args={"check_same_thread": False, "timeout": _PATIENCE_S},
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=_PATIENCE_S,
-        # Both entries end their transaction themselves: there is never anything to roll back.
-        pool_reset_on_return=None,
-    )
-
-    @event.listens_for(engine, "connect")
-    def set_up(connection: Any, _record: object) -> None:
-        # The driver's own BEGINs would come late and be deferred; ours come from "begin" below.
-        connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
+def _alone(
+    tx: Connection, work: Callable[[Connection, Sequence[Item]], Sequence[Outcome | Exception]], item: Item
+) -> Outcome | Exception:
+    try:
+        with tx.begin_nested():
+            return work(tx, [item])[0]
+    except Exception as failure:
+        if failures.ends_all(failure):
+            raise
+        return failure

@@ -24,11 +24,17 @@ def _config() -> Config:
 
 
 def upgrade(db: Database) -> None:
-    """Run the migrations that are missing, all in one transaction."""
-    with db.write() as tx:
+    """Run the migrations that are missing, all in one transaction; where none is, nothing is written."""
+
+    def run(tx: Connection) -> None:
         config = _config()
         config.attributes["connection"] = tx
         command.upgrade(config, "head")
+
+    with db.read() as tx:
+        current = is_current(tx)
+    if not current:
+        db.change_tables(run)
 
 
 def is_current(tx: Connection) -> bool:

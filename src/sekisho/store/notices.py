@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, literal, or_, select, update
 
+from sekisho.store import bulk
 from sekisho.store.columns import Instant
 from sekisho.store.tables import notices as t
 from sekisho.store.tables import people, permits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -31,7 +33,12 @@ class Notice:
 
 def add(tx: Connection, person_id: int, code: str, now: datetime, **detail: str | None) -> None:
     """Tell a person something, in the transaction that makes it true."""
-    tx.execute(insert(t).values(person_id=person_id, at=now, code=code, detail=detail))
+    add_all(tx, [(person_id, detail)], code, now)
+
+
+def add_all(tx: Connection, told: Sequence[tuple[int, dict[str, Any]]], code: str, now: datetime) -> None:
+    """Tell many people the same, each (row, detail), in the transaction that makes it true."""
+    bulk.add(tx, t, [{"person_id": i, "at": now, "code": code, "detail": detail} for i, detail in told])
 
 
 def tell_of_ended_permit(tx: Connection, person_id: int, now: datetime) -> None:

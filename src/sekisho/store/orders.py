@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import KeyReused
-from sekisho.domain.person import Kind
+from sekisho.domain.person import Kind, PersonId
 from sekisho.pki.profile import Order
-from sekisho.store.tables import certificates, people
+from sekisho.store import bulk
+from sekisho.store.bulk import OfMany
 from sekisho.store.tables import orders as t
+from sekisho.store.tables import people
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
@@ -27,23 +30,38 @@ class PlacedOrder:
 
     `voided_at` is set where the leave was taken back before the certificate
     was stored; what the CA may have signed by then is stored as ended.
+    `finished_at` is when the certificate was stored.
     """
 
     id: int
     person_id: int
-    bank: str
+    who: PersonId
     order: Order
     spki_sha256: bytes
     held: KeyHeld
     renews_id: int | None
-    voided_at: datetime | None
+    voided_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order to be placed for a person: by a permit, or as the renewal of a certificate."""
+
+    person_id: int
+    who: PersonId
+    order: Order
+    spki_sha256: bytes
+    held: KeyHeld
+    permit_id: int | None = None
+    renews_id: int | None = None
 
 
 def _placed(row: Row[Any]) -> PlacedOrder:
     return PlacedOrder(
         id=row.id,
         person_id=row.person_id,
-        bank=row.bank,
+        who=PersonId(row.bank, row.contract_id, row.user_id),
         order=Order(
             kind=Kind(row.kind),
             common_name=row.common_name,
@@ -56,75 +74,96 @@ def _placed(row: Row[Any]) -> PlacedOrder:
         held=KeyHeld(row.held),
         renews_id=row.renews_id,
         voided_at=row.voided_at,
+        finished_at=row.finished_at,
     )
 
 
-def place(
-    tx: Connection,
-    person_id: int,
-    order: Order,
-    *,
-    spki_sha256: bytes,
-    held: KeyHeld,
-    now: datetime,
-    permit_id: int | None = None,
-    renews_id: int | None = None,
-) -> PlacedOrder:
-    """Write an order. Raises `KeyReused` where the key was ever certified, for anybody."""
+_SELECT = select(t, people.c.bank, people.c.contract_id, people.c.user_id).join(people, people.c.id == t.c.person_id)
+# What every issuance runs is built once: building a statement costs more than running it.
+_OF_KEYS = OfMany(lambda among: _SELECT.where(among(t.c.spki_sha256, "keys")))
+_STANDING = OfMany(lambda among: select(t.c.id, t.c.voided_at, t.c.finished_at).where(among(t.c.id, "rows")))
+_FINISH = OfMany(lambda among: update(t).where(among(t.c.id, "rows")).values(finished_at=bindparam("now")))
+
+
+def add(tx: Connection, new: Sequence[NewOrder], now: datetime) -> list[PlacedOrder]:
+    """Write orders and return them in the same order.
+
+    Raises `KeyReused` where a key was ever certified, for anybody: then none
+    is written.
+    """
+    rows = [
+        {
+            "person_id": one.person_id,
+            "permit_id": one.permit_id,
+            "renews_id": one.renews_id,
+            "kind": one.order.kind.value,
+            "common_name": one.order.common_name,
+            "serial": one.order.serial,
+            "spki_sha256": one.spki_sha256,
+            "spki": one.order.spki,
+            "not_before": one.order.not_before,
+            "not_after": one.order.not_after,
+            "held": one.held.value,
+            "ordered_at": now,
+        }
+        for one in new
+    ]
     try:
-        placed = tx.execute(
-            insert(t)
-            .values(
-                person_id=person_id,
-                permit_id=permit_id,
-                renews_id=renews_id,
-                kind=order.kind.value,
-                common_name=order.common_name,
-                serial=order.serial,
-                spki_sha256=spki_sha256,
-                spki=order.spki,
-                not_before=order.not_before,
-                not_after=order.not_after,
-                held=held.value,
-                ordered_at=now,
-            )
-            .returning(t.c.id)
-        ).one()
+        ids = bulk.add_with_ids(tx, t, rows, by="serial")
     except IntegrityError as clash:
         if "spki_sha256" in str(clash.orig):
             raise KeyReused from clash
         raise
-    return get(tx, placed.id)
+    return [
+        PlacedOrder(
+            id=order_id,
+            person_id=one.person_id,
+            who=one.who,
+            order=one.order,
+            spki_sha256=one.spki_sha256,
+            held=one.held,
+            renews_id=one.renews_id,
+        )
+        for order_id, one in zip(ids, new, strict=True)
+    ]
 
 
-def get(tx: Connection, order_id: int) -> PlacedOrder:
-    """Return the order of that row."""
-    return _placed(tx.execute(_select().where(t.c.id == order_id)).one())
+def of_keys(tx: Connection, keys: Sequence[bytes]) -> dict[bytes, PlacedOrder]:
+    """Return the orders that certify these keys, by the key's SHA-256."""
+    return {row.spki_sha256: _placed(row) for row in _OF_KEYS.run(tx, {"keys": list(keys)})}
 
 
-def of_key(tx: Connection, spki_sha256: bytes) -> PlacedOrder | None:
-    """Return the order that certifies this key, or None."""
-    row = tx.execute(_select().where(t.c.spki_sha256 == spki_sha256)).one_or_none()
-    return None if row is None else _placed(row)
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What became of an order: whether its certificate is stored, and whether its leave was taken back before."""
+
+    finished: bool
+    voided: bool
+
+
+def standing_of(tx: Connection, order_ids: Sequence[int]) -> dict[int, Standing]:
+    """Return where orders stand, by their rows."""
+    rows = _STANDING.run(tx, {"rows": list(order_ids)})
+    return {row.id: Standing(row.finished_at is not None, row.voided_at is not None) for row in rows}
+
+
+def finish(tx: Connection, order_ids: Sequence[int], now: datetime) -> None:
+    """Note that the orders' certificates are stored."""
+    _FINISH.run(tx, {"rows": list(order_ids), "now": now})
 
 
 def unfinished(tx: Connection, *, before: datetime, most: int) -> list[PlacedOrder]:
     """Return orders placed before a moment whose certificate is not stored, the oldest first."""
     rows = tx.execute(
-        _select()
-        .outerjoin(certificates, certificates.c.order_id == t.c.id)
-        .where(certificates.c.id.is_(None), t.c.ordered_at < before)
-        .order_by(t.c.id)
-        .limit(most)
+        _SELECT.where(t.c.finished_at.is_(None), t.c.ordered_at < before).order_by(t.c.ordered_at, t.c.id).limit(most)
     )
     return [_placed(row) for row in rows]
 
 
 def void_unfinished(tx: Connection, person_id: int, now: datetime) -> None:
     """Take the leave back from orders of the person whose certificate is not stored yet."""
-    stored = select(certificates.c.id).where(certificates.c.order_id == t.c.id).exists()
-    tx.execute(update(t).where(t.c.person_id == person_id, t.c.voided_at.is_(None), ~stored).values(voided_at=now))
-
-
-def _select() -> Any:
-    return select(t, people.c.bank).join(people, people.c.id == t.c.person_id)
+    tx.execute(
+        update(t)
+        .where(t.c.person_id == person_id, t.c.voided_at.is_(None), t.c.finished_at.is_(None))
+        .values(voided_at=now)
+    )

@@ -8,10 +8,12 @@ from sqlalchemy import and_, bindparam, insert, select, update
 
 from sekisho.domain.contract import Person
 from sekisho.domain.person import PersonId
+from sekisho.store.bulk import OfMany
 from sekisho.store.tables import contracts
 from sekisho.store.tables import people as t
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row, Select
@@ -79,7 +81,25 @@ _FIND = _select().where(
     t.c.user_key == bindparam("user_key"),
 )
 _GET = _select().where(t.c.id == bindparam("person_id"))
-_HOLD = _GET.with_for_update()
+# Each row for this transaction alone, in an order that is everybody's. SQLite has one writer and needs no lock.
+_LOCK = OfMany(
+    lambda among: select(t.c.id).where(among(t.c.id, "people")).order_by(t.c.id).with_for_update(key_share=True)
+)
+_GET_ALL = OfMany(lambda among: _select().where(among(t.c.id, "people")))
+_ADMINISTRATORS = OfMany(
+    lambda among: (
+        select(t.c.id, _administrator.c.id.label("administrator_id"))
+        .join(
+            _administrator,
+            and_(
+                _administrator.c.bank == t.c.bank,
+                _administrator.c.contract_id == t.c.contract_id,
+                _administrator.c.user_key == "",
+            ),
+        )
+        .where(among(t.c.id, "people"))
+    )
+)
 
 
 def find(tx: Connection, who: PersonId) -> Person | None:
@@ -95,8 +115,33 @@ def get(tx: Connection, person_id: int) -> Person:
 
 
 def hold(tx: Connection, person_id: int) -> Person:
-    """Return the person as they stand, and keep others from shutting or opening their door until the end of `tx`."""
-    return _person(tx.execute(_HOLD, {"person_id": person_id}).one())
+    """Return the person as they stand, and keep others from deciding about them until the end of `tx`.
+
+    Whoever decides about a person does this first: what the transaction reads
+    of them after that is what all others have committed before.
+    """
+    return hold_all(tx, [person_id])[person_id]
+
+
+def hold_all(tx: Connection, person_ids: Sequence[int]) -> dict[int, Person]:
+    """Hold many people at once, in the order of their rows."""
+    lock(tx, person_ids)
+    return {row.id: _person(row) for row in _GET_ALL.run(tx, {"people": list(set(person_ids))})}
+
+
+def lock(tx: Connection, person_ids: Sequence[int]) -> None:
+    """Hold people without reading them.
+
+    What is to be read is read by statements of their own after this one: one
+    that waited for a lock still sees other tables as they were when it began.
+    """
+    if tx.dialect.name == "postgresql":
+        _LOCK.run(tx, {"people": sorted(set(person_ids))})
+
+
+def administrators_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, int]:
+    """Return the row of each person's administrator, by the person's row; an administrator is their own."""
+    return {row.id: row.administrator_id for row in _ADMINISTRATORS.run(tx, {"people": list(person_ids)})}
 
 
 def users_of(tx: Connection, bank: str, contract_id: str) -> list[Person]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import case, insert, select, update
+from sqlalchemy import bindparam, case, func, insert, select, update
 
-from sekisho.domain.errors import PermitSpent
 from sekisho.domain.permit import Permit
 from sekisho.domain.person import PersonId
+from sekisho.store.bulk import OfMany
 from sekisho.store.tables import people
 from sekisho.store.tables import permits as t
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
@@ -28,6 +29,24 @@ def _permit(row: Row[Any]) -> Permit:
         withdrawn_at=row.withdrawn_at,
         misses=row.misses,
     )
+
+
+# What every issuance runs is built once: building a statement costs more than running it.
+_LATEST_OF = OfMany(
+    lambda among: (
+        select(t, people.c.bank, people.c.contract_id, people.c.user_id)
+        .join(people, people.c.id == t.c.person_id)
+        .where(t.c.id.in_(select(func.max(t.c.id)).where(among(t.c.person_id, "people")).group_by(t.c.person_id)))
+    )
+)
+_SPEND = OfMany(
+    lambda among: (
+        update(t)
+        .where(among(t.c.id, "permits"), t.c.spent_at.is_(None), t.c.withdrawn_at.is_(None))
+        .values(spent_at=bindparam("now"))
+        .returning(t.c.id)
+    )
+)
 
 
 def grant(tx: Connection, person_id: int, *, now: datetime, expires_at: datetime) -> int:
@@ -51,18 +70,18 @@ def latest(tx: Connection, person_id: int) -> Permit | None:
     return None if row is None else _permit(row)
 
 
-def save_spent(tx: Connection, permit: Permit) -> None:
-    """Write a spent permit, refusing if another request spent it first.
+def latest_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, Permit]:
+    """Return the last permit of each person who ever had one, in whatever state, by the person's row."""
+    rows = _LATEST_OF.run(tx, {"people": list(person_ids)})
+    return {row.person_id: _permit(row) for row in rows}
+
+
+def save_spent(tx: Connection, spent: Sequence[Permit], now: datetime) -> set[int]:
+    """Write permits as spent at `now`, and return the rows of those that nobody else had spent or withdrawn.
 
     The WHERE clause is the lock: of two racing requests one matches no row.
     """
-    spent = tx.execute(
-        update(t)
-        .where(t.c.id == permit.id, t.c.spent_at.is_(None), t.c.withdrawn_at.is_(None))
-        .values(spent_at=permit.spent_at)
-    )
-    if spent.rowcount != 1:
-        raise PermitSpent(since=permit.spent_at)
+    return set(_SPEND.run(tx, {"permits": [permit.id for permit in spent], "now": now}).scalars())
 
 
 def withdraw_open(tx: Connection, person_id: int, now: datetime) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from sekisho.domain.secret import SecretName
+from sekisho.store.bulk import OfMany
 from sekisho.store.tables import secrets as t
 
 if TYPE_CHECKING:
@@ -29,17 +30,20 @@ class Secret:
 
 
 # Built once: building a statement costs more than running it.
-_OF = select(t).where(t.c.person_id == bindparam("person_id"), t.c.name.in_(bindparam("names", expanding=True)))
+_OF = OfMany(lambda among: select(t).where(among(t.c.person_id, "people"), among(t.c.name, "names")))
 # A secret that was set anew since it was read is another secret: an entry
-# that was checked against the old one neither counts nor opens anything.
-_STILL_OPEN = update(t).where(
-    t.c.person_id == bindparam("of_person"),
-    t.c.name == bindparam("named"),
-    t.c.verifier == bindparam("read_verifier"),
-    t.c.misses < bindparam("limit"),
+# that was checked against the old one does not count.
+_COUNT_MISS = (
+    update(t)
+    .where(
+        t.c.person_id == bindparam("of_person"),
+        t.c.name == bindparam("named"),
+        t.c.verifier == bindparam("read_verifier"),
+        t.c.misses < bindparam("limit"),
+    )
+    .values(misses=t.c.misses + 1)
+    .returning(t.c.misses)
 )
-_COUNT_MISS = _STILL_OPEN.values(misses=t.c.misses + 1).returning(t.c.misses)
-_TAKE_HIT = _STILL_OPEN.values(misses=t.c.misses)
 _CLEAR = (
     update(t)
     .where(t.c.person_id == bindparam("of_person"), t.c.name.in_(bindparam("names", expanding=True)))
@@ -55,28 +59,33 @@ def put(tx: Connection, person_id: int, name: SecretName, verifier: str, now: da
 
 def of(tx: Connection, person_id: int, names: Sequence[SecretName]) -> dict[SecretName, Secret]:
     """Return those of the person's secrets that are set. A person_id of nobody costs the same."""
-    rows = tx.execute(_OF, {"person_id": person_id, "names": [name.value for name in names]})
-    return {
-        SecretName(row.name): Secret(
-            person_id=row.person_id,
-            name=SecretName(row.name),
-            verifier=row.verifier,
-            misses=row.misses,
-            asked=tuple(int(position) for position in (row.asked or "").split(",") if position),
-        )
-        for row in rows
-    }
+    return of_people(tx, [person_id], names).get(person_id, {})
+
+
+def of_people(
+    tx: Connection, person_ids: Sequence[int], names: Sequence[SecretName]
+) -> dict[int, dict[SecretName, Secret]]:
+    """Return those of the people's secrets that are set, by the person's row."""
+    found: dict[int, dict[SecretName, Secret]] = {}
+    for row in _OF.run(tx, {"people": list(person_ids), "names": [name.value for name in names]}):
+        name = SecretName(row.name)
+        secret = Secret(row.person_id, name, row.verifier, row.misses, read_asked(row.asked))
+        found.setdefault(row.person_id, {})[name] = secret
+    return found
 
 
 def count_miss(tx: Connection, secret: Secret, limit: int) -> int | None:
     """Count one miss and return how many there are now; None where the door had closed, or the secret changed."""
-    misses: int | None = tx.scalar(_COUNT_MISS, _read(secret, limit))
+    misses: int | None = tx.scalar(
+        _COUNT_MISS,
+        {
+            "of_person": secret.person_id,
+            "named": secret.name.value,
+            "read_verifier": secret.verifier,
+            "limit": limit,
+        },
+    )
     return misses
-
-
-def take_hit(tx: Connection, secret: Secret, limit: int) -> bool:
-    """Tell whether a right entry takes effect: only while the door is still open. The count stays."""
-    return tx.execute(_TAKE_HIT, _read(secret, limit)).rowcount == 1
 
 
 def clear_misses(tx: Connection, person_id: int, names: Iterable[SecretName]) -> None:
@@ -84,13 +93,9 @@ def clear_misses(tx: Connection, person_id: int, names: Iterable[SecretName]) ->
     tx.execute(_CLEAR, {"of_person": person_id, "names": [name.value for name in names]})
 
 
-def _read(secret: Secret, limit: int) -> dict[str, object]:
-    return {
-        "of_person": secret.person_id,
-        "named": secret.name.value,
-        "read_verifier": secret.verifier,
-        "limit": limit,
-    }
+def read_asked(text: str | None) -> tuple[int, ...]:
+    """Return the positions that are asked, as `ask` wrote them."""
+    return tuple(int(position) for position in (text or "").split(",") if position)
 
 
 def ask(tx: Connection, person_id: int, positions: Sequence[int]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -17,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from sekisho.store.columns import Instant, Serial
@@ -32,6 +35,12 @@ metadata = MetaData(
 )
 # SQLite counts rows by itself only in a column that is exactly INTEGER.
 _Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Return what makes an index hold only the rows that meet a condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
 
 banks = Table(
     "banks",
@@ -125,9 +134,15 @@ orders = Table(
     Column("held", String(17), nullable=False),
     Column("ordered_at", Instant, nullable=False),
     Column("voided_at", Instant),
+    # Set with the certificate: what is unfinished is found without looking at what is done.
+    Column("finished_at", Instant),
     Index("ix_orders_person_id", "person_id"),
+    Index("ix_orders_unfinished", "ordered_at", **_where("finished_at IS NULL")),
 )
 
+# The small table of the doors and of OCSP: which certificates there are (issuing
+# CA by kind, serial, fingerprint) and whether they count. Their bytes, five times
+# as large, stand apart, so that this one stays in memory.
 certificates = Table(
     "certificates",
     metadata,
@@ -137,7 +152,6 @@ certificates = Table(
     Column("kind", String(13), nullable=False),
     Column("serial", Serial, nullable=False),
     Column("fingerprint", LargeBinary(32), nullable=False, unique=True),
-    Column("der", LargeBinary, nullable=False),
     Column("not_before", Instant, nullable=False),
     Column("not_after", Instant, nullable=False),
     Column("held", String(17), nullable=False),
@@ -149,8 +163,16 @@ certificates = Table(
     Column("first_logon_at", Instant),
     UniqueConstraint("kind", "serial"),
     Index("ix_certificates_person_id", "person_id", "id"),
-    Index("ix_certificates_ended_at", "kind", "ended_at"),
-    Index("ix_certificates_supersedes", "supersedes"),
+    # Few certificates end, and fewer supersede one: these hold the few.
+    Index("ix_certificates_ended_at", "kind", "ended_at", **_where("ended_at IS NOT NULL")),
+    Index("ix_certificates_supersedes", "supersedes", **_where("supersedes IS NOT NULL")),
+)
+
+certificate_bytes = Table(
+    "certificate_bytes",
+    metadata,
+    Column("certificate_id", _Id, ForeignKey("certificates.id"), primary_key=True, autoincrement=False),
+    Column("der", LargeBinary, nullable=False),
 )
 
 sessions = Table(
@@ -202,7 +224,7 @@ notices = Table(
     Column("read_at", Instant),
     Column("mailed_at", Instant),
     Index("ix_notices_person_id", "person_id", "id"),
-    Index("ix_notices_mailed_at", "mailed_at", "id"),
+    Index("ix_notices_unmailed", "id", **_where("mailed_at IS NULL")),
 )
 
 crls = Table(

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sekisho.domain.errors import KeyReused, NotAccepted, PermitMissing, Refusal
+from sekisho.domain.errors import NotAccepted
 from sekisho.domain.person import PersonId, is_contract_id, is_user_id
 from sekisho.domain.secret import LONGEST_ENTRY, SecretName, normal_form
-from sekisho.pki.hierarchy import serial_number
-from sekisho.pki.profile import BACKDATE, Order
-from sekisho.store import audit, certificates, notices, orders, people, permits, secrets
+from sekisho.store import audit, notices, people, permits, secrets
 from sekisho.store.audit import Actor
-from sekisho.usecases.finish_order import finish_order
+from sekisho.usecases.finish_order import Unfinished, finish_orders
+from sekisho.usecases.place_orders import Request, place_orders, request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
-    from sekisho.domain.certificate import Certificate, KeyHeld
-    from sekisho.domain.contract import Bank, Person
+    from sekisho.domain.certificate import IssuedCertificate, KeyHeld
+    from sekisho.domain.contract import Bank
     from sekisho.pki.csr import Csr
     from sekisho.store.orders import PlacedOrder
     from sekisho.usecases.ports import Ports
@@ -40,9 +40,17 @@ class Claim:
     confirmation_pin: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """A claim whose PINs were right when they were checked against `known`, and what it asks for."""
+
+    known: Mapping[SecretName, secrets.Secret]
+    wanted: Request
+
+
 def acquire_certificate(
     ports: Ports, *, bank: Bank, claim: Claim, csr: Csr, held: KeyHeld, address: str
-) -> Certificate:
+) -> IssuedCertificate:
     """Spend the person's permit on the key in `csr` and return the certificate.
 
     Asking again with the same key returns the same bytes while that
@@ -59,95 +67,64 @@ def acquire_certificate(
         person = people.find(tx, who)
         known = secrets.of(tx, _NOBODY if person is None else person.id, _PINS)
     right = _verify_both(ports, known, claim)
-
-    with ports.db.write() as tx:
-        outcome = _decide(
-            tx, ports, bank, who, person, csr, right=right, known=known, held=held, address=address, now=now
-        )
-    if isinstance(outcome, Refusal):
-        raise outcome
-    return finish_order(ports, outcome, actor=audit.actor_of(who, address))
-
-
-def _decide(
-    tx: Connection,
-    ports: Ports,
-    bank: Bank,
-    who: PersonId,
-    person: Person | None,
-    csr: Csr,
-    *,
-    right: bool,
-    known: dict[SecretName, secrets.Secret],
-    held: KeyHeld,
-    address: str,
-    now: datetime,
-) -> PlacedOrder | Refusal:
-    """Judge a claim that was checked against `known`, in the one transaction that spends or counts."""
-    person_id = _NOBODY if person is None else person.id
-    present = people.find(tx, who)
-    same = secrets.of(tx, person_id, _PINS) == known or not right
-    shut_by_misses = any(secret.misses >= bank.policy.misses_before_closed for secret in known.values())
-    if not right or not same or present is None or not present.door_open or shut_by_misses:
-        # A right entry never counts, whatever keeps it from taking effect.
-        misses = permits.count_miss(
-            tx, _NOBODY if right else person_id, limit=bank.policy.misses_before_closed, now=now
-        )
-        notices.tell_of_ended_permit(tx, person_id, now)
-        actor = Actor("unknown", address)
-        audit.add(tx, "acquisition-not-accepted", actor, at=now, who=who, person_id=person_id or None, misses=misses)
-        return NotAccepted()
-    before = orders.of_key(tx, csr.spki_sha256)
-    if before is not None:
-        return _ask_again(tx, before, person_id, now)
-    permit = permits.latest(tx, person_id)
-    try:
-        if permit is None:
-            return PermitMissing()
-        spent = permit.spend(now)
-        permits.save_spent(tx, spent)
-    except Refusal as refusal:
-        return refusal
-    placed = orders.place(
-        tx,
-        person_id,
-        new_order(ports, bank, who=present.who, csr=csr, now=now),
-        spki_sha256=csr.spki_sha256,
+    limit = bank.policy.misses_before_closed
+    shut_by_misses = any(secret.misses >= limit for secret in known.values())
+    if not right or person is None or not person.door_open or shut_by_misses:
+        # A right entry never counts, whatever keeps it from taking effect. A
+        # miss is counted in a transaction of its own.
+        guessed = _NOBODY if right or person is None else person.id
+        ports.db.write(lambda tx: _refuse(tx, who, guessed, address, limit, now))
+        raise NotAccepted
+    wanted = request(
+        person.id,
+        person.who,
+        csr,
         held=held,
+        actor=audit.actor_of(who, address),
+        life=bank.policy.certificate_life,
         now=now,
-        permit_id=permit.id,
+        entropy=ports.entropy,
     )
+    return ports.crowd.serve(_issue, ports, _Proven(known, wanted))
+
+
+def _refuse(tx: Connection, who: PersonId, guessed: int, address: str, limit: int, now: datetime) -> None:
+    """Count a miss against the open permit of whoever it was guessed for, and tell them if that ended it."""
+    misses = permits.count_miss(tx, guessed, limit=limit, now=now)
+    notices.tell_of_ended_permit(tx, guessed, now)
     audit.add(
         tx,
-        "certificate-ordered",
-        audit.actor_of(who, address),
+        "acquisition-not-accepted",
+        Actor("unknown", address),
         at=now,
-        who=present.who,
-        person_id=person_id,
-        serial=placed.order.serial,
-        permit=permit.id,
+        who=who,
+        person_id=guessed or None,
+        misses=misses,
     )
-    return placed
 
 
-def _ask_again(tx: Connection, before: PlacedOrder, person_id: int, now: datetime) -> PlacedOrder | Refusal:
-    """Give a key that was ordered for before its own order back, while what came of it is in force."""
-    stored = certificates.of_order(tx, before.id)
-    ended = before.voided_at is not None or (stored is not None and not stored.in_force(now))
-    return KeyReused() if before.person_id != person_id or ended else before
+def _issue(ports: Ports, proven: Sequence[_Proven]) -> list[IssuedCertificate | Exception]:
+    """Issue to all who came at once: tx 1 places their orders, the CA signs them, tx 2 stores what it signed."""
+    placed = ports.db.write_all(_place, proven)
+    ordered = [
+        Unfinished(order, one.wanted.actor)
+        for one, order in zip(proven, placed, strict=True)
+        if not isinstance(order, Exception)
+    ]
+    issued = iter(finish_orders(ports, ordered))
+    return [order if isinstance(order, Exception) else next(issued) for order in placed]
 
 
-def new_order(ports: Ports, bank: Bank, *, who: PersonId, csr: Csr, now: datetime) -> Order:
-    """Return what decides the bytes of a new certificate for a person."""
-    acquired = now.replace(microsecond=0)
-    return Order(
-        kind=who.kind,
-        common_name=who.common_name,
-        serial=serial_number(ports.entropy),
-        spki=csr.spki,
-        not_before=acquired - BACKDATE,
-        not_after=acquired + bank.policy.certificate_life,
-    )
+def _place(tx: Connection, proven: Sequence[_Proven]) -> list[PlacedOrder | Exception]:
+    """Place the orders of those who may still have one: a door may be shut, or a PIN changed, since it was checked."""
+    person_ids = [one.wanted.person_id for one in proven]
+    present = people.hold_all(tx, person_ids)
+    known = secrets.of_people(tx, person_ids, _PINS)
+    admitted = [
+        present[one.wanted.person_id].door_open and known.get(one.wanted.person_id) == one.known for one in proven
+    ]
+    placed = iter(place_orders(tx, [one.wanted for one, good in zip(proven, admitted, strict=True) if good]))
+    return [next(placed) if good else NotAccepted() for good in admitted]
 
 
 def _read_claim(bank: str, claim: Claim) -> PersonId:

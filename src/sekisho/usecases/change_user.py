@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import NothingToRevoke, Refusal, UserUnknown
+from sekisho.domain.errors import NothingToRevoke, UserUnknown
 from sekisho.domain.person import PersonId, is_user_id
 from sekisho.domain.secret import SecretName, normal_form
 from sekisho.store import audit, certificates, notices, orders, people, permits, secrets
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.contract import Bank, Person
+    from sekisho.domain.errors import Refusal
     from sekisho.domain.session import Session
     from sekisho.store.audit import Actor
     from sekisho.usecases.ports import Ports
+
+
+_ASKED = SecretName.CONFIRMATION_PIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +82,28 @@ def _confirmed(
     who = change.session.person
     with ports.db.read() as tx:
         administrator = people.get(tx, _id_of(tx, who))
-        name = SecretName.CONFIRMATION_PIN
-        secret = secrets.of(tx, administrator.id, [name])[name]
-    right = ports.pins.verify(secret.verifier, change.confirmation_pin)
+        checked = secrets.of(tx, administrator.id, [_ASKED])[_ASKED]
+    right = ports.pins.verify(checked.verifier, change.confirmation_pin)
     actor = audit.actor_of(who, change.address)
-    refusal: Refusal | None
-    with ports.db.write() as tx:
+
+    def judge_and_act(tx: Connection) -> Refusal | None:
         change.session.check(change.certificate_id, bank.policy, now)
-        refusal = judge_entry(tx, administrator, secret, right=right, policy=bank.policy, actor=actor, now=now)
+        present = people.hold(tx, administrator.id)
+        secret = secrets.of(tx, administrator.id, [_ASKED])[_ASKED]
+        refusal = judge_entry(
+            tx, present, secret, checked=checked, right=right, policy=bank.policy, actor=actor, now=now
+        )
         if refusal is None:
             user_id = normal_form(change.user_id)
             user = people.find(tx, PersonId(who.bank, who.contract_id, user_id)) if is_user_id(user_id) else None
             if user is None:
                 raise UserUnknown
             act(tx, people.hold(tx, user.id), actor)
-            secrets.clear_misses(tx, administrator.id, [SecretName.CONFIRMATION_PIN])
-    if refusal is not None:
+            secrets.clear_misses(tx, administrator.id, [_ASKED])
+        return refusal
+
+    # A counted miss is told once it is committed.
+    if (refusal := ports.db.write(judge_and_act)) is not None:
         raise refusal
 
 

@@ -10,6 +10,8 @@ from sekisho.store.audit import Actor
 from sekisho.usecases.end_certificate import end_certificate
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from sekisho.domain.contract import Bank
     from sekisho.usecases.ports import Ports
 
@@ -19,7 +21,8 @@ _MOST = 1000
 def end_overlaps(ports: Ports, *, bank: Bank) -> int:
     """Supersede the certificates whose successor was issued longer ago than the overlap; return how many."""
     now = ports.now()
-    with ports.db.write() as tx:
+
+    def end_all(tx: Connection) -> int:
         over = certificates.with_overlap_over(tx, now - bank.policy.overlap, _MOST)
         for certificate in over:
             end_certificate(
@@ -30,4 +33,6 @@ def end_overlaps(ports: Ports, *, bank: Bank) -> int:
                 actor=Actor(audit.SYSTEM),
                 now=now,
             )
-    return len(over)
+        return len(over)
+
+    return ports.db.write(end_all)

@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import KeyReused
+from sekisho.domain.errors import CaAway, KeyReused
 from sekisho.store import audit, certificates, notices, orders, people
+from sekisho.store.certificates import NewCertificate
 from sekisho.usecases.end_certificate import end_certificate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
-    from sekisho.domain.certificate import Certificate
+    from sekisho.domain.certificate import IssuedCertificate
     from sekisho.store.audit import Actor
     from sekisho.store.orders import PlacedOrder
     from sekisho.usecases.ports import Ports
 
 
-def finish_order(ports: Ports, placed: PlacedOrder, *, actor: Actor) -> Certificate:
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A committed order, and who is to be written down for its certificate."""
+
+    placed: PlacedOrder
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    placed: PlacedOrder
+    actor: Actor
+    der: bytes
+    at: datetime
+
+
+def finish_order(ports: Ports, placed: PlacedOrder, *, actor: Actor) -> IssuedCertificate:
     """Return the certificate of a committed order, signing and storing it where that was not done.
 
     Safe to repeat after a crash at any point: the CA gives the same bytes
@@ -30,42 +49,95 @@ def finish_order(ports: Ports, placed: PlacedOrder, *, actor: Actor) -> Certific
     order stays - and `KeyReused` where its leave was taken back meanwhile;
     then the certificate is stored as ended, because it may exist outside.
     """
-    with ports.db.read() as tx:
-        stored = certificates.of_order(tx, placed.id)
-    if stored is not None:
-        return stored
-    der = ports.cas[placed.bank].sign(placed.order)
-    now = ports.now()
-    with ports.db.write() as tx:
-        stored = certificates.of_order(tx, placed.id)
-        if stored is None:
-            stored = certificates.save_issued(tx, placed, der, hashlib.sha256(der).digest(), now)
-            audit.add(
-                tx,
-                "certificate-issued",
-                actor,
-                at=now,
-                who=stored.person,
-                person_id=placed.person_id,
-                serial=stored.serial,
-                held=stored.held.value,
-            )
-            voided = orders.get(tx, placed.id).voided_at is not None
-            if voided:
-                end_certificate(tx, stored, ending=Ending.REISSUED, reason=Reason.SUPERSEDED, actor=actor, now=now)
-            else:
-                _tell(tx, stored, placed.person_id, now)
+    return ports.crowd.serve(finish_orders, ports, Unfinished(placed, actor))
+
+
+def finish_orders(ports: Ports, unfinished: Sequence[Unfinished]) -> list[IssuedCertificate | Exception]:
+    """Finish many orders at once, and return each one's certificate or what `finish_order` would raise."""
+    outcomes: dict[int, IssuedCertificate | Exception] = {}
+    done = [one.placed.id for one in unfinished if one.placed.finished_at is not None]
+    if done:
+        with ports.db.read() as tx:
+            outcomes |= {order_id: _unended(one) for order_id, one in certificates.issued_of_orders(tx, done).items()}
+    signed = []
+    for one, der in _sign(ports, [one for one in unfinished if one.placed.finished_at is None]):
+        if isinstance(der, Exception):
+            outcomes[one.placed.id] = der
         else:
-            voided = stored.ended_at is not None
-    if voided:
-        raise KeyReused
-    return stored
+            signed.append(_Signed(one.placed, one.actor, der, ports.now()))
+    if signed:
+        stored = ports.db.write_all(_store, signed)
+        outcomes |= {one.placed.id: outcome for one, outcome in zip(signed, stored, strict=True)}
+    return [outcomes[one.placed.id] for one in unfinished]
 
 
-def _tell(tx: Connection, stored: Certificate, person_id: int, now: datetime) -> None:
-    """Tell the person, and a user's administrator, that a certificate went out in the person's name."""
-    notices.add(tx, person_id, "certificate-issued", now, user_id=stored.person.user_id)
-    if stored.person.user_id is not None:
-        administrator = people.find(tx, stored.person.administrator)
-        if administrator is not None:
-            notices.add(tx, administrator.id, "certificate-issued", now, user_id=stored.person.user_id)
+def _sign(ports: Ports, unfinished: Sequence[Unfinished]) -> Iterator[tuple[Unfinished, bytes | Exception]]:
+    """Ask each bank's CA for all that it is to sign; one that is away keeps nobody else from theirs."""
+    of_bank: dict[str, list[Unfinished]] = {}
+    for one in unfinished:
+        of_bank.setdefault(one.placed.who.bank, []).append(one)
+    for bank, mine in of_bank.items():
+        try:
+            yield from zip(mine, ports.cas[bank].sign_all([one.placed.order for one in mine]), strict=True)
+        except CaAway as away:
+            yield from ((one, away) for one in mine)
+
+
+def _store(tx: Connection, signed: Sequence[_Signed]) -> list[IssuedCertificate | Exception]:
+    """Store what was signed for orders; the people are held, so no leave is taken back meanwhile."""
+    people.hold_all(tx, [one.placed.person_id for one in signed])
+    standing = orders.standing_of(tx, [one.placed.id for one in signed])
+    finished = [order_id for order_id, now in standing.items() if now.finished]
+    stored = certificates.issued_of_orders(tx, finished) if finished else {}
+    new = list({one.placed.id: one for one in signed if one.placed.id not in stored}.values())
+    if new:
+        voided = {order_id for order_id, now in standing.items() if now.voided}
+        for one, certificate in zip(new, _add(tx, new, voided), strict=True):
+            if one.placed.id not in voided:
+                stored[one.placed.id] = certificate
+            else:
+                # Its leave was taken back before it was ever stored: it ends as it begins.
+                end_certificate(
+                    tx, certificate, ending=Ending.REISSUED, reason=Reason.SUPERSEDED, actor=one.actor, now=one.at
+                )
+    return [_unended(stored.get(one.placed.id)) for one in signed]
+
+
+def _unended(certificate: IssuedCertificate | None) -> IssuedCertificate | KeyReused:
+    return KeyReused() if certificate is None or certificate.ended_at is not None else certificate
+
+
+def _add(tx: Connection, signed: Sequence[_Signed], voided: set[int]) -> list[IssuedCertificate]:
+    """Write certificates with their audit rows, and tell their people; return them in the same order."""
+    now = max(one.at for one in signed)
+    new = [NewCertificate(one.placed, one.placed.who, one.der, hashlib.sha256(one.der).digest()) for one in signed]
+    added = certificates.add(tx, new, now)
+    orders.finish(tx, [one.placed.id for one in signed], now)
+    audit.add_all(
+        tx,
+        [
+            audit.row(
+                "certificate-issued",
+                one.actor,
+                at=one.at,
+                who=one.placed.who,
+                person_id=one.placed.person_id,
+                serial=one.placed.order.serial,
+                held=one.placed.held.value,
+            )
+            for one in signed
+        ],
+    )
+    _tell(tx, [one.placed for one in signed if one.placed.id not in voided], now)
+    return added
+
+
+def _tell(tx: Connection, placed: Sequence[PlacedOrder], now: datetime) -> None:
+    """Tell each person, and a user's administrator, that a certificate went out in the person's name."""
+    administrators = people.administrators_of(tx, [one.person_id for one in placed])
+    told = [
+        (person_id, {"user_id": one.who.user_id})
+        for one in placed
+        for person_id in sorted({one.person_id, administrators[one.person_id]})
+    ]
+    notices.add_all(tx, told, "certificate-issued", now)

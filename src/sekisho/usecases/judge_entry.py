@@ -24,6 +24,7 @@ def judge_entry(
     person: Person,
     secret: Secret,
     *,
+    checked: Secret,
     right: bool,
     policy: Policy,
     actor: Actor,
@@ -31,19 +32,22 @@ def judge_entry(
 ) -> Refusal | None:
     """Return None where a right entry takes effect, else the refusal to raise once `tx` has committed.
 
-    `right` is the outcome of a check made before `tx` against `secret` as it
-    was read then, since argon2 is slow and a transaction must not be. Here it
-    is decided: guesses in parallel stand in line for the row, and whoever
-    comes after the last allowed miss finds the door shut, right or wrong.
+    `right` is the outcome of a check made before `tx` against `checked`,
+    since argon2 is slow and a transaction must not be. Here it is decided:
+    `person` is held by `tx`, and they and `secret` were read after that, so
+    guesses in parallel stand in line, and whoever comes after the last
+    allowed miss finds the door shut, right or wrong. Whoever changes a
+    secret holds its person as well.
     """
     limit = policy.misses_before_closed
     try:
-        people.hold(tx, person.id).check_door()
+        person.check_door()
     except DoorClosed as closed:
         return closed
     if right:
-        return None if secrets.take_hit(tx, secret, limit) else EntryWrong()
-    misses = secrets.count_miss(tx, secret, limit)
+        # One that was set anew meanwhile is another secret.
+        return None if secret.verifier == checked.verifier and secret.misses < limit else EntryWrong()
+    misses = secrets.count_miss(tx, checked, limit)
     audit.add(
         tx,
         "entry-missed",
@@ -70,7 +74,9 @@ def _close(tx: Connection, person: Person, actor: Actor, now: datetime) -> Refus
         if administrator is not None:
             notices.add(tx, administrator.id, "user-suspended", now, user_id=person.who.user_id)
         return UserSuspended()
+    # Whoever of them is about to be let in waits here, and then finds the contract shut.
     everyone = people.ids_of_contract(tx, person.who.bank, person.who.contract_id)
+    people.hold_all(tx, everyone)
     sessions.end_of_people(tx, everyone, SessionEnd.CLOSED, now)
     audit.add(tx, "contract-closed", actor, at=now, who=person.who, person_id=person.id)
     notices.add(tx, person.id, "contract-closed", now)

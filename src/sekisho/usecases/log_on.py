@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sekisho.domain import card
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import EntryMissing, EntryTooLong, SessionRefused
+from sekisho.domain.errors import EntryMissing, EntryTooLong, Refusal, SessionRefused
 from sekisho.domain.person import Kind
 from sekisho.domain.secret import LONGEST_ENTRY, SecretName
 from sekisho.domain.session import SessionEnd
@@ -47,35 +48,46 @@ def enter_pin(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, pin: s
     """
     now = ports.now()
     check_entry(pin, "pin")
+    show = partial(show_certificate, der=der, bank=bank.code, kind=kind, now=now)
     with ports.db.read() as tx:
-        certificate = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
-        person, secret = _whose(tx, certificate, SecretName.PIN)
+        visitor = show(tx)
+    person, checked = visitor.person, _set(visitor.secret)
     person.check_door()
-    right = ports.pins.verify(secret.verifier, pin)
+    right = ports.pins.verify(checked.verifier, pin)
     token = ports.entropy(32)
     actor = audit.actor_of(person.who, address)
-    positions: tuple[int, ...] = ()
-    with ports.db.write() as tx:
+
+    def judge_and_open(tx: Connection) -> Refusal | tuple[int, ...]:
+        people.lock(tx, [person.id])
         # Ended while argon2 was busy: then it opens nothing any more.
-        certificate = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
-        refusal = judge_entry(tx, person, secret, right=right, policy=bank.policy, actor=actor, now=now)
-        if refusal is None:
-            if kind is Kind.ADMINISTRATOR:
-                positions = _question(tx, ports, person)
-            session_id = sessions.open_session(
-                tx,
-                token_sha256=token_sha256(token),
-                person_id=person.id,
-                certificate_id=certificate.id,
-                address=address,
-                positions=positions,
-                now=now,
-            )
-            if not positions:
-                _complete(tx, person, certificate, session_id, actor, now)
-    if refusal is not None:
-        raise refusal
-    return OpenedSession(token, positions)
+        present = show(tx)
+        secret = _set(present.secret)
+        refusal = judge_entry(
+            tx, present.person, secret, checked=checked, right=right, policy=bank.policy, actor=actor, now=now
+        )
+        if refusal is not None:
+            return refusal
+        positions = _question(tx, ports, person) if kind is Kind.ADMINISTRATOR else ()
+        session_id = sessions.open_session(
+            tx,
+            token_sha256=token_sha256(token),
+            person_id=person.id,
+            certificate_id=present.certificate.id,
+            address=address,
+            positions=positions,
+            now=now,
+        )
+        if not positions:
+            if secret.misses:
+                secrets.clear_misses(tx, person.id, [SecretName.PIN])
+            _complete(tx, person, present.certificate, session_id, actor, now)
+        return positions
+
+    # A counted miss is told once it is committed.
+    outcome = ports.db.write(judge_and_open)
+    if isinstance(outcome, Refusal):
+        raise outcome
+    return OpenedSession(token, outcome)
 
 
 def answer_card(
@@ -91,22 +103,29 @@ def answer_card(
     now = ports.now()
     answer = card.read_answer(digits)
     with ports.db.read() as tx:
-        person, secret = _whose(tx, certificate, SecretName.CARD)
+        person, checked = _whose(tx, certificate, SecretName.CARD)
     person.check_door()
-    table = ports.seal.open(secret.verifier, person.who.contract_id)
+    table = ports.seal.open(checked.verifier, person.who.contract_id)
     right = card.answers(table, session.positions, answer)
     token = ports.entropy(32)
     actor = audit.actor_of(person.who, address)
-    with ports.db.write() as tx:
+
+    def judge_and_complete(tx: Connection) -> Refusal | None:
         session.check(certificate.id, bank.policy, now)
-        refusal = judge_entry(tx, person, secret, right=right, policy=bank.policy, actor=actor, now=now)
+        people.lock(tx, [person.id])
+        present, secret = _whose(tx, certificate, SecretName.CARD)
+        refusal = judge_entry(
+            tx, present, secret, checked=checked, right=right, policy=bank.policy, actor=actor, now=now
+        )
         if refusal is None:
             if not sessions.complete(tx, session.id, token_sha256(token), now):
-                refusal = SessionRefused()
-            else:
-                secrets.ask(tx, person.id, ())
-                _complete(tx, person, certificates.get(tx, certificate.id), session.id, actor, now)
-    if refusal is not None:
+                return SessionRefused()
+            secrets.ask(tx, person.id, ())
+            secrets.clear_misses(tx, person.id, [SecretName.PIN, SecretName.CARD])
+            _complete(tx, person, certificates.get(tx, certificate.id), session.id, actor, now)
+        return refusal
+
+    if (refusal := ports.db.write(judge_and_complete)) is not None:
         raise refusal
     return OpenedSession(token, ())
 
@@ -122,6 +141,12 @@ def check_entry(entry: str, field: str) -> None:
         raise EntryMissing(fields={field: "entry-missing"})
     if len(entry) > LONGEST_ENTRY:
         raise EntryTooLong(fields={field: "entry-too-long"})
+
+
+def _set(secret: secrets.Secret | None) -> secrets.Secret:
+    if secret is None:
+        raise RuntimeError("a person without a PIN")
+    return secret
 
 
 def _whose(tx: Connection, certificate: Certificate, name: SecretName) -> tuple[Person, secrets.Secret]:
@@ -143,7 +168,6 @@ def _complete(
     tx: Connection, person: Person, certificate: Certificate, session_id: int, actor: Actor, now: datetime
 ) -> None:
     """Do what the last step of a logon brings with it."""
-    secrets.clear_misses(tx, person.id, [SecretName.PIN, SecretName.CARD])
     sessions.end_of_people(tx, [person.id], SessionEnd.ELSEWHERE, now, but=session_id)
     audit.add(tx, "logged-on", actor, at=now, who=person.who, person_id=person.id, serial=certificate.serial)
     if certificate.first_logon_at is not None or not certificates.mark_first_logon(tx, certificate.id, now):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sekisho.store import people
 from sekisho.usecases.show_certificate import show_certificate
 
 if TYPE_CHECKING:
@@ -20,9 +19,6 @@ def meet_visitor(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None) -> 
     """Return the visitor's certificate and the moment at which it was found good, or raise why no secret is asked."""
     now = ports.now()
     with ports.db.read() as tx:
-        certificate = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
-        person = people.find(tx, certificate.person)
-    if person is None:
-        raise RuntimeError("a certificate without a person")
-    person.check_door()
-    return certificate, now
+        visitor = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
+    visitor.person.check_door()
+    return visitor.certificate, now

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from sekisho.gatherer import Crowd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from email.message import EmailMessage
@@ -19,22 +21,36 @@ if TYPE_CHECKING:
     from sekisho.vault.pins import PinHasher
     from sekisho.vault.seal import CardSeal
 
+    Item = TypeVar("Item")
+    Outcome = TypeVar("Outcome")
+
 
 class Db(Protocol):
-    """The database's two entries."""
-
-    def write(self) -> AbstractContextManager[Connection]:
-        """Open a transaction that writes."""
+    """The database's entries: `sekisho.store.database` says what each promises."""
 
     def read(self) -> AbstractContextManager[Connection]:
         """Open a transaction that only reads."""
+
+    def write(self, work: Callable[[Connection], Outcome], /) -> Outcome:
+        """Run `work` in a transaction of its own."""
+
+    def write_all(
+        self, work: Callable[[Connection, Sequence[Item]], Sequence[Outcome | Exception]], items: Sequence[Item], /
+    ) -> list[Outcome | Exception]:
+        """Have `work` done for many items in one transaction."""
+
+    def holds_lead(self) -> bool:
+        """Tell whether this process does the work that one alone should do."""
 
 
 class Ca(Protocol):
     """Whoever holds the keys."""
 
-    def sign(self, order: Order) -> bytes:
-        """Return the DER certificate for an order; twice the same order, twice the same bytes."""
+    def sign_all(self, orders: Sequence[Order]) -> list[bytes | Exception]:
+        """Return the DER certificate for each order; twice the same order, twice the same bytes.
+
+        An order that the CA refuses has the reason in its place.
+        """
 
     def sign_crl(
         self, kind: Kind, entries: list[Revoked], *, number: int, this_update: datetime, next_update: datetime
@@ -55,7 +71,7 @@ class Ports:
 
     `now()` is read once, in the first line of a use case; below it time is a
     plain value. `entropy(n)` returns n random bytes. `cas` holds one CA for
-    each bank code.
+    each bank code. `crowd` serves callers who come at once together.
     """
 
     db: Db
@@ -65,3 +81,4 @@ class Ports:
     seal: CardSeal
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
+    crowd: Crowd = field(init=False, default_factory=Crowd, compare=False, repr=False)

@@ -34,5 +34,5 @@ def _publish(ports: Ports, bank: str, kind: Kind) -> bool:
     # 5.2.3): the clock gives one that no restored table can fall behind.
     number = max(int(now.timestamp()), 0 if last is None else last.number + 1)
     der = ports.cas[bank].sign_crl(kind, entries, number=number, this_update=now, next_update=now + LIFE)
-    with ports.db.write() as tx:
-        return crls.save(tx, bank, kind, PublishedCrl(number, der, now, now + LIFE))
+    published = PublishedCrl(number, der, now, now + LIFE)
+    return ports.db.write(lambda tx: crls.save(tx, bank, kind, published))

@@ -50,6 +50,5 @@ def read_inbox(ports: Ports, *, logged_on: LoggedOn) -> list[Notice]:
     with ports.db.read() as tx:
         inbox = notices.of(tx, logged_on.person.id, _NOTICES_IN_INBOX)
     if any(notice.read_at is None for notice in inbox):
-        with ports.db.write() as tx:
-            notices.mark_read(tx, logged_on.person.id, inbox[0].id, now)
+        ports.db.write(lambda tx: notices.mark_read(tx, logged_on.person.id, inbox[0].id, now))
     return inbox

@@ -48,11 +48,14 @@ def register_contract(
         )
         for person in everyone
     ]
-    with ports.db.write() as tx:
+
+    def register(tx: Connection) -> None:
         people.add_contract(tx, bank.code, contract_id, name, now)
         audit.add(tx, "contract-registered", actor, at=now, who=PersonId(bank.code, contract_id))
         for person, pin, confirmation_pin in hashed:
             _register(tx, ports, bank, contract_id, person, pin, confirmation_pin, actor, now)
+
+    ports.db.write(register)
 
 
 def _register(

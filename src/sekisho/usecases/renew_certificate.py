@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
@@ -9,23 +10,21 @@ from sekisho.domain.errors import KeyReused, NotAccepted, Refusal, RenewalNotOpe
 from sekisho.domain.person import PersonId
 from sekisho.domain.secret import SecretName
 from sekisho.store import audit, certificates, orders, people, secrets
-from sekisho.usecases.acquire_certificate import new_order
+from sekisho.store.orders import NewOrder
 from sekisho.usecases.end_certificate import end_certificate
 from sekisho.usecases.finish_order import finish_order
 from sekisho.usecases.judge_entry import judge_entry
 from sekisho.usecases.log_on import check_entry
+from sekisho.usecases.place_orders import Request, order_of, request
 from sekisho.usecases.show_certificate import show_certificate
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy import Connection
 
-    from sekisho.domain.certificate import Certificate, KeyHeld
-    from sekisho.domain.contract import Bank, Person
+    from sekisho.domain.certificate import Certificate, IssuedCertificate, KeyHeld
+    from sekisho.domain.contract import Bank
     from sekisho.domain.person import Kind
     from sekisho.pki.csr import Csr
-    from sekisho.store.audit import Actor
     from sekisho.store.orders import PlacedOrder
     from sekisho.usecases.ports import Ports
 
@@ -41,7 +40,7 @@ def renew_certificate(
     csr: Csr,
     held: KeyHeld,
     address: str,
-) -> Certificate:
+) -> IssuedCertificate:
     """Give the holder of a certificate in force a new one for a new key, inside the renewal window.
 
     The present one stays in force until the new one's first completed logon.
@@ -50,70 +49,86 @@ def renew_certificate(
     """
     now = ports.now()
     check_entry(pin, "pin")
+    show = partial(show_certificate, der=der, bank=bank.code, kind=kind, now=now)
     with ports.db.read() as tx:
-        present = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
-        if PersonId(bank.code, *named) != present.person:
-            raise NotAccepted
-        opens = present.not_after - bank.policy.renewal_window
-        if now < opens:
-            raise RenewalNotOpen(opens=opens)
-        person = people.find(tx, present.person)
-        if person is None:
-            raise RuntimeError("a certificate without a person")
-        person.check_door()
-        secret = secrets.of(tx, person.id, [SecretName.PIN])[SecretName.PIN]
-    right = ports.pins.verify(secret.verifier, pin)
+        visitor = show(tx)
+    if PersonId(bank.code, *named) != visitor.certificate.person:
+        raise NotAccepted
+    opens = visitor.certificate.not_after - bank.policy.renewal_window
+    if now < opens:
+        raise RenewalNotOpen(opens=opens)
+    person, checked = visitor.person, visitor.secret
+    person.check_door()
+    if checked is None:
+        raise RuntimeError("a person without a PIN")
+    right = ports.pins.verify(checked.verifier, pin)
     actor = audit.actor_of(person.who, address)
-    placed: PlacedOrder | None = None
-    with ports.db.write() as tx:
-        present = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
-        refusal: Refusal | None = judge_entry(tx, person, secret, right=right, policy=bank.policy, actor=actor, now=now)
-        if refusal is None:
-            placed = _order(tx, ports, bank, person, present, csr, held=held, actor=actor, now=now)
-            secrets.clear_misses(tx, person.id, [SecretName.PIN])
-    if placed is None:
-        raise refusal or RuntimeError("neither an order nor a refusal")
-    return finish_order(ports, placed, actor=actor)
+
+    def judge_and_order(tx: Connection) -> PlacedOrder | Refusal:
+        people.lock(tx, [person.id])
+        present = show(tx)
+        refusal = judge_entry(
+            tx,
+            present.person,
+            present.secret or checked,
+            checked=checked,
+            right=right,
+            policy=bank.policy,
+            actor=actor,
+            now=now,
+        )
+        if refusal is not None:
+            return refusal
+        secrets.clear_misses(tx, person.id, [SecretName.PIN])
+        wanted = request(
+            person.id,
+            person.who,
+            csr,
+            held=held,
+            actor=actor,
+            life=bank.policy.certificate_life,
+            now=now,
+            entropy=ports.entropy,
+        )
+        return _order(tx, present.certificate, wanted)
+
+    # A counted miss is told once it is committed.
+    outcome = ports.db.write(judge_and_order)
+    if isinstance(outcome, Refusal):
+        raise outcome
+    return finish_order(ports, outcome, actor=actor)
 
 
-def _order(
-    tx: Connection,
-    ports: Ports,
-    bank: Bank,
-    person: Person,
-    present: Certificate,
-    csr: Csr,
-    *,
-    held: KeyHeld,
-    actor: Actor,
-    now: datetime,
-) -> PlacedOrder:
-    before = orders.of_key(tx, csr.spki_sha256)
+def _order(tx: Connection, present: Certificate, wanted: Request) -> PlacedOrder:
+    """Order the renewal of `present`; a key that was ordered for it before gets its own order back."""
+    before = orders.of_keys(tx, [wanted.csr.spki_sha256]).get(wanted.csr.spki_sha256)
     if before is not None:
-        stored = certificates.of_order(tx, before.id)
-        ended = before.voided_at is not None or (stored is not None and not stored.in_force(now))
+        stored = certificates.issued_of_orders(tx, [before.id]).get(before.id)
+        ended = before.voided_at is not None or (stored is not None and not stored.in_force(wanted.at))
         if before.renews_id != present.id or ended:
             raise KeyReused
         return before
-    orders.void_unfinished(tx, person.id, now)
+    orders.void_unfinished(tx, wanted.person_id, wanted.at)
     for unused in certificates.successors(tx, present.id):
-        end_certificate(tx, unused, ending=Ending.SUPERSEDED, reason=Reason.SUPERSEDED, actor=actor, now=now)
-    placed = orders.place(
-        tx,
-        person.id,
-        new_order(ports, bank, who=person.who, csr=csr, now=now),
-        spki_sha256=csr.spki_sha256,
-        held=held,
-        now=now,
+        end_certificate(
+            tx, unused, ending=Ending.SUPERSEDED, reason=Reason.SUPERSEDED, actor=wanted.actor, now=wanted.at
+        )
+    new = NewOrder(
+        person_id=wanted.person_id,
+        who=wanted.who,
+        order=order_of(wanted),
+        spki_sha256=wanted.csr.spki_sha256,
+        held=wanted.held,
         renews_id=present.id,
     )
+    placed = orders.add(tx, [new], wanted.at)[0]
     audit.add(
         tx,
         "renewal-ordered",
-        actor,
-        at=now,
-        who=person.who,
-        person_id=person.id,
+        wanted.actor,
+        at=wanted.at,
+        who=wanted.who,
+        person_id=wanted.person_id,
         serial=placed.order.serial,
         renews=f"{present.serial:032x}",
     )

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from sekisho.domain.errors import KeyReused
 from sekisho.store import audit, orders
 from sekisho.store.audit import Actor
-from sekisho.usecases.finish_order import finish_order
+from sekisho.usecases.finish_order import Unfinished, finish_orders
 
 if TYPE_CHECKING:
     from sekisho.usecases.ports import Ports
 
 # Whoever placed a younger order is most likely still at it.
 _LEFT_ALONE = timedelta(seconds=30)
-_MOST = 1000
+_MOST = 250
 
 
 def resume_orders(ports: Ports, *, left_alone: timedelta = _LEFT_ALONE) -> int:
@@ -23,9 +23,9 @@ def resume_orders(ports: Ports, *, left_alone: timedelta = _LEFT_ALONE) -> int:
     now = ports.now()
     with ports.db.read() as tx:
         waiting = orders.unfinished(tx, before=now - left_alone, most=_MOST)
-    for placed in waiting:
-        try:
-            finish_order(ports, placed, actor=Actor(audit.SYSTEM))
-        except KeyReused:
-            continue  # its leave was taken back, and it is stored as ended now
+    outcomes = finish_orders(ports, [Unfinished(placed, Actor(audit.SYSTEM)) for placed in waiting])
+    for outcome in outcomes:
+        # One whose leave was taken back is stored as ended now.
+        if isinstance(outcome, Exception) and not isinstance(outcome, KeyReused):
+            raise outcome
     return len(waiting)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import SessionRefused
-from sekisho.store import people, sessions
+from sekisho.store import sessions
 from sekisho.usecases.log_on import token_sha256
 from sekisho.usecases.show_certificate import show_certificate
 
@@ -41,15 +41,11 @@ def resume_session(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, t
     now = ports.now()
     with ports.db.read() as tx:
         session = None if token is None else sessions.of_token(tx, token_sha256(token))
-        certificate = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
-        if session is None:
-            raise SessionRefused
-        session.check(certificate.id, bank.policy, now)
-        owner = people.find(tx, session.person)
-    if owner is None:
+        visitor = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
+    if session is None:
         raise SessionRefused
-    owner.check_door()
+    session.check(visitor.certificate.id, bank.policy, now)
+    visitor.person.check_door()
     if now - session.seen_at >= _TOUCH_AFTER:
-        with ports.db.write() as tx:
-            sessions.touch(tx, session.id, now)
-    return LoggedOn(session, owner, certificate)
+        ports.db.write(lambda tx: sessions.touch(tx, session.id, now))
+    return LoggedOn(session, visitor.person, visitor.certificate)

@@ -10,6 +10,8 @@ from sekisho.store import certificates, notices, people
 from sekisho.usecases.end_certificate import end_certificate
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from sekisho.domain.certificate import Certificate, Reason
     from sekisho.store.audit import Actor
     from sekisho.usecases.ports import Ports
@@ -21,7 +23,8 @@ def revoke_certificate(ports: Ports, *, serial: int, reason: Reason, actor: Acto
     One that has ended stays as it ended, so that repeating changes nothing.
     """
     now = ports.now()
-    with ports.db.write() as tx:
+
+    def revoke(tx: Connection) -> Certificate:
         certificate = certificates.of_serial(tx, serial)
         if certificate is None:
             raise CertificateUnknown
@@ -30,3 +33,5 @@ def revoke_certificate(ports: Ports, *, serial: int, reason: Reason, actor: Acto
             if person is not None:
                 notices.add(tx, person.id, "certificate-revoked", now, user_id=certificate.person.user_id)
         return certificates.get(tx, certificate.id)
+
+    return ports.db.write(revoke)

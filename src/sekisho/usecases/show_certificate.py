@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from sekisho.domain.certificate import Certificate, admit
+from sekisho.domain.certificate import admit
 from sekisho.domain.errors import CertificateMissing, CertificateUnknown
-from sekisho.store import certificates
+from sekisho.domain.secret import SecretName
+from sekisho.store import doors
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,18 +16,27 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.person import Kind
+    from sekisho.store.doors import AtDoor
 
 
-def show_certificate(tx: Connection, der: bytes | None, *, bank: str, kind: Kind, now: datetime) -> Certificate:
-    """Return our certificate for what the handshake showed, or raise the refusal that fits.
+def show_certificate(
+    tx: Connection,
+    der: bytes | None,
+    *,
+    bank: str,
+    kind: Kind,
+    now: datetime,
+    secret: SecretName = SecretName.PIN,
+) -> AtDoor:
+    """Return our certificate for what the handshake showed, its person and their `secret`, or raise what fits.
 
     The handshake has proved that the visitor holds the key. Nothing that
     stands inside the certificate is believed: only its SHA-256 is looked up.
     """
     if der is None:
         raise CertificateMissing
-    certificate = certificates.of_fingerprint(tx, hashlib.sha256(der).digest())
-    if certificate is None:
+    visitor = doors.of_fingerprint(tx, hashlib.sha256(der).digest(), secret)
+    if visitor is None:
         raise CertificateUnknown
-    admit(certificate, bank=bank, kind=kind, now=now)
-    return certificate
+    admit(visitor.certificate, bank=bank, kind=kind, now=now)
+    return visitor

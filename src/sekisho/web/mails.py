@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sekisho.store import notices, people
@@ -30,8 +31,7 @@ def send_mails(ports: Ports, *, bank: Bank) -> int:
     for notice, person in waiting:
         if person.mail_address is not None:
             ports.mail.send(_compose(bank, notice, person, person.mail_address), f"{notice.id:012d}")
-        with ports.db.write() as tx:
-            notices.mark_mailed(tx, notice.id, now)
+        ports.db.write(partial(notices.mark_mailed, notice_id=notice.id, now=now))
     return len(waiting)
 
 

@@ -39,6 +39,7 @@ class Renderer:
             "date": _date,
             "datetime": _datetime,
             "days_left": _days_left,
+            "moment": _moment,
             "serial": serial,
         }
 
@@ -80,6 +81,11 @@ def _datetime(context: Context, at: datetime) -> str:
 @pass_context
 def _days_left(context: Context, days: int) -> str:
     return messages.days_left_text(_language(context), days)
+
+
+def _moment(at: datetime) -> str:
+    """Return `at` as HTML's time element takes it, which knows no more than three digits of a second."""
+    return at.isoformat(timespec="seconds")
 
 
 def _language(context: Context) -> messages.Language:

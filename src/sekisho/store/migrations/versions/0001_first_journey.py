@@ -206,6 +206,13 @@ def upgrade() -> None:
 
     # An audit row stands as it was written, and a certificate's bytes and end
     # are for good: the database itself refuses anything else.
+    if op.get_bind().dialect.name == "sqlite":
+        _guard_in_sqlite()
+    else:
+        _guard_in_postgresql()
+
+
+def _guard_in_sqlite() -> None:
     for action in ("UPDATE", "DELETE"):
         op.execute(
             f"CREATE TRIGGER audit_refuses_{action.lower()} BEFORE {action} ON audit "
@@ -216,4 +223,21 @@ def upgrade() -> None:
         "WHEN NEW.der IS NOT OLD.der OR NEW.serial IS NOT OLD.serial OR NEW.fingerprint IS NOT OLD.fingerprint "
         "OR NEW.person_id IS NOT OLD.person_id OR (OLD.ended_at IS NOT NULL AND NEW.ended_at IS NOT OLD.ended_at) "
         "BEGIN SELECT RAISE(ABORT, 'a certificate is never changed, and ends once'); END"
+    )
+
+
+def _guard_in_postgresql() -> None:
+    op.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        "BEGIN RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', MESSAGE = TG_ARGV[0]; END $$"
+    )
+    for action in ("UPDATE", "DELETE"):
+        op.execute(
+            f"CREATE TRIGGER audit_refuses_{action.lower()} BEFORE {action} ON audit "
+            "FOR EACH ROW EXECUTE FUNCTION refuse('audit rows are never changed')"
+        )
+    # A row trigger does not see TRUNCATE.
+    op.execute(
+        "CREATE TRIGGER audit_refuses_truncate BEFORE TRUNCATE ON audit "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse('audit rows are never changed')"
     )

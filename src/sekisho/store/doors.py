@@ -1,0 +1,82 @@
+"""What a door has to know of a visitor, in one statement: certificate, person, and the secret that is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, bindparam, select
+
+from sekisho.domain.contract import Person
+from sekisho.store import certificates as issued
+from sekisho.store.secrets import Secret, read_asked
+from sekisho.store.tables import certificates, contracts, people, secrets
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from sekisho.domain.certificate import Certificate
+    from sekisho.domain.secret import SecretName
+
+
+@dataclass(frozen=True, slots=True)
+class AtDoor:
+    """A certificate of ours with its person; `secret` is None where that one was never set."""
+
+    certificate: Certificate
+    person: Person
+    secret: Secret | None
+
+
+_administrator = people.alias("administrator")
+# Every page and every logon runs it, so it is built once: building a statement costs more than running it.
+_OF_FINGERPRINT = (
+    select(
+        certificates,
+        people.c.bank,
+        people.c.contract_id,
+        people.c.user_id,
+        people.c.name.label("person_name"),
+        people.c.mail_address,
+        people.c.language,
+        people.c.closed_at,
+        contracts.c.name.label("contract_name"),
+        _administrator.c.closed_at.label("contract_closed_at"),
+        secrets.c.verifier,
+        secrets.c.misses,
+        secrets.c.asked,
+    )
+    .join(people, people.c.id == certificates.c.person_id)
+    .join(contracts, and_(contracts.c.bank == people.c.bank, contracts.c.contract_id == people.c.contract_id))
+    .join(
+        _administrator,
+        and_(
+            _administrator.c.bank == people.c.bank,
+            _administrator.c.contract_id == people.c.contract_id,
+            _administrator.c.user_key == "",
+        ),
+    )
+    .outerjoin(secrets, and_(secrets.c.person_id == people.c.id, secrets.c.name == bindparam("secret")))
+    .where(certificates.c.fingerprint == bindparam("fingerprint"))
+)
+
+
+def of_fingerprint(tx: Connection, fingerprint: bytes, secret: SecretName) -> AtDoor | None:
+    """Return who holds the certificate with exactly those bytes (SHA-256), or None."""
+    row = tx.execute(_OF_FINGERPRINT, {"fingerprint": fingerprint, "secret": secret.value}).one_or_none()
+    if row is None:
+        return None
+    certificate = issued.from_row(row)
+    person = Person(
+        id=row.person_id,
+        who=certificate.person,
+        name=row.person_name,
+        contract_name=row.contract_name,
+        mail_address=row.mail_address,
+        language=row.language,
+        closed_at=row.closed_at if row.user_id is not None else None,
+        contract_closed_at=row.contract_closed_at,
+    )
+    if row.verifier is None:
+        return AtDoor(certificate, person, None)
+    return AtDoor(certificate, person, Secret(person.id, secret, row.verifier, row.misses, read_asked(row.asked)))

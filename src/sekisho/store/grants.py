@@ -1,0 +1,48 @@
+"""What the role that the sites use may do in PostgreSQL: no more than the use cases do.
+
+The tables belong to another role, which migrates and grants. So whoever gets
+hold of the sites' connection can add an audit row and can neither change nor
+remove one, and can end a certificate and never change what it says.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sekisho.store.tables import metadata
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+# By table, the columns that a use case changes. Every other column is written once.
+_CHANGED = {
+    "people": ("closed_at",),
+    "secrets": ("misses", "asked"),
+    "permits": ("spent_at", "withdrawn_at", "misses"),
+    "orders": ("voided_at", "finished_at"),
+    "certificates": ("ended_at", "ending", "reason", "first_logon_at"),
+    "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end"),
+    "notices": ("read_at", "mailed_at"),
+    "crls": ("number", "der", "this_update", "next_update"),
+}
+# A secret that is set anew is another secret.
+_REMOVED = ("secrets",)
+
+
+def grant_web(tx: Connection, role: str) -> None:
+    """Give `role` the rights of the sites on the tables as they are now, and take every other right on them away."""
+    quote = tx.dialect.identifier_preparer.quote
+    to = quote(role)
+    statements = [
+        f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {to}",
+        f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {to}",
+        f"GRANT USAGE ON SCHEMA public TO {to}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {to}",
+        f"GRANT SELECT ON alembic_version TO {to}",
+    ]
+    statements += [f"GRANT SELECT, INSERT ON {quote(name)} TO {to}" for name in metadata.tables]
+    for name, columns in _CHANGED.items():
+        statements.append(f"GRANT UPDATE ({', '.join(map(quote, columns))}) ON {quote(name)} TO {to}")
+    statements += [f"GRANT DELETE ON {quote(name)} TO {to}" for name in _REMOVED]
+    for statement in statements:
+        tx.exec_driver_sql(statement)

@@ -1,0 +1,163 @@
+"""PostgreSQL: many writers, several processes and nodes."""
+
+from __future__ import annotations
+
+import select
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
+
+from sekisho.store import failures
+from sekisho.store.database import PATIENCE_S, Database
+from sekisho.store.deadlines import Deadlines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import URL
+
+_CONNECT_S = 5
+_STATEMENT_S = 10
+_LOCK_S = 5
+# For a whole transaction, whatever hangs: longer than each of its statements may take.
+_TRANSACTION_S = 12.0
+_READERS, _WRITERS = 20, 10  # one of the writers may keep the lead
+# Numbers among PostgreSQL's advisory locks: the work that one process alone should do, and migrations.
+_LEAD = 0x53454B49
+_MIGRATION = 0x53454B4A
+
+
+class PostgresDatabase(Database):
+    """READ COMMITTED for what writes, one read-only snapshot for what reads.
+
+    Who decides about a person holds the person's row first (`people.hold`);
+    each statement after that sees what others have committed before. So no
+    serialization failures are met in daily work, and what is met is retried.
+    Every wait has a deadline: for a connection, a lock, a statement, a whole
+    transaction, and for a server that does not answer at all.
+    """
+
+    def __init__(self, url: URL) -> None:
+        super().__init__(
+            _engine(url, _READERS, isolation_level="REPEATABLE READ", postgresql_readonly=True),
+            _engine(url, _WRITERS, isolation_level="READ COMMITTED"),
+        )
+        self._deadlines = Deadlines()
+        self._lead_lock = threading.Lock()
+        self._lead: Connection | None = None
+
+    def change_tables(self, work: Callable[[Connection], None]) -> None:
+        """Run a migration without deadlines, one at a time of all who would."""
+        with self._told(), super()._connection(self.writing) as connection, connection.begin():
+            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+                connection.exec_driver_sql(f"SET LOCAL {name} = 0")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION})")
+            work(connection)
+
+    def holds_lead(self) -> bool:
+        """Tell whether this process holds the lead, taking it where nobody does.
+
+        The lead is an advisory lock of a connection: it falls to another when
+        this process or its connection ends.
+        """
+        with self._lead_lock:
+            try:
+                if self._lead is None:
+                    self._lead = self.writing.connect()
+                with self._deadlines.on(_descriptor(self._lead), _TRANSACTION_S):
+                    held = bool(self._lead.exec_driver_sql(_TAKE_LEAD).scalar_one())
+                    self._lead.commit()
+            except SQLAlchemyError as lost:
+                if failures.refusal_of(lost) is None:
+                    raise
+                self._drop_lead()
+                return False
+            return held
+
+    def close(self) -> None:
+        """Give every connection back, the lead with it."""
+        with self._lead_lock:
+            self._drop_lead()
+        super().close()
+        self._deadlines.close()
+
+    @contextmanager
+    def _connection(self, engine: Engine) -> Iterator[Connection]:
+        with super()._connection(engine) as connection, self._deadlines.on(_descriptor(connection), _TRANSACTION_S):
+            yield connection
+
+    def _drop_lead(self) -> None:
+        lead, self._lead = self._lead, None
+        if lead is not None:
+            lead.invalidate()
+            lead.close()
+
+
+# Asking again for what this connection holds already would count it twice, so it looks first.
+_TAKE_LEAD = f"""
+SELECT EXISTS (
+  SELECT FROM pg_locks
+  WHERE locktype = 'advisory' AND classid = 0 AND objid = {_LEAD} AND objsubid = 1 AND pid = pg_backend_pid()
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+) OR pg_try_advisory_lock({_LEAD})
+"""  # noqa: S608 - a number of our own
+
+
+def read_url(text: str) -> URL:
+    """Return the address of a PostgreSQL database. Raises ValueError, without what may be a password."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValueError("is not an address such as postgresql://user@host/database") from None
+    if url.get_backend_name() != "postgresql":
+        raise ValueError(f"names {url.get_backend_name()}, and only postgresql:// is known")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _engine(url: URL, pool_size: int, **execution_options: Any) -> Engine:
+    deadlines = {
+        "statement_timeout": f"{_STATEMENT_S}s",
+        "lock_timeout": f"{_LOCK_S}s",
+        "idle_in_transaction_session_timeout": f"{_STATEMENT_S}s",
+        # Never loosened by whoever set the server up: an answer stands on disk.
+        "synchronous_commit": "on",
+        "timezone": "UTC",
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in deadlines.items())
+    given = url.query.get("options")
+    engine = create_engine(
+        url,
+        connect_args={
+            "connect_timeout": _CONNECT_S,
+            # A network that swallows everything: the kernel gives up (milliseconds).
+            "tcp_user_timeout": _STATEMENT_S * 1000,
+            "keepalives_idle": _STATEMENT_S,
+            "application_name": "sekisho",
+            "options": f"{given} {options}" if isinstance(given, str) else options,
+        },
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=PATIENCE_S,
+        pool_use_lifo=True,
+        # What is in a statement is nobody's to read in a log.
+        hide_parameters=True,
+        execution_options=execution_options,
+    )
+
+    @event.listens_for(engine, "checkout")
+    def still_there(connection: Any, _record: object, _proxy: object) -> None:
+        # A connection that waits in the pool has nothing to say but that it has ended.
+        poll = select.poll()
+        poll.register(connection.pgconn.socket, select.POLLIN)
+        if poll.poll(0):
+            raise DisconnectionError("the server has closed the connection")
+
+    return engine
+
+
+def _descriptor(connection: Connection) -> int:
+    descriptor: int = connection.connection.driver_connection.pgconn.socket  # type: ignore[union-attr]
+    return descriptor

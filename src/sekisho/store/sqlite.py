@@ -1,0 +1,63 @@
+"""SQLite in one file: the embedded default."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from sekisho.store.database import PATIENCE_S, Database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_READERS = 40
+
+
+class SqliteDatabase(Database):
+    """WAL, every commit flushed (synchronous=FULL), one writer, many readers.
+
+    Writers of this process wait in the pool's queue for the only writing
+    connection, in the order in which they came; SQLite's own waiting, which
+    is left for writers of other processes, polls and starves. Every write is
+    a BEGIN IMMEDIATE: a plain BEGIN that turns into a write fails at once
+    when another has written since.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        super().__init__(
+            _engine(file, "BEGIN", pool_size=_READERS),
+            _engine(file, "BEGIN IMMEDIATE", pool_size=1),
+        )
+
+    def holds_lead(self) -> bool:
+        """Tell that it does: a file is served by one process with its workers, and that one asks."""
+        return True
+
+
+def _engine(file: Path, begin: str, *, pool_size: int) -> Engine:
+    engine = create_engine(
+        f"sqlite+pysqlite:///{file}",
+        connect_args={"check_same_thread": False, "timeout": PATIENCE_S},
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=PATIENCE_S,
+        # Every entry ends its transaction itself: there is never anything to roll back.
+        pool_reset_on_return=None,
+        # What is in a statement is nobody's to read in a log.
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: object) -> None:
+        # The driver's own BEGINs would come late and be deferred; ours come from "begin" below.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

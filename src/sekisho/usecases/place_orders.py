@@ -1,0 +1,150 @@
+"""The first half of an issuance: permits are spent on orders, before anything is signed.
+
+Written for many at once, since group commit brings many; one alone is a list
+of one. Each is decided by itself, and one that is refused changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from sekisho.domain.errors import KeyReused, PermitMissing, PermitSpent, Refusal
+from sekisho.pki.hierarchy import serial_number
+from sekisho.pki.profile import BACKDATE, Order
+from sekisho.store import audit, certificates, orders, permits
+from sekisho.store.orders import NewOrder, PlacedOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from sqlalchemy import Connection
+
+    from sekisho.domain.certificate import KeyHeld
+    from sekisho.domain.permit import Permit
+    from sekisho.domain.person import PersonId
+    from sekisho.pki.csr import Csr
+    from sekisho.store.audit import Actor
+
+    Key = TypeVar("Key")
+    Given = TypeVar("Given")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A person who may have a certificate for the key in `csr`, if there is a permit: who they are was judged before.
+
+    `life` is how long the certificate will live from `at` on.
+    """
+
+    person_id: int
+    who: PersonId
+    csr: Csr
+    held: KeyHeld
+    actor: Actor
+    life: timedelta
+    serial: int
+    at: datetime
+
+
+def request(
+    person_id: int,
+    who: PersonId,
+    csr: Csr,
+    *,
+    held: KeyHeld,
+    actor: Actor,
+    life: timedelta,
+    now: datetime,
+    entropy: Callable[[int], bytes],
+) -> Request:
+    """Return a request, with the random serial that its certificate will have."""
+    return Request(person_id, who, csr, held, actor, life, serial_number(entropy), now)
+
+
+def order_of(asked: Request) -> Order:
+    """Return what decides the bytes of the certificate."""
+    acquired = asked.at.replace(microsecond=0)
+    return Order(
+        kind=asked.who.kind,
+        common_name=asked.who.common_name,
+        serial=asked.serial,
+        spki=asked.csr.spki,
+        not_before=acquired - BACKDATE,
+        not_after=acquired + asked.life,
+    )
+
+
+def place_orders(tx: Connection, requests: Sequence[Request]) -> list[PlacedOrder | Exception]:
+    """Spend each person's permit on their key; the people are held by `tx`.
+
+    A key that was ordered before gets its own order back while what came of
+    it is in force, and spends nothing.
+    """
+    before = orders.of_keys(tx, [asked.csr.spki_sha256 for asked in requests])
+    stored = certificates.issued_of_orders(tx, [placed.id for placed in before.values()]) if before else {}
+    latest = permits.latest_of(tx, [asked.person_id for asked in requests])
+    outcomes: list[PlacedOrder | Exception] = []
+    wanted: dict[int, tuple[Request, Permit]] = {}
+    for at, asked in enumerate(requests):
+        placed = before.get(asked.csr.spki_sha256)
+        if placed is not None:
+            issued = stored.get(placed.id)
+            ended = placed.voided_at is not None or (issued is not None and not issued.in_force(asked.at))
+            outcomes.append(KeyReused() if placed.person_id != asked.person_id or ended else placed)
+            continue
+        permit = latest.get(asked.person_id)
+        try:
+            if permit is None:
+                raise PermitMissing
+            wanted[at] = asked, permit.spend(asked.at)
+            outcomes.append(PermitSpent(since=asked.at))  # unless it is spent on this one below
+        except Refusal as refusal:
+            outcomes.append(refusal)
+    for at, placed in _spend(tx, wanted).items():
+        outcomes[at] = placed
+    return outcomes
+
+
+def _spend(tx: Connection, wanted: Mapping[int, tuple[Request, Permit]]) -> dict[int, PlacedOrder]:
+    """Spend each permit on the first who wants it, and write the orders."""
+    first: dict[int, int] = {}
+    for at, (_, permit) in wanted.items():
+        first.setdefault(permit.id, at)
+    if not first:
+        return {}
+    now = max(asked.at for asked, _ in wanted.values())
+    spent = permits.save_spent(tx, [wanted[at][1] for at in first.values()], now)
+    served = sorted(at for permit_id, at in first.items() if permit_id in spent)
+    new = [_new_order(*wanted[at]) for at in served]
+    if not new:
+        return {}
+    placed = orders.add(tx, new, now)
+    audit.add_all(
+        tx,
+        [
+            audit.row(
+                "certificate-ordered",
+                asked.actor,
+                at=asked.at,
+                who=asked.who,
+                person_id=asked.person_id,
+                serial=asked.serial,
+                permit=permit.id,
+            )
+            for asked, permit in (wanted[at] for at in served)
+        ],
+    )
+    return dict(zip(served, placed, strict=True))
+
+
+def _new_order(asked: Request, permit: Permit) -> NewOrder:
+    return NewOrder(
+        person_id=asked.person_id,
+        who=asked.who,
+        order=order_of(asked),
+        spki_sha256=asked.csr.spki_sha256,
+        held=asked.held,
+        permit_id=permit.id,
+    )

@@ -1,0 +1,156 @@
+"""The CA's process and its client, as they speak to each other."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from tests.support.authority import NOW, PATIENCE_S, Running, order, running
+
+from sekisho.ca import wire
+from sekisho.ca.client import CaClient, CaRefused
+from sekisho.ca.wire import Ask
+from sekisho.domain.certificate import Reason
+from sekisho.domain.errors import CaAway
+from sekisho.domain.person import Kind
+from sekisho.pki.crl import Revoked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def serials(signed: list[bytes | Exception]) -> list[int]:
+    assert all(isinstance(der, bytes) for der in signed)
+    return [x509.load_der_x509_certificate(der).serial_number for der in signed if isinstance(der, bytes)]
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Iterator[Running]:
+    with running(tmp_path / "ca") as started:
+        yield started
+
+
+@pytest.fixture
+def client(ca: Running) -> Iterator[CaClient]:
+    made = CaClient(ca.socket, deadline_s=PATIENCE_S)
+    yield made
+    made.close()
+
+
+def test_a_crowd_of_threads_gets_each_its_own(client: CaClient) -> None:
+    asked = [[order() for _ in range(n % 5)] for n in range(100)]
+    with ThreadPoolExecutor(40) as pool:
+        signed = list(pool.map(client.sign_all, asked, timeout=PATIENCE_S))
+    for orders, ders in zip(asked, signed, strict=True):
+        assert serials(ders) == [one.serial for one in orders]
+
+
+def test_more_orders_than_go_into_one_question(client: CaClient) -> None:
+    one = order()
+    asked = [replace(one, serial=n + 1) for n in range(wire.MOST_ORDERS * 2 + 3)]
+    assert serials(client.sign_all(asked)) == [order.serial for order in asked]
+
+
+def test_many_orders_in_one_question_and_one_refused_alone(ca: Running) -> None:
+    asked = [order(), order(common_name="nobody"), order(not_after=NOW + timedelta(days=4000)), order()]
+    parts = [*map(wire.order_part, asked), b"no order at all"]
+    connection = socket.socket(socket.AF_UNIX)
+    with connection:
+        connection.connect(str(ca.socket))
+        for _ in range(2):  # one connection, many questions
+            wire.send(connection, wire.question(Ask.SIGN, parts), PATIENCE_S)
+            results = wire.read_answer(wire.receive(connection, PATIENCE_S), len(parts))
+            assert [result is None for result in results] == [False, True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"serial": 1 << 128}, {"serial": -1}, {"common_name": "1" * 256}, {"not_after": NOW.replace(microsecond=1)}],
+)
+def test_what_cannot_even_be_asked_is_refused(client: CaClient, changed: dict[str, object]) -> None:
+    before, refused, after = client.sign_all([order(), order(**changed), order()])
+    assert isinstance(refused, CaRefused)
+    assert isinstance(before, bytes)
+    assert isinstance(after, bytes)
+
+
+def test_a_ca_that_was_started_anew_is_asked_again_and_signs_the_same(ca: Running, client: CaClient) -> None:
+    asked = [order()]
+    before = client.sign_all(asked)
+    ca.kill()
+    with pytest.raises(CaAway):
+        client.sign_all(asked)
+    ca.start()
+    assert client.sign_all(asked) == before
+    ca.kill()
+    ca.start()
+    # The kept connection is broken now, and nobody is told.
+    assert client.sign_all(asked) == before
+
+
+def test_a_ca_that_does_not_answer_is_away_after_the_deadline(tmp_path: Path) -> None:
+    silent = socket.socket(socket.AF_UNIX)
+    with silent:
+        silent.bind(str(tmp_path / "silent.sock"))
+        silent.listen()
+        client = CaClient(tmp_path / "silent.sock", deadline_s=0.2)
+        with ThreadPoolExecutor(4) as pool:
+            futures = [pool.submit(client.sign_all, [order()]) for _ in range(4)]
+        for future in futures:
+            with pytest.raises(CaAway):
+                future.result()
+        client.close()
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
+    late = socket.socket(socket.AF_UNIX)
+    with late:
+        late.bind(str(tmp_path / "late.sock"))
+        late.listen()
+        go = threading.Event()
+
+        def answer_late() -> None:
+            first, _ = late.accept()
+            with first:
+                wire.receive(first, PATIENCE_S)
+                assert go.wait(PATIENCE_S)
+                second, _ = late.accept()
+                with second:
+                    wire.receive(second, PATIENCE_S)
+                    wire.send(second, wire.answer([b"second"]), PATIENCE_S)
+
+        thread = threading.Thread(target=answer_late)
+        thread.start()
+        client = CaClient(tmp_path / "late.sock", deadline_s=0.5)
+        with pytest.raises(CaAway):
+            client.sign_all([order()])
+        go.set()
+        assert client.sign_all([order()]) == [b"second"]
+        thread.join(PATIENCE_S)
+        client.close()
+
+
+def test_nonsense_ends_its_own_connection_alone(ca: Running, client: CaClient) -> None:
+    for nonsense in (b"", b"\x09", b"\x01\x00\x00\x00\x09abc", b"\x02\x00\x00\x00\x01a"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(ca.socket))
+            wire.send(connection, nonsense, PATIENCE_S)
+            connection.settimeout(PATIENCE_S)
+            # Hung up on, or told that the one list is refused.
+            assert connection.recv(100) in {b"", b"\x00\x00\x00\x04\x00\x00\x00\x00"}
+    assert client.sign_all([order()])
+
+
+def test_a_list_is_signed_beside_the_orders(client: CaClient) -> None:
+    entries = [Revoked(serial=n + 1, at=NOW, reason=list(Reason)[n % len(Reason)]) for n in range(1000)]
+    der = client.sign_crl(Kind.USER, entries, number=7, this_update=NOW, next_update=NOW + timedelta(days=1))
+    crl = x509.load_der_x509_crl(der)
+    assert [one.serial_number for one in crl] == list(range(1, 1001))
+    assert crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 7
