@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
-PACKAGES := chromium curl default-jre-headless firefox-esr fonts-noto-cjk gnutls-bin libnss3-tools openssl postgresql strace util-linux
+PACKAGES := chromium curl default-jre-headless firefox-esr fonts-noto-cjk gnutls-bin libnss3-tools openssl postgresql strace util-linux \
+  desktop-file-utils libegl1 libtpm2-pkcs11-1 libtpm2-pkcs11-tools libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 \
+  libxcb-render-util0 libxcb-shape0 libxkbcommon-x11-0 opensc shared-mime-info softhsm2 swtpm tpm2-tools xdg-utils xdotool xvfb
 
 .PHONY: demo test check soak bench format requirements packages
 
@@ -37,7 +39,7 @@ format: $(VENV)/test.stamp
 
 # Pins with hashes and without any registry's address. Needs uv.
 requirements:
-	cd requirements && for name in run test; do \
+	cd requirements && for name in run tegata test; do \
 	  uv pip compile -q --generate-hashes --no-emit-index-url --universal --python-version 3.11 \
 	    --custom-compile-command "make requirements" $$name.in -o $$name.txt; done
 
@@ -55,9 +57,10 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "python3 -m venv does not work here; on Debian: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
 
-$(VENV)/run.stamp: $(BIN)/python requirements/run.txt pyproject.toml
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+$(VENV)/run.stamp: $(BIN)/python requirements/run.txt requirements/tegata.txt pyproject.toml src/tegata/pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements/run.txt -r requirements/tegata.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e src/tegata
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp requirements/test.txt

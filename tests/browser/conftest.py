@@ -29,6 +29,7 @@ class Computers(Protocol):
         language: str = ...,
         viewport: tuple[int, int] = ...,
         scale: float = ...,
+        display: str | None = ...,
     ) -> Computer: ...
 
 
@@ -74,6 +75,7 @@ def computers(playwright: Playwright, tmp_path: Path, artifacts: Path) -> Iterat
             language: str = "ja",
             viewport: tuple[int, int] = (1280, 800),
             scale: float = 1,
+            display: str | None = None,
         ) -> Computer:
             computer = Computer(
                 playwright,
@@ -83,6 +85,7 @@ def computers(playwright: Playwright, tmp_path: Path, artifacts: Path) -> Iterat
                 viewport=viewport,
                 scale=scale,
                 screenshots=artifacts,
+                display=display,
             )
             return running.enter_context(computer)
 

@@ -315,6 +315,8 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         "not_before": certificate.not_before.isoformat(),
         "not_after": certificate.not_after.isoformat(),
         "held": certificate.held.value,
+        # Nothing has proved it yet.
+        "held_is": "claimed",
         "state": _state(certificate),
         "ended_at": None if certificate.ended_at is None else certificate.ended_at.isoformat(),
         "reason": None if certificate.reason is None else certificate.reason.value,

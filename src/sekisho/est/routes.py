@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import CaAway, NotAccepted, Refusal, WayNotOffered
+from sekisho.est.agent import claimed_key_held, discovery_route, standing_route, way_open
 from sekisho.est.messages import (
     certificates_response,
     csr_attributes,
@@ -47,6 +47,7 @@ def public_routes(site: Site, cacerts: list[x509.Certificate]) -> list[BaseRoute
         Route(f"{_PATH}/cacerts", _answers(site, ca_certificates), methods=["GET"]),
         Route(f"{_PATH}/csrattrs", _answers(site, _csr_attributes), methods=["GET"]),
         Route(f"{_PATH}/simpleenroll", _answers(site, _enroll), methods=["POST"]),
+        discovery_route(site),
     ]
 
 
@@ -60,6 +61,7 @@ def secure_routes(site: Site, cacerts: list[x509.Certificate]) -> list[BaseRoute
         Route(f"{_PATH}/cacerts", _answers(site, ca_certificates), methods=["GET"]),
         Route(f"{_PATH}/csrattrs", _answers(site, _csr_attributes), methods=["GET"]),
         Route(f"{_PATH}/simplereenroll", _answers(site, _reenroll), methods=["POST"]),
+        standing_route(site),
     ]
 
 
@@ -70,7 +72,7 @@ def _csr_attributes(_visit: Visit) -> Response:
 def _enroll(visit: Visit) -> Response:
     """Answer simpleenroll (RFC 7030 section 4.2.1): the permit is spent on the key in the body."""
     site = visit.site
-    if not site.bank.policy.way_est:
+    if not way_open(visit):
         raise WayNotOffered
     credentials = read_credentials(visit.headers.get("authorization"))
     if credentials is None:
@@ -81,8 +83,7 @@ def _enroll(visit: Visit) -> Response:
         bank=site.bank,
         claim=Claim(credentials.contract_id, credentials.user_id, pin, confirmation_pin),
         csr=read_csr(read_body(visit.body)),
-        # EST says nothing about where the key is, so the least is assumed.
-        held=KeyHeld.FILE,
+        held=claimed_key_held(visit.headers),
         address=visit.address,
     )
     return certificates_response([x509.load_der_x509_certificate(certificate.der)])
@@ -91,7 +92,7 @@ def _enroll(visit: Visit) -> Response:
 def _reenroll(visit: Visit) -> Response:
     """Answer simplereenroll (RFC 7030 section 4.2.2): present certificate, PIN, and a new key in the body."""
     site = visit.site
-    if site.kind is None or not site.bank.policy.way_est:
+    if site.kind is None or not way_open(visit):
         raise WayNotOffered
     credentials = read_credentials(visit.headers.get("authorization"))
     if credentials is None:
@@ -104,7 +105,7 @@ def _reenroll(visit: Visit) -> Response:
         named=(credentials.contract_id, credentials.user_id),
         pin=credentials.password,
         csr=read_csr(read_body(visit.body)),
-        held=KeyHeld.FILE,
+        held=claimed_key_held(visit.headers),
         address=visit.address,
     )
     return certificates_response([x509.load_der_x509_certificate(certificate.der)])

@@ -60,7 +60,8 @@ class Computer:
     """A computer whose home is in `folder`; the browser starts with the first page and ends with the block.
 
     `ca` is a PEM file with the CA of the sites' TLS servers. `language` is "ja" or "en". `scale` is the
-    number of device pixels for each CSS pixel.
+    number of device pixels for each CSS pixel. With `display` the browser has windows on that X display,
+    and so dialogs of its own; otherwise it has neither.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class Computer:
         viewport: tuple[int, int] = (1280, 800),
         scale: float = 1,
         screenshots: Path | None = None,
+        display: str | None = None,
     ) -> None:
         self._playwright = playwright
         self._folder = folder
         self._language = language
         self._viewport: ViewportSize = {"width": viewport[0], "height": viewport[1]}
         self._scale = scale
+        self._display = display
         self._screenshots = screenshots or folder
         self._policy = folder / "etc/policies/managed/choice.json"
         self._policy.parent.mkdir(parents=True)
@@ -105,6 +108,7 @@ class Computer:
             self._context = self._playwright.chromium.launch_persistent_context(
                 self._folder / "profile",
                 executable_path=launcher,
+                headless=self._display is None,
                 args=ARGUMENTS,
                 env=self._environment(),
                 locale={"ja": "ja-JP", "en": "en-US"}[self._language],
@@ -119,6 +123,7 @@ class Computer:
             **kept,
             "HOME": str(self._folder / "home"),
             "COMPUTER_ETC_CHROMIUM": str(self._policy.parents[2]),
+            **({} if self._display is None else {"DISPLAY": self._display}),
         }
 
     def page(self) -> Page:

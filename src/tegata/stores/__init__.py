@@ -1,0 +1,1 @@
+"""Where keys live: one small interface, a module for each kind of store."""
