@@ -67,6 +67,16 @@ class Day:
         if self.cluster is not None:
             assert self.cluster.connections() <= _MOST_CONNECTIONS
 
+    def signal_node(self, number: signal.Signals) -> None:
+        for pid in [self.pid, *children(self.pid)]:
+            os.kill(pid, number)
+
+    def await_back(self, crowd: Crowd) -> None:
+        """Wait until every process that said that the database went says that it is back."""
+        crowd.wait_until(
+            lambda: self.lines("the database can be used again") == self.lines("the database cannot be used")
+        )
+
     def lines(self, words: str) -> int:
         return self.node.log()[self._log_before :].count(words)
 
@@ -130,6 +140,7 @@ def test_the_database_is_gone_for_a_while(day: Day, cluster: Cluster, how: signa
         time.sleep(gone_s)
         cluster.start()
         crowd.await_all_served(5)
+        day.await_back(crowd)
     assert crowd.strange == []
     assert day.lost() == []
     day.check_back_to_normal(before)
@@ -146,6 +157,7 @@ def test_the_database_stands_still_for_a_while(day: Day, cluster: Cluster, gone_
         time.sleep(gone_s)
         cluster.thaw()
         crowd.await_all_served(5)
+        day.await_back(crowd)
     assert crowd.strange == []
     assert day.lost() == []
     day.check_back_to_normal(before)
@@ -177,13 +189,16 @@ def test_there_is_no_room_at_all_in_the_database(day: Day, cluster: Cluster) -> 
         cluster.stop()
         crowd.await_told("service-unavailable", _VISITORS)
         cluster.settings["max_connections"] = "4"
+        day.signal_node(signal.SIGSTOP)  # so that the others are first
         cluster.start()
         with cluster.full_but_for(0):
+            day.signal_node(signal.SIGCONT)
             crowd.await_told("service-unavailable", 5 * _VISITORS)
         cluster.stop()
         cluster.settings["max_connections"] = "110"
         cluster.start()
         crowd.await_all_served(5)
+        day.await_back(crowd)
     assert crowd.strange == []
     assert day.lost() == []
     day.check_back_to_normal(before)
@@ -193,13 +208,14 @@ def test_sessions_of_the_database_are_ended_again_and_again(day: Day, cluster: C
     with Crowd(day.visitors) as crowd:
         crowd.await_all_served(3)
         before = held(day.pid)
-        for _ in range(20):
+        for _ in range(40):
             cluster.run(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE application_name = 'sekisho' AND random() < 0.5"
             )
-            time.sleep(0.1)
+            time.sleep(0.05)
         crowd.await_all_served(5)
+        day.await_back(crowd)
     assert crowd.strange == []
     assert day.lost() == []
     day.check_back_to_normal(before)
@@ -307,6 +323,7 @@ def test_the_disk_is_full_under_postgresql(tmp_path: Path, full_s: int) -> None:
                 time.sleep(full_s)
                 inside_mounts_of(cluster.pid, f"rm {cluster.small_disk}/ballast")
                 crowd.await_all_served(5)
+                day.await_back(crowd)
             assert crowd.strange == []
             assert day.lost() == []
             day.check_back_to_normal(before)

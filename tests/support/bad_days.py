@@ -97,14 +97,15 @@ class Crowd:
         """Wait until every visitor was served so many times more."""
         with self._lock:
             self._good.clear()
-        self._await(lambda: all(self._good[visitor.address] >= times for visitor in self.visitors))
+        self.wait_until(lambda: all(self._good[visitor.address] >= times for visitor in self.visitors))
 
     def await_told(self, code: str, times: int) -> None:
         """Wait until so many more were told a code."""
         wanted = self.told[code] + times
-        self._await(lambda: self.told[code] >= wanted)
+        self.wait_until(lambda: self.told[code] >= wanted)
 
-    def _await(self, holds: Callable[[], bool]) -> None:
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait for something while visitors keep coming."""
         deadline = time.monotonic() + _PATIENCE_S
         while not holds():
             assert time.monotonic() < deadline, (self.told, self._good, self.strange[:3])

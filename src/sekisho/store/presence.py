@@ -25,7 +25,7 @@ _TRY_S = 1.0
 # A try that was not heard of again; longer than any takes.
 _LOST_TRY_S = 20.0
 # For which nothing has failed before it counts as back: one that comes and goes does not fill the log.
-_CALM_S = 5.0
+_CALM_S = 3.0
 
 
 class Entry(StrEnum):
