@@ -67,6 +67,10 @@ class Day:
         if self.cluster is not None:
             assert self.cluster.connections() <= _MOST_CONNECTIONS
 
+    def signal_node(self, number: signal.Signals) -> None:
+        for pid in [self.pid, *children(self.pid)]:
+            os.kill(pid, number)
+
     def await_back(self, crowd: Crowd) -> None:
         """Wait until every process that said that the database went says that it is back."""
         crowd.wait_until(
@@ -185,8 +189,10 @@ def test_there_is_no_room_at_all_in_the_database(day: Day, cluster: Cluster) -> 
         cluster.stop()
         crowd.await_told("service-unavailable", _VISITORS)
         cluster.settings["max_connections"] = "4"
+        day.signal_node(signal.SIGSTOP)  # so that the others are first
         cluster.start()
         with cluster.full_but_for(0):
+            day.signal_node(signal.SIGCONT)
             crowd.await_told("service-unavailable", 5 * _VISITORS)
         cluster.stop()
         cluster.settings["max_connections"] = "110"
@@ -202,12 +208,12 @@ def test_sessions_of_the_database_are_ended_again_and_again(day: Day, cluster: C
     with Crowd(day.visitors) as crowd:
         crowd.await_all_served(3)
         before = held(day.pid)
-        for _ in range(20):
+        for _ in range(40):
             cluster.run(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE application_name = 'sekisho' AND random() < 0.5"
             )
-            time.sleep(0.1)
+            time.sleep(0.05)
         crowd.await_all_served(5)
         day.await_back(crowd)
     assert crowd.strange == []

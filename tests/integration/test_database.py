@@ -6,8 +6,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
+from tests.support.postgres import shared_cluster
 from tests.support.world import new_store
 
 from sekisho.domain.errors import NotAccepted, StoreAway, TooManyRequests
@@ -268,6 +269,21 @@ def test_a_connection_that_ended_while_it_was_idle_is_noticed_by_nobody(pg: Post
             )
     with pg.read() as tx:
         assert tx.exec_driver_sql("SELECT 1").scalar_one() == 1
+
+
+def test_new_connections_that_are_ended_at_once_are_made_anew(pg: PostgresDatabase) -> None:
+    pg.writing.dispose()
+    ended: list[int] = []
+
+    def end(connection: Any, _record: object) -> None:
+        if len(ended) < 3:
+            ended.append(connection.info.backend_pid)
+            shared_cluster().run(f"SELECT pg_terminate_backend({ended[-1]}, 10000)")
+
+    event.listen(pg.writing, "connect", end)
+    pg._worked_at = float("-inf")
+    assert pg.write(lambda tx: add(tx, 1)) == 1
+    assert len(ended) == 3
 
 
 def test_work_that_waits_for_a_lock_is_told_in_time(pg: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> None:

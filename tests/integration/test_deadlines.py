@@ -189,6 +189,7 @@ def test_where_there_is_no_room_at_all_everybody_is_told_and_served_once_there_i
 ) -> None:
     db.reading.dispose()
     db.writing.dispose()
+    until(lambda: cluster.connections() == 0)
     with cluster.full_but_for(0):
         everybody = Calls()
         everybody.begin(lambda: read(db), 40)

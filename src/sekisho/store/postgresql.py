@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InvalidRequestError
 
 from sekisho.domain.errors import Refusal
 from sekisho.store.database import PATIENCE_S, Database
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _CONNECT_S = 5
 # For which a visitor waits until a connection of ours comes free where the server has no room for another.
 _ROOM_S = 4.0
+# The same where none of ours works: one may just be made, or the server be on its way back.
+_GRACE_S = 1.0
 _JUST_NOW_S = 0.25
 _STATEMENT_S = 10
 _LOCK_S = 5
@@ -82,7 +84,7 @@ class PostgresDatabase(Database):
     def _take_lead(self) -> bool:
         with self._told(Entry.WRITE):
             if self._lead is None:
-                self._lead = self.writing.connect()
+                self._lead = self._connect(self.writing)
             with self._deadlines.on(_descriptor(self._lead), _TRANSACTION_S):
                 held = bool(self._lead.exec_driver_sql(_TAKE_LEAD).scalar_one())
                 self._lead.commit()
@@ -110,16 +112,24 @@ class PostgresDatabase(Database):
                 self._one_left.notify()
 
     def _connect(self, engine: Engine) -> Connection:
-        """Connect; where the server has no room for another connection, one of ours may come free soon."""
+        """Connect; where the server has no room for another connection, one of ours may come free soon.
+
+        One that takes its whole deadline to fail is not tried again.
+        """
         began = time.monotonic()
         while True:
+            lost: Exception
             try:
                 return engine.connect()
-            except DBAPIError:
-                # It took too long, or none of ours works any more: then the server is away.
-                now = time.monotonic()
-                if now - began > _ROOM_S or not (self._inside or now - self._worked_at < _JUST_NOW_S):
-                    raise
+            except DBAPIError as failure:
+                lost = failure
+            except InvalidRequestError as closed:
+                # What the pool says where the one that it made anew was closed at once as well.
+                lost = DisconnectionError(str(closed))
+            now = time.monotonic()
+            none_works = not self._inside and now - self._worked_at > _JUST_NOW_S
+            if now - began > (_GRACE_S if none_works else _ROOM_S):
+                raise lost
             with self._one_left:
                 self._one_left.wait(_JUST_NOW_S)
 
