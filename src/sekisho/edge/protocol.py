@@ -57,7 +57,8 @@ class EdgeProtocol(HttpToolsProtocol):
     def leave(self) -> None:
         """Make the answer that is under way, or else the next, the last one; without any the connection times out."""
         self._is_last = True
-        if not self.is_idle:
+        # Once the answer's head is on its way it cannot say any more that it is the last one.
+        if not self.is_idle and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

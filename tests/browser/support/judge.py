@@ -28,7 +28,7 @@ DIFFERS = {
     r"\d+ days left": "N days left",
     r"([0-9a-f]{4} ){7}[0-9a-f]{4}": "SERIAL",
     r"\b\d{11}(?=\D|9990\b|keiri)": "CONTRACT-ID",
-    r"localhost:\d+": "HOST",
+    r"localhost(:|%3A)\d+": "HOST",
     r"\d+番目の数字": "N番目の数字",
     r"Digit \d+": "Digit N",
     r"([a-z2-9]{5}-){3}[a-z2-9]{5}": "PASSWORD",
