@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -71,3 +72,18 @@ def test_where_the_time_of_one_logon_and_one_issuance_goes(tmp_path: Path) -> No
 def test_what_it_cannot_measure_is_a_usage_error(tmp_path: Path) -> None:
     for wrong in (["--engines", "oracle"], ["--certificates", "many"], ["--certificates", "3"]):
         assert bench(tmp_path, *wrong).returncode == exit_codes.USAGE
+
+
+def test_one_that_is_stopped_leaves_nothing_behind() -> None:
+    temporary = Path(tempfile.mkdtemp())
+    argv = [sys.executable, "-m", "sekisho", "bench", "--engines", "sqlite", "--certificates", "500"]
+    env = os.environ | {"TMPDIR": str(temporary)}
+    with subprocess.Popen(
+        argv, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, cwd=ROOT
+    ) as running:
+        assert running.stderr is not None
+        assert any("round 1" in line for line in running.stderr)
+        running.terminate()
+        running.communicate(timeout=60)
+    assert running.returncode == 128 + signal.SIGTERM
+    temporary.rmdir()  # which takes an empty folder only

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import statistics
+import sys
 import tempfile
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager
@@ -111,6 +113,8 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure, one database after the other, and return machine, limits, lines, sizes and memory."""
     others: list[float] = []
     profiles: list[dict[str, Any]] = []
+    # Whoever ends it early finds nothing left behind either.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ExitStack() as closing:
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="sekisho-bench-")))
         load = closing.enter_context(Load())
