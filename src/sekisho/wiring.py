@@ -14,7 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from sekisho.ca import keys
+from sekisho.ca.authority import Authority
+from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.client import CaClient
+from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
 from sekisho.domain.errors import StoreAway
 from sekisho.domain.person import Kind
@@ -44,7 +47,7 @@ from sekisho.web.site import Site
 from sekisho.web.turnstile import Places, Turnstile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sekisho.domain.contract import Bank
     from sekisho.settings import Settings, SiteName
@@ -182,13 +185,29 @@ def load_bank(settings: Settings, ports: Ports) -> Bank:
     return bank
 
 
-def load_signer(settings: Settings) -> Signer:
-    """Return the signer of the CA's process. Raises `DataFolderDamaged` where its keys cannot be used."""
+@contextmanager
+def open_authority(
+    settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Iterator[Authority]:
+    """Open the CA of its own process, which goes by its own clock.
+
+    Raises `DataFolderDamaged` where its keys cannot be used or its journal
+    does not hold, and `JournalInUse`.
+    """
     try:
         issuing = keys.load_issuing(settings.ca_dir)
+        key = keys.journal_key(settings.ca_dir)
     except (OSError, ValueError) as unreadable:
         raise DataFolderDamaged(f"the keys in {settings.ca_dir} cannot be used: {unreadable}") from unreadable
-    return Signer(BankName(settings.bank, settings.organization), issuing, settings.sites["pki"].url)
+    signer = Signer(BankName(settings.bank, settings.organization), issuing, settings.sites["pki"].url, now=now)
+    try:
+        journal = Journal(settings.ca_dir / "journal", key)
+    except JournalBroken as broken:
+        raise DataFolderDamaged(f"the CA's journal does not hold, so nothing is signed: {broken}") from broken
+    try:
+        yield Authority(signer, journal, now=now)
+    finally:
+        journal.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 from sekisho.ca import wire
+from sekisho.ca.journal import JournalNotWritten
 from sekisho.ca.wire import Ask
+from sekisho.domain.errors import Refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sekisho.ca.signer import Signer
+    from sekisho.ca.authority import Authority
     from sekisho.pki.profile import Order
 
 log = logging.getLogger("sekisho.ca")
@@ -25,13 +27,13 @@ _DEADLINE_S = 10.0
 READY = b"ready\n"
 
 
-def serve(signer: Signer, socket_file: Path, *, parent: BinaryIO = sys.stdin.buffer) -> None:
+def serve(authority: Authority, socket_file: Path, *, parent: BinaryIO = sys.stdin.buffer) -> None:
     """Answer until `parent` is closed, which happens when the process that started this one is gone.
 
     Prints `READY` once the socket answers. A stale socket is replaced.
     """
     listener = listen(socket_file)
-    threading.Thread(target=accept, args=(listener, signer), daemon=True, name="ca-accept").start()
+    threading.Thread(target=accept, args=(listener, authority), daemon=True, name="ca-accept").start()
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
     parent.read()
@@ -53,17 +55,17 @@ def listen(socket_file: Path) -> socket.socket:
     return listener
 
 
-def accept(listener: socket.socket, signer: Signer) -> None:
+def accept(listener: socket.socket, authority: Authority) -> None:
     """Answer whoever connects, each in a thread of its own, until the listener is closed."""
     while True:
         try:
             connection, _ = listener.accept()
         except OSError:
             return
-        threading.Thread(target=_answer, args=(connection, signer), daemon=True, name="ca-answer").start()
+        threading.Thread(target=_answer, args=(connection, authority), daemon=True, name="ca-answer").start()
 
 
-def _answer(connection: socket.socket, signer: Signer) -> None:
+def _answer(connection: socket.socket, authority: Authority) -> None:
     """Answer every question of a connection until its caller closes it."""
     with connection:
         if not _is_own(connection):
@@ -72,22 +74,28 @@ def _answer(connection: socket.socket, signer: Signer) -> None:
         try:
             while True:
                 message = wire.receive(connection, _DEADLINE_S, patiently=True)
-                wire.send(connection, wire.answer(_results(message, signer)), _DEADLINE_S)
+                wire.send(connection, wire.answer(_results(message, authority)), _DEADLINE_S)
         except EOFError:
             return
         except (OSError, wire.Broken) as gone:
             log.warning("a caller went away: %r", gone)
+        except (JournalNotWritten, Refusal) as full:
+            # Who asks again gets what was signed once it stands in the journal.
+            log.error("the journal could not be written, so nothing is handed out: %s", full)  # noqa: TRY400 - the trace says no more
+            if authority.journal.broken:
+                log.critical("the disk of the journal failed; only a new start can tell what it has")
+                os._exit(1)
 
 
-def _results(message: bytes, signer: Signer) -> list[bytes | None]:
+def _results(message: bytes, authority: Authority) -> list[bytes | None]:
     """Return what a question gets: for each thing asked its bytes, or None without a word that tells why."""
     ask, parts = wire.read_question(message)
     if ask is Ask.CRL:
-        return [_sign_list(part, signer) for part in parts]
-    return _sign_orders(parts, signer)
+        return [_sign_list(part, authority) for part in parts]
+    return _sign_orders(parts, authority)
 
 
-def _sign_orders(parts: list[bytes], signer: Signer) -> list[bytes | None]:
+def _sign_orders(parts: list[bytes], authority: Authority) -> list[bytes | None]:
     results: list[bytes | None] = [None] * len(parts)
     orders: dict[int, Order] = {}
     for at, part in enumerate(parts):
@@ -95,7 +103,7 @@ def _sign_orders(parts: list[bytes], signer: Signer) -> list[bytes | None]:
             orders[at] = wire.read_order(part)
         except ValueError as unreadable:
             log.error("refused to sign: %s", unreadable)  # noqa: TRY400 - the trace says no more
-    for at, outcome in zip(orders, signer.sign_all(list(orders.values())), strict=True):
+    for at, outcome in zip(orders, authority.sign_all(list(orders.values())), strict=True):
         if isinstance(outcome, Exception):
             log.error("refused to sign serial %x: %r", orders[at].serial, outcome)
         else:
@@ -103,10 +111,10 @@ def _sign_orders(parts: list[bytes], signer: Signer) -> list[bytes | None]:
     return results
 
 
-def _sign_list(part: bytes, signer: Signer) -> bytes | None:
+def _sign_list(part: bytes, authority: Authority) -> bytes | None:
     try:
         asked = wire.read_list(part)
-        return signer.sign_crl(
+        return authority.sign_crl(
             asked.kind,
             asked.entries,
             number=asked.number,

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from sekisho.ca.child import CaDidNotStart
+from sekisho.ca.journal import JournalInUse
 from sekisho.cli import exit_codes
 from sekisho.cli.workers import WorkerDidNotStart
 from sekisho.domain.errors import Refusal
@@ -36,6 +37,7 @@ _SAID_BY_THEMSELVES: dict[type[Exception], int] = {
     DataFolderDamaged: exit_codes.FOLDER_DAMAGED,
     DataFolderMissing: exit_codes.FOLDER_MISSING,
     FolderInUse: exit_codes.FOLDER_IN_USE,
+    JournalInUse: exit_codes.FOLDER_IN_USE,
     ServerCertificateUnusable: exit_codes.FOLDER_DAMAGED,
 }
 

@@ -125,8 +125,9 @@ async def _serve(listeners: list[Listener], ports: Ports, bank: Bank, ready: Cal
         await behind
 
 
-def run_ca(settings: Settings) -> None:
-    """Be the CA's process of an installation."""
+def run_ca(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    """Be the CA's process of an installation; a test may give it a clock of its own."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # it ends when its parent does, and not before
-    process.serve(wiring.load_signer(settings), settings.ca_socket)
+    with wiring.open_authority(settings, now=now) as authority:
+        process.serve(authority, settings.ca_socket)
