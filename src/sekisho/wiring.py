@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
-from sekisho.ca import keys
+from sekisho.ca import keys, peer
 from sekisho.ca.authority import Authority
 from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.client import CaClient
@@ -32,7 +32,7 @@ from sekisho.portal.administrator import administrator_app
 from sekisho.portal.not_open import not_open_app
 from sekisho.portal.public import public_app
 from sekisho.portal.user import user_app
-from sekisho.settings import DATABASE_URL, DatabaseNotUsable, DataFolderDamaged
+from sekisho.settings import DATABASE_URL, FILE, DatabaseNotUsable, DataFolderDamaged
 from sekisho.store import banks, migrate
 from sekisho.store.grants import grant_web
 from sekisho.store.opening import open_database
@@ -90,7 +90,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
         _check_store(settings, db)
         yield Ports(
             db=db,
-            cas={settings.bank: CaClient(settings.ca_socket)},
+            cas={settings.bank: CaClient(settings.ca_socket, owner=_ca_owner(settings))},
             mail=Outbox(settings.outbox),
             pins=PinHasher(_secret(settings, "pepper")),
             seal=CardSeal(_secret(settings, "card-key")),
@@ -99,6 +99,16 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
         )
     finally:
         db.close()
+
+
+def _ca_owner(settings: Settings) -> int | None:
+    if settings.ca.user is None:
+        return None
+    try:
+        (owner,) = peer.uids([settings.ca.user])
+    except LookupError as unknown:
+        raise DataFolderDamaged(f"{settings.data_dir / FILE}: ca.user: {unknown}") from unknown
+    return owner
 
 
 def open_store(settings: Settings) -> Database:

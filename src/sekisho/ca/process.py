@@ -1,16 +1,16 @@
-"""The CA as a process: answers questions on a Unix socket until its parent goes away."""
+"""The CA as a process: answers questions on a Unix socket until its parent goes away, or apart until it is stopped."""
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
-import struct
 import sys
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from sekisho.ca import wire
+from sekisho.ca import peer, wire
 from sekisho.ca.journal import JournalNotWritten
 from sekisho.ca.wire import Ask
 from sekisho.domain.errors import Refusal
@@ -32,8 +32,7 @@ def serve(authority: Authority, socket_file: Path, *, parent: BinaryIO = sys.std
 
     Prints `READY` once the socket answers. A stale socket is replaced.
     """
-    listener = listen(socket_file)
-    threading.Thread(target=accept, args=(listener, authority), daemon=True, name="ca-accept").start()
+    _begin(authority, socket_file, frozenset())
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
     parent.read()
@@ -42,11 +41,31 @@ def serve(authority: Authority, socket_file: Path, *, parent: BinaryIO = sys.std
     os._exit(0)
 
 
-def listen(socket_file: Path) -> socket.socket:
-    """Return a socket that listens there and that its owner alone may connect to."""
+def serve_apart(authority: Authority, socket_file: Path, allowed: frozenset[int]) -> None:
+    """Answer this process's own user and those allowed until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    listener = _begin(authority, socket_file, allowed)
+    peer.notify_ready()
+    log.info("the CA answers at %s", socket_file)
+    stop.wait()
+    socket_file.unlink(missing_ok=True)
+    listener.close()
+
+
+def _begin(authority: Authority, socket_file: Path, allowed: frozenset[int]) -> socket.socket:
+    listener = listen(socket_file, shared=bool(allowed))
+    args = (listener, authority, allowed | {os.getuid()})
+    threading.Thread(target=accept, args=args, daemon=True, name="ca-accept").start()
+    return listener
+
+
+def listen(socket_file: Path, *, shared: bool = False) -> socket.socket:
+    """Return a socket that listens there and that its owner alone may connect to, or its group as well."""
     socket_file.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o077)
+    before = os.umask(0o117 if shared else 0o177)
     try:
         listener.bind(str(socket_file))
     finally:
@@ -55,21 +74,22 @@ def listen(socket_file: Path) -> socket.socket:
     return listener
 
 
-def accept(listener: socket.socket, authority: Authority) -> None:
-    """Answer whoever connects, each in a thread of its own, until the listener is closed."""
+def accept(listener: socket.socket, authority: Authority, allowed: frozenset[int]) -> None:
+    """Answer those allowed who connect, each in a thread of its own, until the listener is closed."""
     while True:
         try:
             connection, _ = listener.accept()
         except OSError:
             return
-        threading.Thread(target=_answer, args=(connection, authority), daemon=True, name="ca-answer").start()
+        threading.Thread(target=_answer, args=(connection, authority, allowed), daemon=True, name="ca-answer").start()
 
 
-def _answer(connection: socket.socket, authority: Authority) -> None:
+def _answer(connection: socket.socket, authority: Authority, allowed: frozenset[int]) -> None:
     """Answer every question of a connection until its caller closes it."""
     with connection:
-        if not _is_own(connection):
-            log.error("somebody else than this process's own user asked; hung up")
+        uid = peer.uid_of(connection)
+        if uid not in allowed:
+            log.error("somebody else than those allowed asked (user number %d); hung up", uid)
             return
         try:
             while True:
@@ -124,12 +144,3 @@ def _sign_list(part: bytes, authority: Authority) -> bytes | None:
     except ValueError as refused:
         log.error("refused to sign a revocation list: %s", refused)  # noqa: TRY400 - the trace says no more
         return None
-
-
-def _is_own(connection: socket.socket) -> bool:
-    """Tell whether the caller runs as the same person as this process, by the kernel's word."""
-    if not hasattr(socket, "SO_PEERCRED"):  # the socket's own permissions are what is left
-        return True
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _pid, uid, _gid = struct.unpack("3i", credentials)
-    return bool(uid == os.getuid())
