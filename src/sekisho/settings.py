@@ -51,6 +51,16 @@ class SiteSettings(_Strict):
     port: Annotated[int, Field(ge=1, le=65535)]
 
 
+class CaSettings(_Strict):
+    """A CA that runs apart: the socket at which it answers, and the user that it runs as.
+
+    Without a socket `serve` starts a CA of its own.
+    """
+
+    socket: Path | None = None
+    user: str | None = None
+
+
 class Settings(_Strict):
     """One bank's installation on one machine.
 
@@ -67,6 +77,7 @@ class Settings(_Strict):
     sites: dict[SiteName, SiteSettings]
     tls_certificate: Path = Path("tls/server.pem")
     tls_key: Path = Path("tls/server.key.pem")
+    ca: CaSettings = CaSettings()
     database_url: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
     @property
@@ -105,7 +116,7 @@ class Settings(_Strict):
     @property
     def ca_socket(self) -> Path:
         """Where the CA answers."""
-        return self.run_dir / "ca.sock"
+        return self.ca.socket or self.run_dir / "ca.sock"
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
@@ -122,6 +133,7 @@ class Settings(_Strict):
                 f"host = {_text(site.host)}",
                 f"port = {site.port}",
             ]
+        lines += _table("ca", self.ca)
         new = self.data_dir / f"{FILE}.new"
         new.write_text("\n".join(lines) + "\n", "utf-8")
         new.replace(self.data_dir / FILE)
@@ -164,6 +176,12 @@ def on_localhost(data_dir: Path, bank: str, organization: str, port_base: int) -
 
 def _database_url() -> str | None:
     return os.environ.get(DATABASE_URL) or None
+
+
+def _table(name: str, values: BaseModel) -> list[str]:
+    """Write what was set in a table, and nothing where nothing was."""
+    told = [(key, value) for key, value in values.model_dump(exclude_none=True).items() if value != {}]
+    return ["", f"[{name}]", *(f"{key} = {_text(str(value))}" for key, value in told)] if told else []
 
 
 def _text(value: str) -> str:

@@ -11,23 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sekisho.cli.authority import ca
 from sekisho.cli.database import database
 from sekisho.cli.log import start_log
+from sekisho.cli.options import data_dir_option, json_option
 from sekisho.domain.certificate import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sekisho.domain.certificate import Certificate
-
-data_dir_option = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("sekisho-data"),
-    show_default=True,
-    help="Where the installation keeps everything.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON, one object a line.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -37,6 +30,7 @@ def main() -> None:
     start_log()
 
 
+main.add_command(ca)
 main.add_command(database)
 
 
@@ -143,18 +137,6 @@ def serve(data_dir: Path, workers: int) -> None:
         loaded = settings.load(data_dir)
         ready = partial(logging.getLogger("sekisho").info, "every site answers")
         installation.serve(loaded, ready, workers=workers)
-
-
-@main.command()
-@data_dir_option
-def ca(data_dir: Path) -> None:
-    """Be the signing process; `sekisho serve` starts it by itself, and it ends with whoever started it."""
-    from sekisho import settings
-    from sekisho.cli.failure import told
-    from sekisho.cli.installation import run_ca
-
-    with told():
-        run_ca(settings.load(data_dir))
 
 
 @main.group()
