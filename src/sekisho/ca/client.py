@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from sekisho.ca import wire
+from sekisho.ca import lists, wire
 from sekisho.ca.wire import Ask
 from sekisho.domain.errors import CaAway
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sekisho.domain.person import Kind
-    from sekisho.pki.crl import Revoked
     from sekisho.pki.profile import Order
 
 _DEADLINE_S = 10.0
@@ -54,12 +54,19 @@ class CaClient:
         return outcomes
 
     def sign_crl(
-        self, kind: Kind, entries: list[Revoked], *, number: int, this_update: datetime, next_update: datetime
+        self,
+        kind: Kind,
+        shard: int | None,
+        entries: bytes,
+        *,
+        number: int,
+        this_update: datetime,
+        next_update: datetime,
     ) -> bytes:
-        """Return the DER revocation list. Raises `CaAway` where no answer comes in time."""
-        asked = wire.SignCrl(kind, entries, number, this_update, next_update)
+        """Return the DER revocation list. Raises `CaAway` where no answer comes in time, and `CaRefused`."""
+        asked = lists.Asked(kind, shard, entries, number, this_update, next_update)
         with self._line() as line:
-            (signed,) = line.ask(Ask.CRL, [wire.list_part(asked)])
+            (signed,) = line.ask(Ask.CRL, [lists.part(asked)])
         if signed is None:
             raise CaRefused
         return signed
@@ -87,7 +94,7 @@ def _part(order: Order) -> bytes | None:
     """Write an order, or None where it cannot even be written: that one alone is refused then."""
     try:
         return wire.order_part(order)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, struct.error):
         return None
 
 

@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from sekisho.ca import wire
+from sekisho.ca import lists, wire
 from sekisho.ca.wire import Ask
 
 if TYPE_CHECKING:
@@ -105,9 +105,10 @@ def _sign_orders(parts: list[bytes], signer: Signer) -> list[bytes | None]:
 
 def _sign_list(part: bytes, signer: Signer) -> bytes | None:
     try:
-        asked = wire.read_list(part)
+        asked = lists.read(part)
         return signer.sign_crl(
             asked.kind,
+            asked.shard,
             asked.entries,
             number=asked.number,
             this_update=asked.this_update,
