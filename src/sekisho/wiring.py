@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -192,7 +192,8 @@ def load_bank(settings: Settings, ports: Ports) -> Bank:
     if bank is None:
         where = settings.database if settings.database_url is None else "the database"
         raise DataFolderDamaged(f"{where} does not know the bank {settings.bank}")
-    return bank
+    policy = replace(bank.policy, crl_shards=settings.crl_shards, ocsp_nonce=settings.ocsp_nonce)
+    return replace(bank, policy=policy)
 
 
 @contextmanager
@@ -275,7 +276,7 @@ def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list
         ),
         listener("user", user_app(user, est=secure_routes(user, cacerts)), Kind.USER),
         listener("console", not_open_app(site("console"))),
-        listener("pki", pki_app(ports, bank.code, der), tls=False),
+        listener("pki", pki_app(ports, bank, der), tls=False),
         listener("app", not_open_app(site("app"))),
     ]
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sekisho.domain.errors import Refusal
@@ -43,8 +44,9 @@ class Signer:
         self._issuing = issuing
         self._now = now
         self._lint = lint
+        self._addresses = {kind: hierarchy.addresses(bank.code, kind, pki_url) for kind in issuing}
         self._issuances = {
-            kind: Issuance(bank, kind, issuer=pair.certificate, addresses=hierarchy.addresses(bank.code, kind, pki_url))
+            kind: Issuance(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
             for kind, pair in issuing.items()
         }
 
@@ -70,16 +72,24 @@ class Signer:
     def sign_crl(
         self,
         kind: Kind,
-        entries: list[crl.Revoked],
+        shard: int | None,
+        entries: bytes,
         *,
         number: int,
         this_update: datetime,
         next_update: datetime,
     ) -> bytes:
-        """Return the DER revocation list of the issuing CA for `kind`."""
+        """Return the DER revocation list of the issuing CA for `kind`, or of a shard of what it issued.
+
+        Raises `ListRefused` where it is none, or its number may have been used.
+        """
         issuing = self._issuing[kind]
-        builder = crl.revocation_list(
-            issuing.certificate, entries, number=number, this_update=this_update, next_update=next_update
-        )
-        signed = builder.sign(issuing.key, hashes.SHA256(), ecdsa_deterministic=True)
-        return signed.public_bytes(Encoding.DER)
+        if shard is not None and not 0 <= shard < crl.MOST_SHARDS:
+            raise crl.ListRefused("shard")
+        # A list of a part names the same address as the certificates that it is for (RFC 5280 section 5.2.5).
+        address = None if shard is None else self._addresses[kind].crl(shard)
+        asked = crl.RevocationList(entries, number, this_update, next_update, address)
+        frame = crl.Frame(issuing.certificate, asked)
+        tbs = frame.to_be_signed()
+        signature = issuing.key.sign(tbs, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        return frame.signed(tbs, signature)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.person import Kind
-    from sekisho.pki.crl import Revoked
     from sekisho.pki.profile import Order
     from sekisho.vault.pins import PinHasher
     from sekisho.vault.seal import CardSeal
@@ -53,9 +52,16 @@ class Ca(Protocol):
         """
 
     def sign_crl(
-        self, kind: Kind, entries: list[Revoked], *, number: int, this_update: datetime, next_update: datetime
+        self,
+        kind: Kind,
+        shard: int | None,
+        entries: bytes,
+        *,
+        number: int,
+        this_update: datetime,
+        next_update: datetime,
     ) -> bytes:
-        """Return a DER revocation list."""
+        """Return a DER revocation list with these entries (DER, one after the other)."""
 
 
 class Mail(Protocol):
