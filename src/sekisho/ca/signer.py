@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sekisho.domain.errors import Refusal
 from sekisho.pki import crl, hierarchy
 from sekisho.pki.issuance import Issuance
+from sekisho.pki.linting.person import PersonLinter
 from sekisho.pki.profile import ProfileBroken
 
 if TYPE_CHECKING:
@@ -36,11 +37,18 @@ class Signer:
             kind: Issuance(bank, kind, issuer=pair.certificate, addresses=hierarchy.addresses(bank.code, kind, pki_url))
             for kind, pair in issuing.items()
         }
+        self._linters = {
+            kind: PersonLinter(
+                bank, kind, issuer=pair.certificate, addresses=hierarchy.addresses(bank.code, kind, pki_url)
+            )
+            for kind, pair in issuing.items()
+        }
 
     def sign(self, order: profile.Order) -> bytes:
         """Return the DER certificate. Raises `ProfileBroken` where the profile does not allow it."""
         builder = self._issuances[order.kind].builder(order)
-        signed = builder.sign(self._issuing[order.kind].key, hashes.SHA256(), ecdsa_deterministic=True)
+        key = self._linters[order.kind].guard(order, self._issuing[order.kind].key)
+        signed = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
         return signed.public_bytes(Encoding.DER)
 
     def sign_all(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:

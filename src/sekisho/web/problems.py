@@ -43,6 +43,7 @@ STATUS: dict[str, int] = {
     "internal": INTERNAL_SERVER_ERROR,
     "key-not-accepted": BAD_REQUEST,
     "key-reused": CONFLICT,
+    "key-weak": BAD_REQUEST,
     "method-not-allowed": 405,
     "not-accepted": FORBIDDEN,
     "not-open-yet": SERVICE_UNAVAILABLE,
