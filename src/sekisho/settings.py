@@ -96,6 +96,11 @@ class Settings(_Strict):
         return self.data_dir / "ca"
 
     @property
+    def compromised_keys(self) -> Path:
+        """The list of keys that nobody gets a certificate for, where the bank has brought one."""
+        return self.data_dir / "compromised-keys.dat"
+
+    @property
     def outbox(self) -> Path:
         """Where mails are put as .eml files."""
         return self.data_dir / "outbox"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
 import sqlite3
@@ -27,6 +28,7 @@ from sekisho.edge.server import Site as Listener
 from sekisho.edge.server import SiteTls
 from sekisho.est.routes import public_routes, secure_routes
 from sekisho.outbox import Outbox
+from sekisho.pki.compromised_keys import CompromisedKeys
 from sekisho.pki.profile import BankName
 from sekisho.portal.administrator import administrator_app
 from sekisho.portal.not_open import not_open_app
@@ -96,6 +98,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
             seal=CardSeal(_secret(settings, "card-key")),
             now=lambda: datetime.now(UTC),
             entropy=os.urandom,
+            compromised=_compromised_keys(settings),
         )
     finally:
         db.close()
@@ -109,6 +112,18 @@ def _ca_owner(settings: Settings) -> int | None:
     except LookupError as unknown:
         raise DataFolderDamaged(f"{settings.data_dir / FILE}: ca.user: {unknown}") from unknown
     return owner
+
+
+def _compromised_keys(settings: Settings) -> CompromisedKeys:
+    """Return the list of keys that others have, where somebody put one into the data folder."""
+    file = settings.compromised_keys
+    try:
+        with file.open("rb") as content:
+            return CompromisedKeys(mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ))
+    except FileNotFoundError:
+        return CompromisedKeys()
+    except (OSError, ValueError) as unusable:  # an empty file cannot be mapped: ValueError
+        raise DataFolderDamaged(f"{file} cannot be used: {unusable}") from unusable
 
 
 def open_store(settings: Settings) -> Database:

@@ -12,12 +12,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sekisho.domain.errors import Refusal
 from sekisho.pki import crl, hierarchy, profile
 from sekisho.pki.issuance import Issuance
+from sekisho.pki.linting.person import PersonLinter
 from sekisho.pki.profile import ProfileBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from cryptography import x509
 
     from sekisho.domain.person import Kind
     from sekisho.pki.hierarchy import KeyAndCertificate
@@ -28,8 +27,8 @@ class Signer:
 
     Its checks do not rely on whoever asks: an order that the profile of its
     kind does not allow is refused here although the sites would never send
-    it. `now` is this process's own clock, and `lint` looks at each
-    certificate before it is signed: what it raises refuses that order.
+    it, and what the profile made of it is read once more before the key
+    signs. `now` is this process's own clock.
     """
 
     def __init__(
@@ -39,14 +38,16 @@ class Signer:
         pki_url: str,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        lint: Callable[[x509.CertificateBuilder], None] | None = None,
     ) -> None:
         self._issuing = issuing
         self._now = now
-        self._lint = lint
         self._addresses = {kind: hierarchy.addresses(bank.code, kind, pki_url) for kind in issuing}
         self._issuances = {
             kind: Issuance(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
+            for kind, pair in issuing.items()
+        }
+        self._linters = {
+            kind: PersonLinter(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
             for kind, pair in issuing.items()
         }
 
@@ -54,9 +55,8 @@ class Signer:
         """Return the DER certificate. Raises `ProfileBroken` where the profile does not allow it."""
         profile.check_life(order, self._now())
         builder = self._issuances[order.kind].builder(order)
-        if self._lint is not None:
-            self._lint(builder)
-        signed = builder.sign(self._issuing[order.kind].key, hashes.SHA256(), ecdsa_deterministic=True)
+        key = self._linters[order.kind].guard(order, self._issuing[order.kind].key)
+        signed = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
         return signed.public_bytes(Encoding.DER)
 
     def sign_all(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:

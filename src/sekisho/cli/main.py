@@ -108,6 +108,8 @@ def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
 
     if not (bank.isascii() and bank.isdigit() and len(bank) == 4):  # noqa: PLR2004 - a bank code
         fail("--bank takes four digits", 2)
+    if not (words["name_en"].isprintable() and 0 < len(words["name_en"].strip()) == len(words["name_en"]) <= 64):  # noqa: PLR2004 - ub-organization-name
+        fail("--name-en stands in every certificate: 1 to 64 printable characters, no spaces at the ends", 2)
     with told():
         set_up(
             on_localhost(data_dir, bank, words["name_en"], port_base),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sekisho.gatherer import Crowd
+from sekisho.pki.compromised_keys import CompromisedKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +78,8 @@ class Ports:
 
     `now()` is read once, in the first line of a use case; below it time is a
     plain value. `entropy(n)` returns n random bytes. `cas` holds one CA for
-    each bank code. `crowd` serves callers who come at once together.
+    each bank code. `compromised` are keys that nobody gets a certificate for.
+    `crowd` serves callers who come at once together.
     """
 
     db: Db
@@ -87,4 +89,5 @@ class Ports:
     seal: CardSeal
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
+    compromised: CompromisedKeys = field(default_factory=CompromisedKeys, repr=False)
     crowd: Crowd = field(init=False, default_factory=Crowd, compare=False, repr=False)
