@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import Refusal, StoreAway
 from sekisho.usecases.end_overlaps import end_overlaps
+from sekisho.usecases.ports import MailServerAway
 from sekisho.usecases.publish_crl import publish_crls
 from sekisho.usecases.resume_orders import resume_orders
-from sekisho.web.mails import send_mails
+from sekisho.web.mails import Unmarked, send_mails
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,33 +22,60 @@ if TYPE_CHECKING:
     from sekisho.usecases.ports import Ports
 
 log = logging.getLogger("sekisho")
+# A mail server that is away is asked again after a while, each time twice as long.
+_LONGEST_PAUSE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Some work: how often somebody looks for it, and how it is done. `run` returns how much there was."""
+
+    name: str
+    every_s: float
+    run: Callable[[], int]
+
+
+def jobs(ports: Ports, bank: Bank, stopped: Callable[[], bool]) -> list[Job]:
+    """Return all of it. What takes long looks at `stopped`."""
+    unmarked: Unmarked = {}
+    return [
+        Job("mails", 0.5, lambda: send_mails(ports, bank=bank, unmarked=unmarked, stopped=stopped)),
+        Job("revocation lists", 2, lambda: publish_crls(ports, bank=bank.code)),
+        Job("ends of overlaps", 60, lambda: end_overlaps(ports, bank=bank)),
+        Job("unfinished orders", 30, lambda: resume_orders(ports)),
+    ]
 
 
 async def work(ports: Ports, bank: Bank, stop: asyncio.Event) -> None:
-    """Do it until `stop`. Of several nodes on one database, the one that holds the lead does."""
-    rounds: list[tuple[str, float, Callable[[], int]]] = [
-        ("mails", 0.5, lambda: send_mails(ports, bank=bank)),
-        ("revocation lists", 2, lambda: publish_crls(ports, bank=bank.code)),
-        ("ends of overlaps", 60, lambda: end_overlaps(ports, bank=bank)),
-        ("unfinished orders", 30, lambda: resume_orders(ports)),
-    ]
+    """Do it until `stop`. Of several processes on one database, the one that holds the lead does."""
 
-    async def repeat(name: str, every_s: float, job: Callable[[], int]) -> None:
-        trouble = Trouble(name)
+    async def repeat(job: Job) -> None:
+        trouble = Trouble(job.name)
+        failed = 0
         while not stop.is_set():
+            done = 0
             try:
                 led = await asyncio.to_thread(ports.db.holds_lead)
                 if led:
-                    await asyncio.to_thread(job)
+                    done = await asyncio.to_thread(job.run)
             except Exception as failure:  # noqa: BLE001 - told, and tried again
+                failed += isinstance(failure, MailServerAway)
                 trouble.met(failure)
             else:
+                failed = 0
                 if led:
                     trouble.over()
+            # Where there was something to do, there may be more.
+            pause_s = 0.0 if done else pause(job.every_s, failed)
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), every_s)
+                await asyncio.wait_for(stop.wait(), pause_s)
 
-    await asyncio.gather(*(repeat(*one) for one in rounds))
+    await asyncio.gather(*(repeat(job) for job in jobs(ports, bank, stop.is_set)))
+
+
+def pause(every_s: float, failed: int) -> float:
+    """Return how many seconds pass until the next look, after so many in a row that found a server away."""
+    return max(every_s, min(every_s * 2 ** min(failed, 16), _LONGEST_PAUSE_S)) if failed else every_s
 
 
 class Trouble:
@@ -60,11 +89,11 @@ class Trouble:
         """Note what it met this time."""
         if isinstance(failure, StoreAway):
             return  # the store has said so itself, once for everybody
-        what = failure.code if isinstance(failure, Refusal) else repr(failure)
-        if what == self._told:
+        what = reason(failure)
+        if (what or repr(failure)) == self._told:
             return
-        self._told = what
-        if isinstance(failure, Refusal):
+        self._told = what or repr(failure)
+        if what is not None:
             log.warning("background work (%s) has to wait: %s", self._name, what)
         else:
             log.error("background work (%s) failed and is tried again", self._name, exc_info=failure)
@@ -74,3 +103,10 @@ class Trouble:
         if self._told is not None:
             self._told = None
             log.info("background work (%s) goes on", self._name)
+
+
+def reason(failure: Exception) -> str | None:
+    """Return what work has to wait for, or None where the failure is a bug."""
+    if isinstance(failure, MailServerAway):
+        return str(failure)
+    return failure.code if isinstance(failure, Refusal) else None

@@ -13,21 +13,12 @@ import click
 
 from sekisho.cli.database import database
 from sekisho.cli.log import start_log
+from sekisho.cli.mails import mails
+from sekisho.cli.printed import data_dir_option, json_option, opened, pages, print_rows
 from sekisho.domain.certificate import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from sekisho.domain.certificate import Certificate
-
-data_dir_option = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("sekisho-data"),
-    show_default=True,
-    help="Where the installation keeps everything.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON, one object a line.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -38,6 +29,7 @@ def main() -> None:
 
 
 main.add_command(database)
+main.add_command(mails)
 
 
 @main.command()
@@ -170,8 +162,8 @@ def list_certificates(data_dir: Path, *, as_json: bool) -> None:
     from sekisho.cli.failure import told
     from sekisho.store import certificates as store
 
-    with told(), _opened(data_dir) as ports:
-        _print(_pages(ports, store.listed, lambda c: c.id), as_json=as_json, show=_certificate)
+    with told(), opened(data_dir) as ports:
+        print_rows(pages(ports, store.listed, lambda c: c.id), as_json=as_json, show=_certificate)
 
 
 @certificates.command()
@@ -191,10 +183,10 @@ def revoke(serial: str, reason: str, data_dir: Path, *, as_json: bool) -> None:
         number = int(serial.replace(":", "").replace(" ", ""), 16)
     except ValueError:
         fail(f"{serial} is not a serial number in hexadecimal digits", 2)
-    with told(), _opened(data_dir) as ports:
+    with told(), opened(data_dir) as ports:
         actor = Actor(f"operator:{getpass.getuser()}")
         revoked = revoke_certificate(ports, serial=number, reason=Reason(reason), actor=actor)
-        _print([revoked], as_json=as_json, show=_certificate)
+        print_rows([revoked], as_json=as_json, show=_certificate)
 
 
 @main.group()
@@ -212,7 +204,7 @@ def resume(data_dir: Path, *, as_json: bool) -> None:
     from sekisho.cli.failure import told
     from sekisho.usecases.resume_orders import resume_orders
 
-    with told(), _opened(data_dir) as ports:
+    with told(), opened(data_dir) as ports:
         finished = 0
         while some := resume_orders(ports, left_alone=timedelta(0)):
             finished += some
@@ -233,9 +225,9 @@ def list_audit(data_dir: Path, contract: str | None, *, as_json: bool) -> None:
     from sekisho.cli.failure import told
     from sekisho.store import audit as store
 
-    with told(), _opened(data_dir) as ports:
-        pages = _pages(ports, lambda tx, after: store.listed(tx, after=after, contract_id=contract), lambda r: r["id"])
-        _print(pages, as_json=as_json, show=_audit_row)
+    with told(), opened(data_dir) as ports:
+        rows = pages(ports, lambda tx, after: store.listed(tx, after=after, contract_id=contract), lambda r: r["id"])
+        print_rows(rows, as_json=as_json, show=_audit_row)
 
 
 @main.command()
@@ -279,32 +271,6 @@ def bench(
         if write is not None:
             report.write(result, write)
     click.echo(json.dumps(result, ensure_ascii=False) if as_json else report.tables(result))
-
-
-def _opened(data_dir: Path) -> Any:
-    from sekisho import settings, wiring
-
-    return wiring.open_ports(settings.load(data_dir))
-
-
-def _pages(ports: Any, listed: Callable[..., list[Any]], id_of: Callable[[Any], int]) -> Iterable[Any]:
-    after = 0
-    while True:
-        with ports.db.read() as tx:
-            page = listed(tx, after=after)
-        if not page:
-            return
-        yield from page
-        after = id_of(page[-1])
-
-
-def _print(rows: Iterable[Any], *, as_json: bool, show: Callable[[Any], dict[str, Any]]) -> None:
-    for row in rows:
-        shown = show(row)
-        if as_json:
-            click.echo(json.dumps(shown, ensure_ascii=False))
-        else:
-            click.echo("  ".join(str(value) for value in shown.values() if value is not None))
 
 
 def _certificate(certificate: Certificate) -> dict[str, Any]:

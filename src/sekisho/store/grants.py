@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 # By table, the columns that a use case changes. Every other column is written once.
 _CHANGED = {
-    "people": ("closed_at",),
+    "people": ("closed_at", "language"),
     "secrets": ("misses", "asked"),
     "permits": ("spent_at", "withdrawn_at", "misses"),
     "orders": ("voided_at", "finished_at"),
     "certificates": ("ended_at", "ending", "reason", "first_logon_at"),
     "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end"),
-    "notices": ("read_at", "mailed_at"),
+    "notices": ("read_at", "mailed_at", "mail_due_at", "mail_tries", "mail_given_up_at", "mail_said"),
     "crls": ("number", "der", "this_update", "next_update"),
 }
 # A secret that is set anew is another secret.

@@ -165,3 +165,8 @@ def ids_of_contract(tx: Connection, bank: str, contract_id: str) -> list[int]:
 def close(tx: Connection, person_id: int, now: datetime) -> None:
     """Shut the person's door; for an administrator that shuts the contract."""
     tx.execute(update(t).where(t.c.id == person_id, t.c.closed_at.is_(None)).values(closed_at=now))
+
+
+def remember_language(tx: Connection, person_id: int, language: str) -> None:
+    """Note the language that the person is told things in."""
+    tx.execute(update(t).where(t.c.id == person_id).values(language=language))

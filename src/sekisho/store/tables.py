@@ -217,7 +217,9 @@ audit = Table(
     Index("ix_audit_serial", "serial"),
 )
 
-# What a person is told: the inbox shows each row, and the same row is mailed once.
+# What a person is told: the inbox shows each row, and the same row is mailed. As long as there is something to mail,
+# `mail_due_at` is the moment of the next try; who tries takes the row by moving it to the end of a lease. `mail_to`
+# stands in place of the person's own address, `mail_said` is what was answered last.
 notices = Table(
     "notices",
     metadata,
@@ -228,8 +230,14 @@ notices = Table(
     Column("detail", JSON, nullable=False),
     Column("read_at", Instant),
     Column("mailed_at", Instant),
+    Column("mail_to", Text),
+    Column("mail_due_at", Instant),
+    Column("mail_tries", Integer, nullable=False, server_default="0"),
+    Column("mail_given_up_at", Instant),
+    Column("mail_said", Text),
     Index("ix_notices_person_id", "person_id", "id"),
-    Index("ix_notices_unmailed", "id", **_where("mailed_at IS NULL")),
+    Index("ix_notices_mail_due", "mail_due_at", "id", **_where("mail_due_at IS NOT NULL")),
+    Index("ix_notices_mail_given_up", "id", **_where("mail_given_up_at IS NOT NULL")),
 )
 
 crls = Table(
