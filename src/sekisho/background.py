@@ -1,4 +1,4 @@
-"""The work that nobody waits for: mails, revocation lists, ends of overlaps, unfinished orders."""
+"""The work that nobody waits for: mails, reminders, revocation lists, ends of overlaps, unfinished orders ..."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import Refusal, StoreAway
+from sekisho.usecases.clean_up import clean_up
 from sekisho.usecases.end_overlaps import end_overlaps
+from sekisho.usecases.expire_permits import expire_permits
 from sekisho.usecases.ports import MailServerAway
 from sekisho.usecases.publish_crl import publish_crls
 from sekisho.usecases.resume_orders import resume_orders
+from sekisho.usecases.send_reminders import remind_of_permits, remind_of_renewal
 from sekisho.web.mails import Unmarked, send_mails
 
 if TYPE_CHECKING:
@@ -43,6 +46,10 @@ def jobs(ports: Ports, bank: Bank, stopped: Callable[[], bool]) -> list[Job]:
         Job("revocation lists", 2, lambda: publish_crls(ports, bank=bank.code)),
         Job("ends of overlaps", 60, lambda: end_overlaps(ports, bank=bank)),
         Job("unfinished orders", 30, lambda: resume_orders(ports)),
+        Job("reminders of renewal", 60, lambda: remind_of_renewal(ports, bank=bank)),
+        Job("reminders of permits", 60, lambda: remind_of_permits(ports, bank=bank)),
+        Job("ends of permits", 60, lambda: expire_permits(ports, bank=bank)),
+        Job("clean-up", 600, lambda: clean_up(ports)),
     ]
 
 
@@ -71,6 +78,37 @@ async def work(ports: Ports, bank: Bank, stop: asyncio.Event) -> None:
                 await asyncio.wait_for(stop.wait(), pause_s)
 
     await asyncio.gather(*(repeat(job) for job in jobs(ports, bank, stop.is_set)))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one job came to: how much was done, what the rest waits for (a code or a reason), what failed."""
+
+    job: str
+    done: int
+    waits_for: str | None = None
+    failed: str | None = None
+
+
+def work_once(ports: Ports, bank: Bank) -> list[Outcome] | None:
+    """Do all that is there to be done now, each job until it finds nothing; None where another process does it."""
+    if not ports.db.holds_lead():
+        return None
+    return [_do(job) for job in jobs(ports, bank, lambda: False)]
+
+
+def _do(job: Job) -> Outcome:
+    done = 0
+    try:
+        while some := job.run():
+            done += some
+    except Exception as failure:
+        what = reason(failure)
+        if what is None:
+            log.exception("background work (%s) failed", job.name)
+            return Outcome(job.name, done, failed=type(failure).__name__)
+        return Outcome(job.name, done, waits_for=what)
+    return Outcome(job.name, done)
 
 
 def pause(every_s: float, failed: int) -> float:

@@ -41,6 +41,7 @@ COMMANDS = [
     ["serve"],
     ["database"],
     ["database", "upgrade"],
+    ["worker"],
     ["ca"],
     ["certificates"],
     ["certificates", "list"],

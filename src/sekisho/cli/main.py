@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -125,7 +126,8 @@ def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer visitors."
 )
-def serve(data_dir: Path, workers: int) -> None:
+@click.option("--no-worker", is_flag=True, help="Leave the work that nobody waits for to `sekisho worker`.")
+def serve(data_dir: Path, workers: int, *, no_worker: bool) -> None:
     """Serve an installation until Ctrl-C or SIGTERM. With workers, SIGHUP replaces them one by one."""
     from sekisho import settings
     from sekisho.cli import installation
@@ -134,7 +136,37 @@ def serve(data_dir: Path, workers: int) -> None:
     with told():
         loaded = settings.load(data_dir)
         ready = partial(logging.getLogger("sekisho").info, "every site answers")
-        installation.serve(loaded, ready, workers=workers)
+        installation.serve(loaded, ready, workers=workers, behind=not no_worker)
+
+
+@main.command()
+@data_dir_option
+@click.option("--once", is_flag=True, help="Do what there is to do now, say what that was, and end.")
+@json_option
+def worker(data_dir: Path, *, once: bool, as_json: bool) -> None:
+    """Do the work that nobody waits for: mails, reminders, ends of permits and overlaps, revocation lists ...
+
+    `sekisho serve` does it by itself. Of all who would, one does: the others
+    stand by until it ends. Ctrl-C or SIGTERM ends it.
+    """
+    from sekisho import settings
+    from sekisho.cli import exit_codes, installation
+    from sekisho.cli.failure import fail, told
+
+    if as_json and not once:
+        fail("--json goes with --once", exit_codes.USAGE)
+    with told():
+        loaded = settings.load(data_dir)
+        if not once:
+            installation.work(loaded, partial(logging.getLogger("sekisho").info, "the worker works"))
+            return
+        outcomes = installation.work_once(loaded)
+        if outcomes is None:
+            click.echo(json.dumps({"lead": False}) if as_json else "another process does this work")
+            return
+        print_rows(outcomes, as_json=as_json, show=asdict)
+    if any(outcome.waits_for or outcome.failed for outcome in outcomes):
+        raise SystemExit(exit_codes.WORK_LEFT)
 
 
 @main.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, literal, or_, select, update
+from sqlalchemy import func, insert, literal, or_, select, text, update
 
 from sekisho.store import bulk
 from sekisho.store.columns import Instant
@@ -63,8 +63,11 @@ def tell_of_ended_permit(tx: Connection, person_id: int, now: datetime) -> None:
     """
     owner = people.alias("owner")
     at = literal(now, Instant)
+    of_pairs = func.json_build_object if tx.dialect.name == "postgresql" else func.json_object
+    # The driver cannot tell a placeholder's type here, so the name is written out.
+    detail = of_pairs(text("'user_id'"), owner.c.user_id, type_=t.c.detail.type)
     ended = (
-        select(people.c.id, at, literal("permit-ended"), literal({}, t.c.detail.type), at)
+        select(people.c.id, at, literal("permit-ended"), detail, at)
         .join(owner, (owner.c.bank == people.c.bank) & (owner.c.contract_id == people.c.contract_id))
         .join(permits, permits.c.person_id == owner.c.id)
         .where(

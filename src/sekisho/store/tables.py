@@ -111,7 +111,13 @@ permits = Table(
     Column("spent_at", Instant),
     Column("withdrawn_at", Instant),
     Column("misses", Integer, nullable=False, server_default="0"),
+    Column("reminded_at", Instant),
+    Column("expired_at", Instant),
     Index("ix_permits_person_id", "person_id", "id"),
+    # `expired_at` is when an end by time was seen and told: what is left are the few that are open.
+    Index(
+        "ix_permits_open", "expires_at", **_where("spent_at IS NULL AND withdrawn_at IS NULL AND expired_at IS NULL")
+    ),
 )
 
 # An order stands before its certificate is signed: after a crash this table
@@ -163,6 +169,7 @@ certificates = Table(
     Column("first_logon_at", Instant),
     UniqueConstraint("kind", "serial"),
     Index("ix_certificates_person_id", "person_id", "id"),
+    Index("ix_certificates_not_after", "not_after", "id"),
     # Few certificates end, few supersede one, and fewer wait for their first logon: these hold the few.
     Index("ix_certificates_ended_at", "kind", "ended_at", **_where("ended_at IS NOT NULL")),
     Index("ix_certificates_supersedes", "supersedes", **_where("supersedes IS NOT NULL")),
@@ -196,6 +203,7 @@ sessions = Table(
     Column("end", String(12)),
     Index("ix_sessions_person_id", "person_id", "completed_at"),
     Index("ix_sessions_open_certificate_id", "certificate_id", "ended_at"),
+    Index("ix_sessions_opened_at", "opened_at"),
 )
 
 # Who did what, when, from where, about whom and which certificate. Rows are
@@ -249,4 +257,15 @@ crls = Table(
     Column("der", LargeBinary, nullable=False),
     Column("this_update", Instant, nullable=False),
     Column("next_update", Instant, nullable=False),
+)
+
+# How far each reminder has come among the certificates in the order of their ends: whatever stands before that was
+# told, or had no need to be. `days` before the end is what names a reminder.
+reminders = Table(
+    "reminders",
+    metadata,
+    Column("bank", String(4), ForeignKey("banks.code"), primary_key=True),
+    Column("days", Integer, primary_key=True, autoincrement=False),
+    Column("reached_at", Instant, nullable=False),
+    Column("reached_id", _Id, nullable=False),
 )

@@ -1,4 +1,4 @@
-"""Keep with each notice how its mail fares: when it is tried next, how often it was, and what was said of it."""
+"""Keep with each notice how its mail fares, and what the work that nobody waits for has done already."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     _outbox()
+    _reminders()
 
 
 def _outbox() -> None:
@@ -31,3 +32,26 @@ def _outbox() -> None:
     ):
         where = sa.text(condition)
         op.create_index(name, "notices", columns, sqlite_where=where, postgresql_where=where)
+
+
+def _reminders() -> None:
+    op.add_column("permits", sa.Column("reminded_at", Instant(timezone=True)))
+    op.add_column("permits", sa.Column("expired_at", Instant(timezone=True)))
+    # Nobody is told now of what expired before this version could tell.
+    op.execute(
+        "UPDATE permits SET expired_at = expires_at "
+        "WHERE spent_at IS NULL AND withdrawn_at IS NULL AND expires_at < CURRENT_TIMESTAMP"
+    )
+    where = sa.text("spent_at IS NULL AND withdrawn_at IS NULL AND expired_at IS NULL")
+    op.create_index("ix_permits_open", "permits", ["expires_at"], sqlite_where=where, postgresql_where=where)
+    op.create_index("ix_certificates_not_after", "certificates", ["not_after", "id"])
+    op.create_index("ix_sessions_opened_at", "sessions", ["opened_at"])
+    op.create_table(
+        "reminders",
+        sa.Column("bank", sa.String(4), nullable=False),
+        sa.Column("days", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("reached_at", Instant(timezone=True), nullable=False),
+        sa.Column("reached_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(["bank"], ["banks.code"], name="fk_reminders_bank"),
+        sa.PrimaryKeyConstraint("bank", "days", name="pk_reminders"),
+    )
