@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
@@ -27,6 +28,7 @@ from sekisho.edge.marks import Marks
 from sekisho.edge.server import Site as Listener
 from sekisho.edge.server import SiteTls
 from sekisho.est.routes import public_routes, secure_routes
+from sekisho.mail_server import MailServer, ServerAddress
 from sekisho.outbox import Outbox
 from sekisho.pki.compromised_keys import CompromisedKeys
 from sekisho.pki.profile import BankName
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from sekisho.domain.contract import Bank
     from sekisho.settings import Settings, SiteName
     from sekisho.store.database import Database
+    from sekisho.usecases.ports import Mail
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 # Looking through a larger file takes minutes, in which a command, or each worker of a start, would do nothing else.
@@ -93,7 +96,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
         yield Ports(
             db=db,
             cas={settings.bank: CaClient(settings.ca_socket, owner=_ca_owner(settings))},
-            mail=Outbox(settings.outbox),
+            mail=_mail(settings),
             pins=PinHasher(_secret(settings, "pepper")),
             seal=CardSeal(_secret(settings, "card-key")),
             now=lambda: datetime.now(UTC),
@@ -124,6 +127,23 @@ def _compromised_keys(settings: Settings) -> CompromisedKeys:
         return CompromisedKeys()
     except (OSError, ValueError) as unusable:  # an empty file cannot be mapped: ValueError
         raise DataFolderDamaged(f"{file} cannot be used: {unusable}") from unusable
+
+
+def _mail(settings: Settings) -> Mail:
+    mail = settings.mail
+    if mail is None:
+        return Outbox(settings.outbox, f"no-reply@bank-{settings.bank}.invalid")
+    folder = settings.data_dir
+    address = ServerAddress(
+        host=mail.host,
+        port=mail.port,
+        implicit_tls=mail.implicit_tls,
+        own_name=urlsplit(settings.sites["public"].url).hostname or "localhost",
+        authorities=None if mail.authorities is None else folder / mail.authorities,
+        user=mail.user,
+        password_file=None if mail.password_file is None else folder / mail.password_file,
+    )
+    return MailServer(address, mail.sender)
 
 
 def open_store(settings: Settings) -> Database:
