@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,6 @@ from sekisho.pki.profile import ProfileBroken
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cryptography import x509
-
     from sekisho.domain.person import Kind
     from sekisho.pki.hierarchy import KeyAndCertificate
 
@@ -27,8 +26,8 @@ class Signer:
 
     Its checks do not rely on whoever asks: an order that the profile of its
     kind does not allow is refused here although the sites would never send
-    it. `now` is this process's own clock, and `lint` looks at each
-    certificate before it is signed: what it raises refuses that order.
+    it. `now` is this process's own clock. `at_once` is how many signatures
+    the keys make at once, as a token with several sessions does.
     """
 
     def __init__(
@@ -38,11 +37,12 @@ class Signer:
         pki_url: str,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        lint: Callable[[x509.CertificateBuilder], None] | None = None,
+        at_once: int = 1,
     ) -> None:
         self._issuing = issuing
         self._now = now
-        self._lint = lint
+        self._at_once = at_once
+        self._threads = ThreadPoolExecutor(at_once) if at_once > 1 else None
         self._issuances = {
             kind: Issuance(bank, kind, issuer=pair.certificate, addresses=hierarchy.addresses(bank.code, kind, pki_url))
             for kind, pair in issuing.items()
@@ -52,13 +52,18 @@ class Signer:
         """Return the DER certificate. Raises `ProfileBroken` where the profile does not allow it."""
         profile.check_life(order, self._now())
         builder = self._issuances[order.kind].builder(order)
-        if self._lint is not None:
-            self._lint(builder)
         signed = builder.sign(self._issuing[order.kind].key, hashes.SHA256(), ecdsa_deterministic=True)
         return signed.public_bytes(Encoding.DER)
 
     def sign_all(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
-        """Return the DER certificate for each order, or why that one is refused."""
+        """Return the DER certificate for each order, or why that one is refused. Raises `TokenAway`."""
+        if self._threads is None or len(orders) == 1:
+            return self._sign_some(orders)
+        shares = [orders[at :: self._at_once] for at in range(self._at_once)]
+        done = list(self._threads.map(self._sign_some, shares))
+        return [done[at % self._at_once][at // self._at_once] for at in range(len(orders))]
+
+    def _sign_some(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
         outcomes: list[bytes | Exception] = []
         for order in orders:
             try:

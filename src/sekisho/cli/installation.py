@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 
 from sekisho import background, wiring
 from sekisho.ca import child, keys, peer, process
+from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, make_key
 from sekisho.cli.failure import FolderInUse, NoSuchUser
 from sekisho.cli.workers import supervise
+from sekisho.domain.person import Kind
 from sekisho.edge.server import serve as serve_listeners
 from sekisho.pki import hierarchy
 from sekisho.pki.profile import BankName
+from sekisho.settings import DataFolderDamaged
 from sekisho.store import banks, migrate
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from sekisho.ca.token import TokenKey
     from sekisho.domain.contract import Bank
     from sekisho.edge.server import Site as Listener
     from sekisho.settings import Settings
@@ -44,13 +48,18 @@ def set_up(settings: Settings, bank: Bank) -> None:
     if any(folder.iterdir()):
         raise FileExistsError(17, "is not empty; nothing was changed", str(folder))
     now = datetime.now(UTC)
-    made = hierarchy.make(
-        BankName(settings.bank, settings.organization),
-        pki_url=settings.sites["pki"].url,
-        now=now,
-        entropy=secrets.token_bytes,
-    )
-    keys.save(settings.ca_dir, made)
+    with _issuing_keys(settings) as issuing_keys:
+        made = hierarchy.make(
+            BankName(settings.bank, settings.organization),
+            pki_url=settings.sites["pki"].url,
+            now=now,
+            entropy=secrets.token_bytes,
+            issuing_keys=issuing_keys,
+        )
+        keys.save(settings.ca_dir, made)
+    passphrase = wiring.ca_passphrase(settings)
+    if passphrase is not None:
+        keys.encrypt(settings.ca_dir, passphrase)
     wiring.make_secrets(settings)
     (folder / settings.tls_certificate).parent.mkdir(mode=0o700, exist_ok=True)
     db = wiring.open_store(settings)
@@ -63,6 +72,24 @@ def set_up(settings: Settings, bank: Bank) -> None:
     if settings.database_url is None:
         settings.database.chmod(0o600)
     settings.save()
+
+
+@contextmanager
+def _issuing_keys(settings: Settings) -> Iterator[dict[Kind, TokenKey] | None]:
+    """Make the issuing CAs' keys in the token that the settings name, or none. Raises `DataFolderDamaged`."""
+    if settings.ca.token is None:
+        yield None
+        return
+    spec = wiring.token_spec(settings.ca.token, settings.read_secret(settings.ca.token.pin_file))
+    try:
+        made = {kind: make_key(spec, f"sekisho {settings.bank} {kind.value} 1") for kind in Kind}
+        token = Token(spec, list(made.values()))
+    except (TokenAway, PinRefused, KeyNotUsable) as unusable:
+        raise DataFolderDamaged(f"the token {spec.label} cannot be used: {unusable}") from unusable
+    try:
+        yield {kind: token.key(public) for kind, public in made.items()}
+    finally:
+        token.close()
 
 
 @contextmanager

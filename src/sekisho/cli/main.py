@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sekisho.cli.authority import ca
+from sekisho.cli.authority import ca, ca_keys_options
 from sekisho.cli.database import database
 from sekisho.cli.log import start_log
 from sekisho.cli.options import data_dir_option, json_option
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sekisho.domain.certificate import Certificate
+    from sekisho.settings import CaSettings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -97,7 +98,8 @@ def _where_to_go(described: dict[str, Any]) -> str:
 @click.option("--hours-ja", required=True, help="The help desk's hours in Japanese.")
 @click.option("--hours-en", required=True, help="The help desk's hours in English.")
 @click.option("--port-base", type=click.IntRange(1024, 65530), default=8440, show_default=True)
-def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
+@ca_keys_options
+def init(data_dir: Path, bank: str, port_base: int, ca_keys: CaSettings, **words: str) -> None:
     """Set up a new installation: keys, secrets, database and settings file."""
     from sekisho.cli.failure import fail, told
     from sekisho.cli.installation import set_up
@@ -109,7 +111,7 @@ def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
         fail("--bank takes four digits", 2)
     with told():
         set_up(
-            on_localhost(data_dir, bank, words["name_en"], port_base),
+            on_localhost(data_dir, bank, words["name_en"], port_base).model_copy(update={"ca": ca_keys}),
             Bank(
                 code=bank,
                 name={"ja": words["name_ja"], "en": words["name_en"]},

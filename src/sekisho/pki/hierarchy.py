@@ -12,7 +12,7 @@ from sekisho.domain.person import Kind
 from sekisho.pki import profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from cryptography import x509
@@ -34,14 +34,21 @@ class Hierarchy:
     issuing: dict[Kind, KeyAndCertificate]
 
 
-def make(bank: profile.BankName, *, pki_url: str, now: datetime, entropy: Callable[[int], bytes]) -> Hierarchy:
-    """Make the keys (P-384 for the root, P-256 for the rest) and certificates of a bank."""
+def make(
+    bank: profile.BankName,
+    *,
+    pki_url: str,
+    now: datetime,
+    entropy: Callable[[int], bytes],
+    issuing_keys: Mapping[Kind, ec.EllipticCurvePrivateKey] | None = None,
+) -> Hierarchy:
+    """Make the certificates of a bank, and keys (P-384 for the root, P-256 for the rest) where none are given."""
     now = now.replace(microsecond=0)
     root_key = ec.generate_private_key(ec.SECP384R1())
     root = profile.root(bank, root_key.public_key(), serial_number(entropy), now).sign(root_key, hashes.SHA384())
     issuing = {}
     for kind in Kind:
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = ec.generate_private_key(ec.SECP256R1()) if issuing_keys is None else issuing_keys[kind]
         builder = profile.issuing(
             bank,
             kind,
