@@ -208,6 +208,7 @@ def open_authority(
     """
     with ExitStack() as closing:
         try:
+            keys.check_installed(settings.ca_dir)
             passphrase = ca_passphrase(settings)
             key = keys.journal_key(settings.ca_dir, passphrase)
             token = _open_token(settings, key)
@@ -268,6 +269,7 @@ def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list
     """Return every listener with its application, of which each of so many processes has its own."""
     bank = load_bank(settings, ports)
     try:
+        keys.check_installed(settings.ca_dir)
         certificates = {name: keys.load_certificate(settings.ca_dir, name) for name in ("root", *map(str, Kind))}
     except (OSError, ValueError) as unreadable:
         raise DataFolderDamaged(f"the certificates in {settings.ca_dir} cannot be used: {unreadable}") from unreadable

@@ -19,12 +19,15 @@ from cryptography.hazmat.primitives.serialization import (
 
 from sekisho.ca.token import TokenKey
 from sekisho.domain.person import Kind
+from sekisho.pki.authority_request import write_request
 from sekisho.pki.hierarchy import Hierarchy, KeyAndCertificate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sekisho.ca.token import Token
+    from sekisho.pki.profile import BankName
 
 _JOURNAL_KEY = 32
 _SALT = 16
@@ -39,8 +42,35 @@ def save(folder: Path, hierarchy: Hierarchy) -> None:
     named = {"root": hierarchy.root} | {kind.value: pair for kind, pair in hierarchy.issuing.items()}
     for name, pair in named.items():
         if not isinstance(pair.key, TokenKey):
-            write_secret(folder / f"{name}.key.pem", _pem(pair.key, None))
+            write_secret(folder / f"{name}.key.pem", to_pem(pair.key, None))
         (folder / f"{name}.pem").write_bytes(pair.certificate.public_bytes(Encoding.PEM))
+
+
+def save_waiting(
+    folder: Path, bank: BankName, root: x509.Certificate, issuing_keys: Mapping[Kind, TokenKey] | None
+) -> None:
+    """Write the keys of issuing CAs (those of a token stay there), and requests for the root to sign.
+
+    Raises FileExistsError rather than touch a key that is there.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "root.pem").write_bytes(root.public_bytes(Encoding.PEM))
+    for kind in Kind:
+        key: ec.EllipticCurvePrivateKey
+        if issuing_keys is None:
+            key = ec.generate_private_key(ec.SECP256R1())
+            write_secret(folder / f"{kind.value}.key.pem", to_pem(key, None))
+        else:
+            key = issuing_keys[kind]
+        (folder / f"{kind.value}.csr.pem").write_bytes(write_request(bank, kind, key))
+
+
+def install(request: Path, certificate: bytes) -> Path:
+    """Put a certificate (PEM) in the place of its request, and return where it is now."""
+    file = request.with_name(request.name.replace(".csr.pem", ".pem"))
+    _replace(file, certificate)
+    request.unlink()
+    return file
 
 
 def encrypt(folder: Path, passphrase: bytes) -> list[Path]:
@@ -55,7 +85,7 @@ def encrypt(folder: Path, passphrase: bytes) -> list[Path]:
         content = file.read_bytes()
         if b"ENCRYPTED" in content:
             continue
-        _replace(file, _pem(_loaded(content, None, file), passphrase))
+        _replace(file, to_pem(read_pem(content, None, file.name), passphrase))
         done.append(file)
     file = folder / "journal.key"
     if not file.exists() or file.stat().st_size == _JOURNAL_KEY:
@@ -89,6 +119,16 @@ def journal_key(folder: Path, passphrase: bytes | None) -> bytes:
         raise ValueError("the passphrase does not open journal.key") from None
 
 
+def check_installed(folder: Path) -> None:
+    """Raise ValueError where an issuing CA waits for its certificate."""
+    for kind in Kind:
+        if not (folder / f"{kind.value}.pem").exists() and (folder / f"{kind.value}.csr.pem").exists():
+            raise ValueError(
+                f"the issuing CA for {kind.value}s has no certificate yet; have the root sign {kind.value}.csr.pem, "
+                "then: sekisho ca install"
+            )
+
+
 def public_keys(folder: Path) -> dict[Kind, ec.EllipticCurvePublicKey]:
     """Return the public keys of the issuing CAs whose private keys lie in no file here."""
     found = {}
@@ -117,29 +157,29 @@ def load_issuing(
         if token is not None and not file.exists() and isinstance(public, ec.EllipticCurvePublicKey):
             issuing[kind] = KeyAndCertificate(token.key(public), certificate)
             continue
-        key = _loaded(file.read_bytes(), passphrase, file)
+        key = read_pem(file.read_bytes(), passphrase, file.name)
         if key.public_key() != public:
             raise ValueError(f"the key of the issuing CA for {kind.value}s is not its certificate's")
         issuing[kind] = KeyAndCertificate(key, certificate)
     return issuing
 
 
-def _loaded(pem: bytes, passphrase: bytes | None, file: Path) -> ec.EllipticCurvePrivateKey:
+def read_pem(pem: bytes, passphrase: bytes | None, name: str) -> ec.EllipticCurvePrivateKey:
+    """Return the key in a file of this name. Raises ValueError where it cannot be used."""
     encrypted = b"ENCRYPTED" in pem
     if encrypted and passphrase is None:
-        raise ValueError(f"{file.name} is encrypted, and no passphrase is given")
+        raise ValueError(f"{name} is encrypted, and no passphrase is given")
     try:
         key = load_pem_private_key(pem, passphrase if encrypted else None)
     except ValueError:
-        raise ValueError(
-            f"{'the passphrase does not open' if encrypted else 'there is no key in'} {file.name}"
-        ) from None
+        raise ValueError(f"{'the passphrase does not open' if encrypted else 'there is no key in'} {name}") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ValueError(f"{file.name} is no elliptic key")  # noqa: TRY004 - it is what the file holds
+        raise ValueError(f"{name} is no elliptic key")  # noqa: TRY004 - it is what the file holds
     return key
 
 
-def _pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> bytes:
+def to_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> bytes:
+    """Return a key as PKCS #8, open where no passphrase is given."""
     protection = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection)
 

@@ -96,3 +96,67 @@ def encrypt_keys(data_dir: Path) -> None:
             raise settings.DataFolderDamaged(f"{loaded.data_dir / settings.FILE}: [ca] passphrase_file is not set")
         for file in keys.encrypt(loaded.ca_dir, passphrase):
             click.echo(f"{file} is encrypted")
+
+
+@ca.group()
+def ceremony() -> None:
+    """Do with two people what only the root does. For a computer without a network."""
+
+
+_OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where files and record are put; nothing there is replaced.",
+)
+
+
+@ceremony.command("root")
+@click.option("--bank", required=True, help="The bank's 4-digit code.")
+@click.option("--organization", required=True, help="The bank's name in English; it stands in every certificate.")
+@_OUT
+def make_root(bank: str, organization: str, out: Path) -> None:
+    """Make a bank's root."""
+    from sekisho.cli import ceremony as script
+    from sekisho.cli.failure import fail, told
+    from sekisho.pki.profile import BankName
+
+    if not (bank.isascii() and bank.isdigit() and len(bank) == 4):  # noqa: PLR2004 - a bank code
+        fail("--bank takes four digits", 2)
+    with told():
+        script.make_root(BankName(bank, organization), out)
+
+
+@ceremony.command("sign")
+@click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option(
+    "--request",
+    "requests",
+    type=_FILE,
+    multiple=True,
+    required=True,
+    help="A request of an issuing CA; may be repeated.",
+)
+@click.option("--pki-url", required=True, help="The address of the installation's pki site, as the world sees it.")
+@_OUT
+def sign_requests(root: Path, requests: tuple[Path, ...], pki_url: str, out: Path) -> None:
+    """Have the root sign the requests of issuing CAs."""
+    from sekisho.cli import ceremony as script
+    from sekisho.cli.failure import told
+
+    with told():
+        script.sign_requests(root, requests, pki_url.rstrip("/"), out)
+
+
+@ca.command()
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@data_dir_option
+def install(files: tuple[Path, ...], data_dir: Path) -> None:
+    """Put FILES, the certificates that the root signed for this installation's issuing CAs, where they belong."""
+    from sekisho import settings
+    from sekisho.cli import installation
+    from sekisho.cli.failure import told
+
+    with told():
+        for file in installation.install_certificates(settings.load(data_dir), files):
+            click.echo(f"{file} is in place")

@@ -98,8 +98,13 @@ def _where_to_go(described: dict[str, Any]) -> str:
 @click.option("--hours-ja", required=True, help="The help desk's hours in Japanese.")
 @click.option("--hours-en", required=True, help="The help desk's hours in English.")
 @click.option("--port-base", type=click.IntRange(1024, 65530), default=8440, show_default=True)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Certificate of a root whose key is kept elsewhere; it signs the requests that are written then.",
+)
 @ca_keys_options
-def init(data_dir: Path, bank: str, port_base: int, ca_keys: CaSettings, **words: str) -> None:
+def init(data_dir: Path, bank: str, port_base: int, ca_keys: CaSettings, root: Path | None, **words: str) -> None:
     """Set up a new installation: keys, secrets, database and settings file."""
     from sekisho.cli.failure import fail, told
     from sekisho.cli.installation import set_up
@@ -120,7 +125,10 @@ def init(data_dir: Path, bank: str, port_base: int, ca_keys: CaSettings, **words
                 help_desk_hours={"ja": words["hours_ja"], "en": words["hours_en"]},
                 policy=Policy(),
             ),
+            root,
         )
+    if root is not None:
+        click.echo(f"Have the root sign {data_dir}/ca/*.csr.pem (sekisho ca ceremony sign), then: sekisho ca install")
     click.echo(f"{data_dir} is set up. Put the server's certificate and key into {data_dir}/tls, then: sekisho serve")
 
 

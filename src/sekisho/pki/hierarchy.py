@@ -43,23 +43,48 @@ def make(
     issuing_keys: Mapping[Kind, ec.EllipticCurvePrivateKey] | None = None,
 ) -> Hierarchy:
     """Make the certificates of a bank, and keys (P-384 for the root, P-256 for the rest) where none are given."""
-    now = now.replace(microsecond=0)
-    root_key = ec.generate_private_key(ec.SECP384R1())
-    root = profile.root(bank, root_key.public_key(), serial_number(entropy), now).sign(root_key, hashes.SHA384())
+    root = make_root(bank, now=now, entropy=entropy)
     issuing = {}
     for kind in Kind:
         key = ec.generate_private_key(ec.SECP256R1()) if issuing_keys is None else issuing_keys[kind]
-        builder = profile.issuing(
-            bank,
-            kind,
-            key.public_key(),
-            serial_number(entropy),
-            now,
-            root_certificate=root,
-            root_address=f"{pki_url}/{bank.code}/root.cer",
-        )
-        issuing[kind] = KeyAndCertificate(key, builder.sign(root_key, hashes.SHA384()))
-    return Hierarchy(KeyAndCertificate(root_key, root), issuing)
+        certificate = certify_issuing(root, bank, kind, key.public_key(), pki_url=pki_url, now=now, entropy=entropy)
+        issuing[kind] = KeyAndCertificate(key, certificate)
+    return Hierarchy(root, issuing)
+
+
+def make_root(bank: profile.BankName, *, now: datetime, entropy: Callable[[int], bytes]) -> KeyAndCertificate:
+    """Make a bank's root."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    builder = profile.root(bank, key.public_key(), serial_number(entropy), now.replace(microsecond=0))
+    return KeyAndCertificate(key, builder.sign(key, hashes.SHA384()))
+
+
+def certify_issuing(
+    root: KeyAndCertificate,
+    bank: profile.BankName,
+    kind: Kind,
+    key: ec.EllipticCurvePublicKey,
+    *,
+    pki_url: str,
+    now: datetime,
+    entropy: Callable[[int], bytes],
+) -> x509.Certificate:
+    """Return the issuing CA for `kind` with this key, signed by the root."""
+    builder = profile.issuing(
+        bank,
+        kind,
+        key,
+        serial_number(entropy),
+        now.replace(microsecond=0),
+        root_certificate=root.certificate,
+        root_address=root_address(bank.code, pki_url),
+    )
+    return builder.sign(root.key, hashes.SHA384())
+
+
+def root_address(bank_code: str, pki_url: str) -> str:
+    """Return where the pki site serves the root."""
+    return f"{pki_url}/{bank_code}/root.cer"
 
 
 def addresses(bank_code: str, kind: Kind, pki_url: str) -> profile.Addresses:
