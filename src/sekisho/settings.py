@@ -80,7 +80,10 @@ class Settings(_Strict):
     """One bank's installation on one machine.
 
     `organization` stands in every certificate's name. `tls_certificate` and
-    `tls_key` are PEM files, relative ones below the data folder.
+    `tls_key` are PEM files, relative ones below the data folder. `crl_shards`
+    is in how many parts the revocation list is divided for the certificates
+    that are ordered from now on, 1 for none; `ocsp_nonce` whether a nonce in
+    a question about a certificate is answered.
     `database_url` is the address of a PostgreSQL database, which may hold a
     password and therefore comes from the environment (`DATABASE_URL`) and
     stands in no file; None is for SQLite in the data folder.
@@ -93,6 +96,8 @@ class Settings(_Strict):
     tls_certificate: Path = Path("tls/server.pem")
     tls_key: Path = Path("tls/server.key.pem")
     ca: CaSettings = CaSettings()
+    crl_shards: Annotated[int, Field(ge=1, le=1000)] = 8
+    ocsp_nonce: bool = True
     database_url: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
     @property
@@ -104,6 +109,11 @@ class Settings(_Strict):
     def ca_dir(self) -> Path:
         """Where the CA's process finds its keys."""
         return self.data_dir / "ca"
+
+    @property
+    def compromised_keys(self) -> Path:
+        """The list of keys that nobody gets a certificate for, where the bank has brought one."""
+        return self.data_dir / "compromised-keys.dat"
 
     @property
     def outbox(self) -> Path:
@@ -159,6 +169,8 @@ class Settings(_Strict):
         lines += [
             f"tls_certificate = {_text(str(self.tls_certificate))}",
             f"tls_key = {_text(str(self.tls_key))}",
+            f"crl_shards = {self.crl_shards}",
+            f"ocsp_nonce = {str(self.ocsp_nonce).lower()}",
         ]
         for name, site in self.sites.items():
             lines += [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
+import mmap
 import os
 import secrets
 import sqlite3
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from sekisho.edge.server import Site as Listener
 from sekisho.edge.server import SiteTls
 from sekisho.est.routes import public_routes, secure_routes
 from sekisho.outbox import Outbox
+from sekisho.pki.compromised_keys import CompromisedKeys
 from sekisho.pki.profile import BankName
 from sekisho.portal.administrator import administrator_app
 from sekisho.portal.not_open import not_open_app
@@ -98,6 +100,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
             seal=CardSeal(_secret(settings, "card-key")),
             now=lambda: datetime.now(UTC),
             entropy=os.urandom,
+            compromised=_compromised_keys(settings),
         )
     finally:
         db.close()
@@ -111,6 +114,18 @@ def _ca_owner(settings: Settings) -> int | None:
     except LookupError as unknown:
         raise DataFolderDamaged(f"{settings.data_dir / FILE}: ca.user: {unknown}") from unknown
     return owner
+
+
+def _compromised_keys(settings: Settings) -> CompromisedKeys:
+    """Return the list of keys that others have, where somebody put one into the data folder."""
+    file = settings.compromised_keys
+    try:
+        with file.open("rb") as content:
+            return CompromisedKeys(mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ))
+    except FileNotFoundError:
+        return CompromisedKeys()
+    except (OSError, ValueError) as unusable:  # an empty file cannot be mapped: ValueError
+        raise DataFolderDamaged(f"{file} cannot be used: {unusable}") from unusable
 
 
 def open_store(settings: Settings) -> Database:
@@ -194,7 +209,8 @@ def load_bank(settings: Settings, ports: Ports) -> Bank:
     if bank is None:
         where = settings.database if settings.database_url is None else "the database"
         raise DataFolderDamaged(f"{where} does not know the bank {settings.bank}")
-    return bank
+    policy = replace(bank.policy, crl_shards=settings.crl_shards, ocsp_nonce=settings.ocsp_nonce)
+    return replace(bank, policy=policy)
 
 
 @contextmanager
@@ -313,7 +329,7 @@ def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list
         ),
         listener("user", user_app(user, est=secure_routes(user, cacerts)), Kind.USER),
         listener("console", not_open_app(site("console"))),
-        listener("pki", pki_app(ports, bank.code, der), tls=False),
+        listener("pki", pki_app(ports, bank, der), tls=False),
         listener("app", not_open_app(site("app"))),
     ]
 

@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -23,7 +23,7 @@ from sekisho.ca.wire import Ask
 from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import CaAway
 from sekisho.domain.person import Kind
-from sekisho.pki.crl import Revoked
+from sekisho.pki import crl as lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -247,9 +247,36 @@ def test_a_journal_that_does_not_hold_stops_the_ca_with_a_word(ca: Running, clie
         client.sign_all([order()])
 
 
-def test_a_list_is_signed_beside_the_orders(client: CaClient) -> None:
-    entries = [Revoked(serial=n + 1, at=NOW, reason=list(Reason)[n % len(Reason)]) for n in range(1000)]
-    der = client.sign_crl(Kind.USER, entries, number=7, this_update=NOW, next_update=NOW + timedelta(days=1))
-    crl = x509.load_der_x509_crl(der)
+@pytest.mark.parametrize("shard", [None, 3])
+def test_a_list_is_signed_beside_the_orders(client: CaClient, shard: int | None) -> None:
+    entries = b"".join(lists.entry(n + 1, NOW, list(Reason)[n % len(Reason)]) for n in range(1000))
+    asked: dict[str, Any] = {"number": int(NOW.timestamp()), "this_update": NOW, "next_update": NOW + timedelta(days=1)}
+    crl = x509.load_der_x509_crl(client.sign_crl(Kind.USER, shard, entries, **asked))
     assert [one.serial_number for one in crl] == list(range(1, 1001))
-    assert crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 7
+    assert crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == int(NOW.timestamp())
+    assert client.sign_all([order()])
+
+
+@pytest.mark.parametrize(
+    ("entries", "changed"),
+    [
+        (b"no entries", {}),
+        (b"\x30\x03\x02\x01\x01", {}),
+        (lists.entry(1, NOW, Reason.UNSPECIFIED)[:-1], {}),
+        (b"", {"number": int(NOW.timestamp()) - 1}),
+        (b"", {"next_update": NOW}),
+        (b"", {"next_update": NOW + timedelta(days=11)}),
+        (b"", {"shard": 1000}),
+    ],
+)
+def test_a_list_that_is_none_is_refused(client: CaClient, entries: bytes, changed: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {
+        "kind": Kind.USER,
+        "shard": None,
+        "number": int(NOW.timestamp()),
+        "this_update": NOW,
+        "next_update": NOW + timedelta(days=1),
+    }
+    with pytest.raises(CaRefused):
+        client.sign_crl(entries=entries, **(asked | changed))
+    assert client.sign_crl(entries=b"", **asked)

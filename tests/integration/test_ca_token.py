@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +25,7 @@ from sekisho import settings, wiring
 from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, TokenSpec, make_key, point_of
 from sekisho.domain.certificate import Reason
 from sekisho.domain.person import Kind
-from sekisho.pki.crl import Revoked
+from sekisho.pki import crl as lists
 from sekisho.settings import DataFolderDamaged
 
 if TYPE_CHECKING:
@@ -137,15 +138,10 @@ def test_certificates_and_lists_are_signed_in_the_token(loaded: Settings, proces
     with wiring.open_authority(with_processes(loaded, processes), now=lambda: NOW) as authority:
         first = authority.sign_all(asked)
         again = authority.sign_all(asked)
-        crl = x509.load_der_x509_crl(
-            authority.sign_crl(
-                Kind.USER,
-                [Revoked(1, NOW, Reason.SUPERSEDED)],
-                number=1,
-                this_update=NOW,
-                next_update=order().not_after,
-            )
-        )
+        dates = {"this_update": NOW, "next_update": NOW + timedelta(days=1)}
+        named = lists.entry(1, NOW, Reason.SUPERSEDED)
+        signed_list = authority.sign_crl(Kind.USER, None, named, number=int(NOW.timestamp()), **dates)
+    crl = x509.load_der_x509_crl(signed_list)
     issuer = x509.load_pem_x509_certificate((loaded.ca_dir / "user.pem").read_bytes())
     for one, der in zip(asked, first, strict=True):
         assert isinstance(der, bytes)

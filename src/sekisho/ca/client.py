@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import struct
 import threading
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from sekisho.ca import peer, wire
+from sekisho.ca import lists, peer, wire
 from sekisho.ca.wire import Ask
 from sekisho.domain.errors import CaAway
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sekisho.domain.person import Kind
-    from sekisho.pki.crl import Revoked
     from sekisho.pki.profile import Order
 
 log = logging.getLogger("sekisho.ca")
@@ -59,12 +59,19 @@ class CaClient:
         return outcomes
 
     def sign_crl(
-        self, kind: Kind, entries: list[Revoked], *, number: int, this_update: datetime, next_update: datetime
+        self,
+        kind: Kind,
+        shard: int | None,
+        entries: bytes,
+        *,
+        number: int,
+        this_update: datetime,
+        next_update: datetime,
     ) -> bytes:
-        """Return the DER revocation list. Raises `CaAway` where no answer comes in time."""
-        asked = wire.SignCrl(kind, entries, number, this_update, next_update)
+        """Return the DER revocation list. Raises `CaAway` where no answer comes in time, and `CaRefused`."""
+        asked = lists.Asked(kind, shard, entries, number, this_update, next_update)
         with self._line() as line:
-            (signed,) = line.ask(Ask.CRL, [wire.list_part(asked)])
+            (signed,) = line.ask(Ask.CRL, [lists.part(asked)])
         if signed is None:
             raise CaRefused
         return signed
@@ -92,7 +99,7 @@ def _part(order: Order) -> bytes | None:
     """Write an order, or None where it cannot even be written: that one alone is refused then."""
     try:
         return wire.order_part(order)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, struct.error):
         return None
 
 

@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from sekisho.ca import peer, wire
+from sekisho.ca import lists, peer, wire
 from sekisho.ca.journal import JournalNotWritten
 from sekisho.ca.token import TokenAway
 from sekisho.ca.wire import Ask
@@ -136,9 +136,10 @@ def _sign_orders(parts: list[bytes], authority: Authority) -> list[bytes | None]
 
 def _sign_list(part: bytes, authority: Authority) -> bytes | None:
     try:
-        asked = wire.read_list(part)
+        asked = lists.read(part)
         return authority.sign_crl(
             asked.kind,
+            asked.shard,
             asked.entries,
             number=asked.number,
             this_update=asked.this_update,

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sekisho.domain.person import Kind
 from sekisho.pki import profile
+from sekisho.pki.linting.authority import guard_issuing, guard_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,9 +55,10 @@ def make(
 
 def make_root(bank: profile.BankName, *, now: datetime, entropy: Callable[[int], bytes]) -> KeyAndCertificate:
     """Make a bank's root."""
+    now, serial = now.replace(microsecond=0), serial_number(entropy)
     key = ec.generate_private_key(ec.SECP384R1())
-    builder = profile.root(bank, key.public_key(), serial_number(entropy), now.replace(microsecond=0))
-    return KeyAndCertificate(key, builder.sign(key, hashes.SHA384()))
+    builder = profile.root(bank, key.public_key(), serial, now)
+    return KeyAndCertificate(key, builder.sign(guard_root(key, bank, serial=serial, now=now), hashes.SHA384()))
 
 
 def certify_issuing(
@@ -70,16 +72,13 @@ def certify_issuing(
     entropy: Callable[[int], bytes],
 ) -> x509.Certificate:
     """Return the issuing CA for `kind` with this key, signed by the root."""
-    builder = profile.issuing(
-        bank,
-        kind,
-        key,
-        serial_number(entropy),
-        now.replace(microsecond=0),
-        root_certificate=root.certificate,
-        root_address=root_address(bank.code, pki_url),
+    now, serial = now.replace(microsecond=0), serial_number(entropy)
+    address = root_address(bank.code, pki_url)
+    builder = profile.issuing(bank, kind, key, serial, now, root_certificate=root.certificate, root_address=address)
+    guarded = guard_issuing(
+        root.key, bank, kind, key=key, serial=serial, now=now, root=root.certificate, root_address=address
     )
-    return builder.sign(root.key, hashes.SHA384())
+    return builder.sign(guarded, hashes.SHA384())
 
 
 def root_address(bank_code: str, pki_url: str) -> str:
@@ -90,9 +89,10 @@ def root_address(bank_code: str, pki_url: str) -> str:
 def addresses(bank_code: str, kind: Kind, pki_url: str) -> profile.Addresses:
     """Return where the pki site serves what belongs to the issuing CA of `kind`."""
     return profile.Addresses(
+        kind=kind,
         ocsp=f"{pki_url}/ocsp",
         issuer=f"{pki_url}/{bank_code}/{kind.value}.cer",
-        crl=f"{pki_url}/{bank_code}/{kind.value}.crl",
+        folder=f"{pki_url}/{bank_code}",
     )
 
 

@@ -20,13 +20,14 @@ _CHANGED = {
     "secrets": ("misses", "asked"),
     "permits": ("spent_at", "withdrawn_at", "misses"),
     "orders": ("voided_at", "finished_at"),
-    "certificates": ("ended_at", "ending", "reason", "first_logon_at"),
+    "certificates": ("ended_at", "ending", "reason", "first_logon_at", "suspended_at"),
     "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end"),
     "notices": ("read_at", "mailed_at"),
-    "crls": ("number", "der", "this_update", "next_update"),
+    "crls": ("number", "der", "this_update", "next_update", "lately"),
+    "crl_entries": ("changed_at", "entry"),
 }
-# A secret that is set anew is another secret.
-_REMOVED = ("secrets",)
+# A secret that is set anew is another secret; of an expired certificate no revocation list says anything.
+_REMOVED = ("secrets", "crl_entries")
 
 
 def grant_web(tx: Connection, role: str) -> None:
