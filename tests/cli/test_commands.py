@@ -41,12 +41,17 @@ COMMANDS = [
     ["serve"],
     ["database"],
     ["database", "upgrade"],
+    ["worker"],
     ["ca"],
     ["certificates"],
     ["certificates", "list"],
     ["certificates", "revoke"],
+    ["certificates", "lift"],
     ["orders"],
     ["orders", "resume"],
+    ["mails"],
+    ["mails", "list"],
+    ["mails", "retry"],
     ["audit"],
     ["audit", "list"],
     ["bench"],
@@ -111,6 +116,8 @@ def test_revoking_what_is_not_there(demo: Served, serial: str, code: int) -> Non
 
 def test_a_reason_that_rfc_5280_does_not_know(demo: Served) -> None:
     assert demo.sekisho("certificates", "revoke", "00", "--reason", "boredom").returncode == exit_codes.USAGE
+    assert demo.sekisho("certificates", "lift", "1" + 32 * "0").returncode == exit_codes.USAGE
+    assert demo.sekisho("certificates", "lift", "00").returncode == exit_codes.NOT_FOUND
 
 
 def test_audit_rows_say_who_what_when_from_where_and_about_which_certificate(demo: Served) -> None:

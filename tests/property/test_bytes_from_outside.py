@@ -23,15 +23,16 @@ from tests.support.est_site import EstSite, credentials, est_site
 from tests.support.mutations import anything
 from tests.support.world import KEIRI02, csr_der, world
 
-from sekisho.ca import process, wire
+from sekisho.ca import lists, process, wire
+from sekisho.ca.authority import Authority
+from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
 from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import KeyRefused, NotAccepted, Refusal
 from sekisho.domain.person import Kind
 from sekisho.est.messages import read_body, read_credentials
-from sekisho.pki import hierarchy
+from sekisho.pki import crl, hierarchy
 from sekisho.pki.compromised_keys import CompromisedKeys
-from sekisho.pki.crl import Revoked
 from sekisho.pki.csr import Csr, read_csr
 from sekisho.pki.linting.person import PersonLinter
 from sekisho.usecases.meet_visitor import meet_visitor
@@ -211,17 +212,25 @@ def test_a_certificate_at_the_door_counts_only_as_it_was_issued(
 
 
 MADE = new_hierarchy()
-SIGNER = Signer(BANK, MADE.issuing, PKI_URL)
+SIGNER = Signer(BANK, MADE.issuing, PKI_URL, now=lambda: NOW)
 ORDER = wire.order_part(order())
-LIST = wire.list_part(wire.SignCrl(Kind.USER, [Revoked(5, NOW, Reason.SUPERSEDED)], 3, NOW, NOW + timedelta(days=1)))
+ENTRIES = b"".join(crl.entry(serial, NOW, Reason.SUPERSEDED) for serial in (5, 300, 1 << 127))
+LISTS = [lists.part(lists.Asked(Kind.USER, shard, ENTRIES, 3, NOW, NOW + timedelta(days=1))) for shard in (None, 0, 12)]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
+    journal = Journal(tmp_path_factory.mktemp("ca") / "journal", b"k" * 32)
+    yield Authority(SIGNER, journal, now=lambda: NOW)
+    journal.close()
 
 
 @pytest.mark.parametrize("count", FEW_AND_MANY)
-def test_the_ca_answers_any_question_or_hangs_up(count: int) -> None:
+def test_the_ca_answers_any_question_or_hangs_up(authority: Authority, count: int) -> None:
     questions = [
         wire.question(wire.Ask.SIGN, [ORDER]),
         wire.question(wire.Ask.SIGN, [ORDER, ORDER]),
-        wire.question(wire.Ask.CRL, [LIST]),
+        *(wire.question(wire.Ask.CRL, [one]) for one in LISTS),
         wire.question(wire.Ask.SIGN, []),
     ]
 
@@ -229,11 +238,33 @@ def test_the_ca_answers_any_question_or_hangs_up(count: int) -> None:
     @given(anything(questions))
     def holds(message: bytes) -> None:
         try:
-            results = process._results(message, SIGNER)
+            results = process._results(message, authority)
         except wire.Broken:
             return
         assert all(result is None or isinstance(result, bytes) for result in results)
         assert wire.read_answer(wire.answer(results), len(results)) == results
+
+    holds()
+
+
+@pytest.mark.parametrize("count", FEW_AND_MANY)
+def test_whatever_entries_a_list_is_asked_for_what_is_signed_is_a_list(count: int) -> None:
+    """The entries go into the list as they are: what is no list of entries must not be signed."""
+    issuer = MADE.issuing[Kind.USER].certificate.public_key()
+
+    @examples(count)
+    @given(anything([ENTRIES, crl.entry(5, NOW, Reason.UNSPECIFIED)]))
+    def holds(entries: bytes) -> None:
+        try:
+            der = SIGNER.sign_crl(
+                Kind.USER, None, entries, number=3, this_update=NOW, next_update=NOW + timedelta(days=1)
+            )
+        except ValueError:
+            return
+        signed = x509.load_der_x509_crl(der)
+        assert signed.is_signature_valid(issuer)  # type: ignore[arg-type]  # an elliptic curve
+        assert [revoked.serial_number > 0 for revoked in signed].count(False) == 0
+        assert signed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 3
 
     holds()
 

@@ -90,9 +90,15 @@ class Mailbox:
     """Takes mails and keeps them by key."""
 
     mails: dict[str, EmailMessage] = field(default_factory=dict)
+    sender: str = "no-reply@mihon.example"
 
-    def send(self, message: EmailMessage, key: str) -> None:
+    @contextmanager
+    def line(self) -> Iterator[Mailbox]:
+        yield self
+
+    def send(self, message: EmailMessage, key: str) -> str:
         self.mails[key] = message
+        return "250 kept"
 
 
 @dataclass
@@ -208,7 +214,7 @@ def world(folder: Path, engine: str = "sqlite", *, permitted: bool = True, bank:
         mailbox = Mailbox()
         ports = Ports(
             db=db,
-            cas={bank.code: Signer(bank_name, made.issuing, "http://pki.example.com")},
+            cas={bank.code: Signer(bank_name, made.issuing, "http://pki.example.com", now=lambda: clock[0])},
             mail=mailbox,
             pins=CheapPins(b"p" * 32),
             seal=CardSeal(b"c" * 32),

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from tests.support.authority import BANK, NOW, PKI_URL, new_hierarchy, order, spki
 
 from sekisho.ca import process, wire
+from sekisho.ca.authority import Authority
+from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
 from sekisho.domain.person import Kind
 from sekisho.pki import hierarchy, profile
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 MADE = new_hierarchy()
 PAIR = MADE.issuing[Kind.USER]
 ADDRESSES = hierarchy.addresses(BANK.code, Kind.USER, PKI_URL)
+CRL = ADDRESSES.crl(None)
 LINTER = PersonLinter(BANK, Kind.USER, issuer=PAIR.certificate, addresses=ADDRESSES)
 ISSUANCE = Issuance(BANK, Kind.USER, issuer=PAIR.certificate, addresses=ADDRESSES)
 THROW_AWAY = ec.generate_private_key(ec.SECP256R1())
@@ -175,7 +178,7 @@ BROKEN: list[tuple[str, Callable[[Parts], Parts]]] = [
     ("extension-unexpected", lambda parts: one_more(parts, "1.2.3.4")),
     ("extension-critical", with_extension(OIDS.BASIC_CONSTRAINTS, b"\x30\x00", critical=False)),
     ("extension-critical", with_extension(OIDS.KEY_USAGE, key_usage(), critical=False)),
-    ("extension-critical", with_extension(OIDS.CRL_DISTRIBUTION_POINTS, crl_at(ADDRESSES.crl), critical=True)),
+    ("extension-critical", with_extension(OIDS.CRL_DISTRIBUTION_POINTS, crl_at(CRL), critical=True)),
     ("basic-constraints", with_extension(OIDS.BASIC_CONSTRAINTS, bytes.fromhex("30030101ff"), critical=True)),
     ("key-usage", with_extension(OIDS.KEY_USAGE, key_usage(key_cert_sign=True), critical=True)),
     ("key-usage", with_extension(OIDS.KEY_USAGE, key_usage(content_commitment=True), critical=True)),
@@ -221,13 +224,15 @@ BROKEN: list[tuple[str, Callable[[Parts], Parts]]] = [
     ),
     (
         "crl-distribution-points",
-        with_extension(
-            OIDS.CRL_DISTRIBUTION_POINTS, crl_at(ADDRESSES.crl.replace("user", "administrator")), critical=False
-        ),
+        with_extension(OIDS.CRL_DISTRIBUTION_POINTS, crl_at(CRL.replace("user", "administrator")), critical=False),
     ),
     (
         "crl-distribution-points",
-        with_extension(OIDS.CRL_DISTRIBUTION_POINTS, crl_at(ADDRESSES.crl, ADDRESSES.crl), critical=False),
+        with_extension(OIDS.CRL_DISTRIBUTION_POINTS, crl_at(ADDRESSES.crl(3)), critical=False),
+    ),
+    (
+        "crl-distribution-points",
+        with_extension(OIDS.CRL_DISTRIBUTION_POINTS, crl_at(CRL, CRL), critical=False),
     ),
 ]
 
@@ -237,8 +242,9 @@ def test_what_the_profile_makes_breaks_no_rule() -> None:
         *(ec.generate_private_key(c()) for c in (ec.SECP256R1, ec.SECP384R1)),
         rsa.generate_private_key(65537, 2048),
     ):
-        asked = order(spki=spki(key))
-        assert LINTER.findings(tbs_of(asked), asked) == []
+        for shard in (None, 0, 999):
+            asked = order(spki=spki(key), shard=shard)
+            assert LINTER.findings(tbs_of(asked), asked) == []
 
 
 def test_the_parts_put_together_again_are_the_certificate() -> None:
@@ -301,7 +307,7 @@ def test_dates_from_2050_on_have_the_other_form() -> None:
     assert "validity" not in rules(tbs, asked)
 
 
-def test_a_bug_in_the_profile_makes_no_certificate(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_in_the_profile_makes_no_certificate(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     """The signer refuses it, its key signs nothing, and the log names the rule and no name of a person."""
     signed: list[bytes] = []
 
@@ -310,7 +316,8 @@ def test_a_bug_in_the_profile_makes_no_certificate(caplog: pytest.LogCaptureFixt
         return []
 
     key: Any = ReadingKey(PAIR.key, note)
-    signer = Signer(BANK, MADE.issuing | {Kind.USER: hierarchy.KeyAndCertificate(key, PAIR.certificate)}, PKI_URL)
+    issuing = MADE.issuing | {Kind.USER: hierarchy.KeyAndCertificate(key, PAIR.certificate)}
+    signer = Signer(BANK, issuing, PKI_URL, now=lambda: NOW)
     assert signer.sign(order())
     assert len(signed) == 1
     wrong = hierarchy.addresses(BANK.code, Kind.USER, "http://elsewhere.example")
@@ -324,7 +331,9 @@ def test_a_bug_in_the_profile_makes_no_certificate(caplog: pytest.LogCaptureFixt
     assert len(signed) == 1
     with caplog.at_level(logging.ERROR):
         question = wire.question(wire.Ask.SIGN, [wire.order_part(order())])
-        assert process._results(question, signer) == [None]
+        journal = Journal(tmp_path / "journal", b"k" * 32)
+        assert process._results(question, Authority(signer, journal, now=lambda: NOW)) == [None]
+        journal.close()
     assert "crl-distribution-points" in caplog.text
     assert "keiri01" not in caplog.text
     assert len(signed) == 1

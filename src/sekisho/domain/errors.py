@@ -84,6 +84,12 @@ class CertificateRevoked(CertificateRefused):
     code = "certificate-revoked"
 
 
+class CertificateSuspended(CertificateRefused):
+    """Shut out until that is lifted (RFC 5280: certificateHold)."""
+
+    code = "certificate-suspended"
+
+
 class CertificateExpired(CertificateRefused):
     """Its year is over."""
 

@@ -15,12 +15,16 @@ class Policy:
     acquisition_window: timedelta = timedelta(days=14)
     renewal_window: timedelta = timedelta(days=30)
     overlap: timedelta = timedelta(days=7)
+    reminders: tuple[timedelta, ...] = (timedelta(days=30), timedelta(days=10), timedelta(days=3))
+    permit_reminder: timedelta = timedelta(days=3)
     session_idle: timedelta = timedelta(minutes=15)
     session_life: timedelta = timedelta(hours=8)
     last_logons_shown: int = 3
     way_tegata: bool = True
     way_est: bool = True
     way_browser: bool = False
+    crl_shards: int = 8
+    ocsp_nonce: bool = True
 
 
 LONGEST_CERTIFICATE_LIFE = timedelta(days=398)

@@ -67,9 +67,10 @@ def make(bank: profile.BankName, *, pki_url: str, now: datetime, entropy: Callab
 def addresses(bank_code: str, kind: Kind, pki_url: str) -> profile.Addresses:
     """Return where the pki site serves what belongs to the issuing CA of `kind`."""
     return profile.Addresses(
+        kind=kind,
         ocsp=f"{pki_url}/ocsp",
         issuer=f"{pki_url}/{bank_code}/{kind.value}.cer",
-        crl=f"{pki_url}/{bank_code}/{kind.value}.crl",
+        folder=f"{pki_url}/{bank_code}",
     )
 
 

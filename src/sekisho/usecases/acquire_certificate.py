@@ -85,6 +85,7 @@ def acquire_certificate(
         life=bank.policy.certificate_life,
         now=now,
         entropy=ports.entropy,
+        shards=bank.policy.crl_shards,
     )
     return ports.crowd.serve(_issue, ports, _Proven(known, wanted))
 

@@ -90,6 +90,7 @@ def renew_certificate(
             life=bank.policy.certificate_life,
             now=now,
             entropy=ports.entropy,
+            shards=bank.policy.crl_shards,
         )
         return _order(tx, present.certificate, wanted)
 

@@ -31,6 +31,7 @@ STATUS: dict[str, int] = {
     "certificate-reissued": FORBIDDEN,
     "certificate-revoked": FORBIDDEN,
     "certificate-superseded": FORBIDDEN,
+    "certificate-suspended": FORBIDDEN,
     "certificate-unknown": FORBIDDEN,
     "certificate-wrong-kind": FORBIDDEN,
     "choice-missing": BAD_REQUEST,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # What stands in an AlgorithmIdentifier: an OID alone, since the parameters of ECDSA are absent (RFC 5758 section 3.2).
 ECDSA_WITH_SHA256 = bytes.fromhex("06082a8648ce3d040302")
 _LONGEST_LIFE = timedelta(days=398)
+_SHARDS = 1000
 _RSA_BITS = frozenset(range(2048, 4097, 8))
 UNITS = {Kind.ADMINISTRATOR: "Administrators", Kind.USER: "Users"}
 Extensions = dict[x509.ObjectIdentifier, tuple[bool, bytes]]
@@ -39,6 +40,8 @@ class PersonLinter:
         self._issuer_name = content(issuer.subject.public_bytes())
         self._issuer_ends = issuer.not_valid_after_utc
         self._extensions = _extensions(issuer, addresses)
+        self._addresses = addresses
+        self._points: dict[int | None, Extensions] = {}
 
     def guard(self, order: Order, key: ec.EllipticCurvePrivateKey) -> ReadingKey:
         """Return the CA's key, for this order alone: it raises `LintFailed` rather than sign anything else."""
@@ -65,8 +68,16 @@ class PersonLinter:
                 (NameOID.COMMON_NAME, order.common_name),
             ],
             key=content(order.spki),
-            extensions=self._extensions | subject_key_identifier(key),
+            extensions=self._extensions | subject_key_identifier(key) | self._distribution_point(order.shard),
         )
+
+    def _distribution_point(self, shard: int | None) -> Extensions:
+        known = self._points.get(shard)
+        if known is not None:
+            return known
+        point = x509.DistributionPoint([x509.UniformResourceIdentifier(self._addresses.crl(shard))], None, None, None)
+        written = (False, x509.CRLDistributionPoints([point]).public_bytes())
+        return self._points.setdefault(shard, {ExtensionOID.CRL_DISTRIBUTION_POINTS: written})
 
     def _of_order(self, order: Order, key: object) -> Iterator[Finding]:
         """Yield what is wrong with the order itself, which the certificate would only repeat; `key` is its own."""
@@ -76,6 +87,8 @@ class PersonLinter:
             yield Finding("common-name")
         if not timedelta(0) < order.not_after - order.not_before <= _LONGEST_LIFE:
             yield Finding("life", f"{(order.not_after - order.not_before).days} days")
+        if order.shard is not None and not 0 <= order.shard < _SHARDS:
+            yield Finding("shard", str(order.shard))
         if order.not_after > self._issuer_ends:
             yield Finding("life", "ends after the CA's own certificate")
         if not _key_fits(key):
@@ -114,13 +127,12 @@ def _key_fits(key: object) -> bool:
 
 
 def _extensions(issuer: x509.Certificate, addresses: Addresses) -> Extensions:
-    """Return all extensions of a person's certificate but the one that names its key."""
+    """Return what all persons' certificates have: all extensions but those that name the key and the list."""
     oids = AuthorityInformationAccessOID
     information = [
         x509.AccessDescription(oids.OCSP, x509.UniformResourceIdentifier(addresses.ocsp)),
         x509.AccessDescription(oids.CA_ISSUERS, x509.UniformResourceIdentifier(addresses.issuer)),
     ]
-    point = x509.DistributionPoint([x509.UniformResourceIdentifier(addresses.crl)], None, None, None)
     return {
         ExtensionOID.BASIC_CONSTRAINTS: (True, b"\x30\x00"),  # an empty sequence: cA is FALSE by default
         ExtensionOID.KEY_USAGE: (True, b"\x03\x02\x07\x80"),  # digitalSignature, the first bit, and no other
@@ -130,5 +142,4 @@ def _extensions(issuer: x509.Certificate, addresses: Addresses) -> Extensions:
         ),
         **authority_key_identifier(issuer),
         ExtensionOID.AUTHORITY_INFORMATION_ACCESS: (False, x509.AuthorityInformationAccess(information).public_bytes()),
-        ExtensionOID.CRL_DISTRIBUTION_POINTS: (False, x509.CRLDistributionPoints([point]).public_bytes()),
     }
