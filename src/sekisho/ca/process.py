@@ -10,13 +10,14 @@ import sys
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from sekisho.ca import lists, wire
+from sekisho.ca import answers, lists, wire
 from sekisho.ca.wire import Ask
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sekisho.ca.signer import Signer
+    from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
 
 log = logging.getLogger("sekisho.ca")
@@ -84,6 +85,8 @@ def _results(message: bytes, signer: Signer) -> list[bytes | None]:
     ask, parts = wire.read_question(message)
     if ask is Ask.CRL:
         return [_sign_list(part, signer) for part in parts]
+    if ask is Ask.OCSP:
+        return _answer_about(parts, signer)
     return _sign_orders(parts, signer)
 
 
@@ -117,6 +120,22 @@ def _sign_list(part: bytes, signer: Signer) -> bytes | None:
     except ValueError as refused:
         log.error("refused to sign a revocation list: %s", refused)  # noqa: TRY400 - the trace says no more
         return None
+
+
+def _answer_about(parts: list[bytes], signer: Signer) -> list[bytes | None]:
+    results: list[bytes | None] = [None] * len(parts)
+    asked: dict[int, Answer] = {}
+    for at, part in enumerate(parts):
+        try:
+            asked[at] = answers.read(part)
+        except ValueError as unreadable:
+            log.error("refused to answer: %s", unreadable)  # noqa: TRY400 - the trace says no more
+    for at, outcome in zip(asked, signer.answer_all(list(asked.values())), strict=True):
+        if isinstance(outcome, Exception):
+            log.error("refused to answer about serial %x: %r", asked[at].serial, outcome)
+        else:
+            results[at] = outcome
+    return results
 
 
 def _is_own(connection: socket.socket) -> bool:

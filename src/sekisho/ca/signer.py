@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sekisho.ca.responder import Responders
 from sekisho.domain.errors import Refusal
 from sekisho.pki import crl, hierarchy
 from sekisho.pki.issuance import Issuance
 from sekisho.pki.profile import ProfileBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Sequence
 
     from sekisho.domain.person import Kind
     from sekisho.pki import profile
     from sekisho.pki.hierarchy import KeyAndCertificate
+    from sekisho.pki.ocsp import Answer
 
 
 class Signer:
@@ -31,13 +33,21 @@ class Signer:
     the same bytes without a journal.
     """
 
-    def __init__(self, bank: profile.BankName, issuing: dict[Kind, KeyAndCertificate], pki_url: str) -> None:
+    def __init__(
+        self,
+        bank: profile.BankName,
+        issuing: dict[Kind, KeyAndCertificate],
+        pki_url: str,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._issuing = issuing
         self._addresses = {kind: hierarchy.addresses(bank.code, kind, pki_url) for kind in issuing}
         self._issuances = {
             kind: Issuance(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
             for kind, pair in issuing.items()
         }
+        self._responders = Responders(bank, issuing, now)
 
     def sign(self, order: profile.Order) -> bytes:
         """Return the DER certificate. Raises `ProfileBroken` where the profile does not allow it."""
@@ -79,3 +89,7 @@ class Signer:
         tbs = frame.to_be_signed()
         signature = issuing.key.sign(tbs, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
         return frame.signed(tbs, signature)
+
+    def answer_all(self, answers: Sequence[Answer]) -> list[bytes | Exception]:
+        """Return each answer about a certificate as DER, or why that one is refused."""
+        return self._responders.answer_all(answers)
