@@ -41,6 +41,7 @@ COMMANDS = [
     ["serve"],
     ["database"],
     ["database", "upgrade"],
+    ["worker"],
     ["ca"],
     ["certificates"],
     ["certificates", "list"],
@@ -48,6 +49,9 @@ COMMANDS = [
     ["certificates", "lift"],
     ["orders"],
     ["orders", "resume"],
+    ["mails"],
+    ["mails", "list"],
+    ["mails", "retry"],
     ["audit"],
     ["audit", "list"],
     ["bench"],
@@ -64,6 +68,15 @@ def test_every_command_has_help(command: list[str]) -> None:
 
 def test_what_is_no_command_is_a_usage_error() -> None:
     assert sekisho("nonsense").returncode == exit_codes.USAGE
+
+
+@pytest.mark.parametrize("name", ["Rei\u200bBank", "Rei Bank ", "R" * 65, ""], ids=repr)
+def test_a_name_that_no_certificate_can_have(tmp_path: Path, name: str) -> None:
+    words = [name if word == "Rei Shinkin Bank" else word for word in INIT]
+    done = sekisho("init", *words, "--data-dir", str(tmp_path / "new"))
+    assert done.returncode == exit_codes.USAGE
+    assert "--name-en" in done.stderr
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("command", [["serve"], ["ca"], ["certificates", "list"], ["audit", "list"]])

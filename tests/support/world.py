@@ -91,9 +91,15 @@ class Mailbox:
     """Takes mails and keeps them by key."""
 
     mails: dict[str, EmailMessage] = field(default_factory=dict)
+    sender: str = "no-reply@mihon.example"
 
-    def send(self, message: EmailMessage, key: str) -> None:
+    @contextmanager
+    def line(self) -> Iterator[Mailbox]:
+        yield self
+
+    def send(self, message: EmailMessage, key: str) -> str:
         self.mails[key] = message
+        return "250 kept"
 
 
 @dataclass

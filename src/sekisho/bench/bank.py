@@ -204,9 +204,10 @@ class BenchBank:
     def tidy(self) -> None:
         """Take away what would go on being worked at: notices that wait to be mailed."""
         with wiring.open_ports(self.settings) as ports:
-            now = ports.now()
             ports.db.write(
-                lambda tx: tx.execute(update(notices).where(notices.c.mailed_at.is_(None)).values(mailed_at=now))
+                lambda tx: tx.execute(
+                    update(notices).where(notices.c.mail_due_at.is_not(None)).values(mail_due_at=None)
+                )
             )
 
     def _certify(self, ports: Ports, count: int) -> list[Caller]:

@@ -11,15 +11,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sekisho.ca.responder import Responders
 from sekisho.domain.errors import Refusal
-from sekisho.pki import crl, hierarchy
+from sekisho.pki import crl, hierarchy, profile
 from sekisho.pki.issuance import Issuance
+from sekisho.pki.linting.person import PersonLinter
 from sekisho.pki.profile import ProfileBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sekisho.domain.person import Kind
-    from sekisho.pki import profile
     from sekisho.pki.hierarchy import KeyAndCertificate
     from sekisho.pki.ocsp import Answer
 
@@ -29,8 +29,8 @@ class Signer:
 
     Its checks do not rely on whoever asks: an order that the profile of its
     kind does not allow is refused here although the sites would never send
-    it. ECDSA is deterministic (RFC 6979), so signing an order twice gives
-    the same bytes without a journal.
+    it, and what the profile made of it is read once more before the key
+    signs. `now` is this process's own clock.
     """
 
     def __init__(
@@ -42,17 +42,24 @@ class Signer:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._issuing = issuing
+        self._now = now
         self._addresses = {kind: hierarchy.addresses(bank.code, kind, pki_url) for kind in issuing}
         self._issuances = {
             kind: Issuance(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
             for kind, pair in issuing.items()
         }
         self._responders = Responders(bank, issuing, now)
+        self._linters = {
+            kind: PersonLinter(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
+            for kind, pair in issuing.items()
+        }
 
     def sign(self, order: profile.Order) -> bytes:
         """Return the DER certificate. Raises `ProfileBroken` where the profile does not allow it."""
+        profile.check_life(order, self._now())
         builder = self._issuances[order.kind].builder(order)
-        signed = builder.sign(self._issuing[order.kind].key, hashes.SHA256(), ecdsa_deterministic=True)
+        key = self._linters[order.kind].guard(order, self._issuing[order.kind].key)
+        signed = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
         return signed.public_bytes(Encoding.DER)
 
     def sign_all(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:

@@ -7,14 +7,14 @@ import fcntl
 import os
 import secrets
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sekisho import background, wiring
-from sekisho.ca import child, keys, process
-from sekisho.cli.failure import FolderInUse
+from sekisho.ca import child, keys, peer, process
+from sekisho.cli.failure import FolderInUse, NoSuchUser
 from sekisho.cli.workers import supervise
 from sekisho.edge.server import serve as serve_listeners
 from sekisho.pki import hierarchy
@@ -23,6 +23,7 @@ from sekisho.store import banks, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from starlette.types import ASGIApp
@@ -84,24 +85,48 @@ def serve(
     around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     ca_command: Sequence[str] | None = None,
     workers: int = 1,
+    behind: bool = True,
 ) -> None:
     """Serve a data folder until SIGINT or SIGTERM, with this process alone or with so many `workers` of it.
 
-    `ready` is called once every listener answers. `prepare` runs before,
-    with the CA up. `adapt`, `around` and `ca_command` let a test put its own
-    clock and faults in, where this process is the one that serves.
+    With `behind` it does the work that nobody waits for as well. `ready` is
+    called once every listener answers. `prepare` runs before, with the CA up.
+    `adapt`, `around` and `ca_command` let a test put its own clock and faults
+    in, where this process is the one that serves.
     """
     make_run_folder(settings)
-    argv = ca_command or child.command(settings.data_dir)
-    with held(settings.data_dir), wiring.open_ports(settings) as opened, child.running(argv):
+    if settings.ca.socket is None:
+        ca: AbstractContextManager[None] = child.running(ca_command or child.command(settings.data_dir))
+    else:
+        ca = nullcontext()  # it runs apart, and may come up later than this
+    with held(settings.data_dir), wiring.open_ports(settings) as opened, ca:
         ports = adapt(opened)
         bank = wiring.load_bank(settings, ports)
         prepare(ports, bank)
         if workers > 1:
-            supervise(settings, ports, bank, workers, ready)
+            supervise(settings, ports, bank, workers, ready, behind=behind)
             return
         listeners = [replace(site, app=around(site.app)) for site in wiring.build_sites(settings, ports)]
-        asyncio.run(_serve(listeners, ports, bank, ready))
+        asyncio.run(_serve(listeners, ports, bank, ready, behind=behind))
+
+
+def work(settings: Settings, ready: Callable[[], None]) -> None:
+    """Do the work that nobody waits for, and nothing else, until SIGINT or SIGTERM."""
+    with wiring.open_ports(settings) as ports:
+        bank = wiring.load_bank(settings, ports)
+        asyncio.run(_work(ports, bank, ready))
+
+
+async def _work(ports: Ports, bank: Bank, ready: Callable[[], None]) -> None:
+    stop = _stopped_by_signals()
+    ready()
+    await background.work(ports, bank, stop)
+
+
+def work_once(settings: Settings) -> list[background.Outcome] | None:
+    """Do what of that work is there now; None where another process does it."""
+    with wiring.open_ports(settings) as ports:
+        return background.work_once(ports, wiring.load_bank(settings, ports))
 
 
 def make_run_folder(settings: Settings) -> None:
@@ -112,21 +137,39 @@ def make_run_folder(settings: Settings) -> None:
         raise PermissionError(13, "belongs to somebody else", str(folder))
 
 
-async def _serve(listeners: list[Listener], ports: Ports, bank: Bank, ready: Callable[[], None]) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    behind = asyncio.create_task(background.work(ports, bank, stop))
+async def _serve(
+    listeners: list[Listener], ports: Ports, bank: Bank, ready: Callable[[], None], *, behind: bool
+) -> None:
+    stop = _stopped_by_signals()
+    working = asyncio.create_task(background.work(ports, bank, stop) if behind else stop.wait())
     try:
         await serve_listeners(listeners, ready=ready, stop=stop)
     finally:
         stop.set()
-        await behind
+        await working
 
 
-def run_ca(settings: Settings) -> None:
-    """Be the CA's process of an installation."""
+def _stopped_by_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def run_ca(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    """Be the CA's process of an installation; a test may give it a clock of its own."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # it ends when its parent does, and not before
-    process.serve(wiring.load_signer(settings), settings.ca_socket)
+    with wiring.open_authority(settings, now=now) as authority:
+        process.serve(authority, settings.ca_socket)
+
+
+def run_ca_apart(settings: Settings, socket_file: Path, allowed: Sequence[str]) -> None:
+    """Be the CA of an installation until SIGTERM, for other users as well. Raises `NoSuchUser`."""
+    try:
+        uids = peer.uids(allowed)
+    except LookupError as unknown:
+        raise NoSuchUser(str(unknown)) from unknown
+    with wiring.open_authority(settings) as authority:
+        process.serve_apart(authority, socket_file.absolute(), uids)

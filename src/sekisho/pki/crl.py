@@ -78,6 +78,20 @@ def entry(serial: int, at: datetime, reason: Reason) -> bytes:
     return _element(_SEQUENCE, content)
 
 
+def split(entries: bytes) -> list[bytes]:
+    """Return entries one by one. Raises `ListRefused` where they are none."""
+    found = []
+    at = 0
+    while at < len(entries):
+        # Each is shorter than 128 octets, so its length takes one.
+        end = at + 2 + int.from_bytes(entries[at + 1 : at + 2])
+        found.append(entries[at:end])
+        at = end
+    if at != len(entries):
+        raise ListRefused("entries that are none")
+    return found
+
+
 class Frame:
     """The frame of a list: everything but the entries and the signature, which the key of `issuer` is to make.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from sekisho.domain.certificate import Certificate, Ending, IssuedCertificate, KeyHeld, Reason
 from sekisho.domain.person import Kind, PersonId
@@ -246,6 +246,47 @@ def _revoked(row: Row[Any]) -> tuple[datetime, Reason] | None:
     if since is None:
         return None
     return since, Reason.CERTIFICATE_HOLD if row.reason is None else Reason(row.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """A certificate on its way to its end; `dealt_with` where it was ended, or the person holds a newer one."""
+
+    id: int
+    person_id: int
+    issued_at: datetime
+    not_after: datetime
+    dealt_with: bool
+
+
+def by_end(tx: Connection, bank: str, *, after: tuple[datetime, int], until: datetime, most: int) -> list[Ends]:
+    """Return certificates in the order of their ends and rows: those after a place in it, up to a moment."""
+    reached_at, reached_id = after
+    newer = t.alias("newer")
+    replaced = (
+        select(newer.c.id)
+        .where(newer.c.person_id == t.c.person_id, newer.c.id > t.c.id, newer.c.ended_at.is_(None))
+        .exists()
+    )
+    rows = tx.execute(
+        select(
+            t.c.id,
+            t.c.person_id,
+            t.c.issued_at,
+            t.c.not_after,
+            or_(t.c.ended_at.is_not(None), replaced).label("dealt_with"),
+        )
+        .join(people, people.c.id == t.c.person_id)
+        .where(
+            people.c.bank == bank,
+            t.c.not_after >= reached_at,
+            or_(t.c.not_after > reached_at, t.c.id > reached_id),
+            t.c.not_after <= until,
+        )
+        .order_by(t.c.not_after, t.c.id)
+        .limit(most)
+    )
+    return [Ends(row.id, row.person_id, row.issued_at, row.not_after, bool(row.dealt_with)) for row in rows]
 
 
 def listed(

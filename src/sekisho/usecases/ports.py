@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sekisho.gatherer import Crowd
+from sekisho.pki.compromised_keys import CompromisedKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,11 +69,43 @@ class Ca(Protocol):
         """Return each answer about a certificate as a signed OCSP response (DER), or why that one is refused."""
 
 
-class Mail(Protocol):
-    """Whoever takes mails."""
+class MailServerAway(Exception):  # noqa: N818 - names what is the case
+    """No mail can be handed over for now; the text says why, and holds no secret."""
 
-    def send(self, message: EmailMessage, key: str) -> None:
-        """Hand a mail over; the same `key` again is the same mail and changes nothing."""
+
+class MailNotTaken(Exception):  # noqa: N818 - names what happened
+    """One mail was not taken, or nobody can tell; `said` is what was answered.
+
+    `final` means that the same mail will not be taken later either, and
+    `line_lost` that no other one can be handed over on this line.
+    """
+
+    def __init__(self, said: str, *, final: bool = False, line_lost: bool = False) -> None:
+        super().__init__(said)
+        self.said = said
+        self.final = final
+        self.line_lost = line_lost
+
+
+class MailLine(Protocol):
+    """An open line to whoever takes mails."""
+
+    def send(self, message: EmailMessage, key: str) -> str:
+        """Hand a mail over and return what was answered. `key` names the mail: the same again is the same mail.
+
+        Raises `MailNotTaken`.
+        """
+
+
+class Mail(Protocol):
+    """Whoever takes mails; `sender` is the address that they come from."""
+
+    @property
+    def sender(self) -> str:
+        """The address that mails come from."""
+
+    def line(self) -> AbstractContextManager[MailLine]:
+        """Open a line for a few mails. Raises `MailServerAway`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +114,8 @@ class Ports:
 
     `now()` is read once, in the first line of a use case; below it time is a
     plain value. `entropy(n)` returns n random bytes. `cas` holds one CA for
-    each bank code. `crowd` serves callers who come at once together.
+    each bank code. `compromised` are keys that nobody gets a certificate for.
+    `crowd` serves callers who come at once together.
     """
 
     db: Db
@@ -91,4 +125,5 @@ class Ports:
     seal: CardSeal
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
+    compromised: CompromisedKeys = field(default_factory=CompromisedKeys, repr=False)
     crowd: Crowd = field(init=False, default_factory=Crowd, compare=False, repr=False)

@@ -48,6 +48,7 @@ def renew_certificate(
     renewal that was never used, whose key is lost then.
     """
     now = ports.now()
+    ports.compromised.check(csr.spki)
     check_entry(pin, "pin")
     show = partial(show_certificate, der=der, bank=bank.code, kind=kind, now=now)
     with ports.db.read() as tx:

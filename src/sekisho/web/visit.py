@@ -57,6 +57,7 @@ class Visit:
     `form` and `query` map each field's name to its last value. `der` is the
     certificate that the handshake proved. `browser` binds forms to this
     browser; `browser_known` tells whether its cookie came with the request.
+    `lang_chosen` tells whether the visitor chose `lang`, or only the browser.
     """
 
     site: Site
@@ -66,6 +67,7 @@ class Visit:
     form: Mapping[str, str]
     headers: Mapping[str, str]
     lang: messages.Language
+    lang_chosen: bool
     address: str
     der: bytes | None
     token: bytes | None
@@ -76,14 +78,17 @@ class Visit:
 
     def check_form(self) -> None:
         """Refuse a form that another site, browser or session made: nothing was done then."""
-        site = self.site
+        self.check_source()
         known = self.browser if self.browser_known else None
+        if not self.site.forms.fits(self.form.get("csrf", ""), self.site.name, known, self.token):
+            raise FormExpired
+
+    def check_source(self) -> None:
+        """Refuse what a page of another site made the browser send; programs say nothing of where it comes from."""
         if self.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             raise FormExpired
         origin = self.headers.get("origin")
-        if origin is not None and origin != site.urls[site.name]:
-            raise FormExpired
-        if not site.forms.fits(self.form.get("csrf", ""), site.name, known, self.token):
+        if origin is not None and origin != self.site.urls[self.site.name]:
             raise FormExpired
 
     def entry(self, name: str) -> str:
