@@ -92,6 +92,16 @@ class MailSettings(_Strict):
         return self.server.startswith("smtps:")
 
 
+class CaSettings(_Strict):
+    """A CA that runs apart: the socket at which it answers, and the user that it runs as.
+
+    Without a socket `serve` starts a CA of its own.
+    """
+
+    socket: Path | None = None
+    user: str | None = None
+
+
 class Settings(_Strict):
     """One bank's installation on one machine.
 
@@ -110,6 +120,7 @@ class Settings(_Strict):
     tls_certificate: Path = Path("tls/server.pem")
     tls_key: Path = Path("tls/server.key.pem")
     mail: MailSettings | None = None
+    ca: CaSettings = CaSettings()
     database_url: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
     @property
@@ -148,7 +159,7 @@ class Settings(_Strict):
     @property
     def ca_socket(self) -> Path:
         """Where the CA answers."""
-        return self.run_dir / "ca.sock"
+        return self.ca.socket or self.run_dir / "ca.sock"
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
@@ -165,9 +176,9 @@ class Settings(_Strict):
                 f"host = {_text(site.host)}",
                 f"port = {site.port}",
             ]
+        lines += _table("ca", self.ca)
         if self.mail is not None:
-            lines += ["", "[mail]"]
-            lines += [f"{name} = {_text(str(value))}" for name, value in self.mail if value is not None]
+            lines += _table("mail", self.mail)
         new = self.data_dir / f"{FILE}.new"
         new.write_text("\n".join(lines) + "\n", "utf-8")
         new.replace(self.data_dir / FILE)
@@ -210,6 +221,12 @@ def on_localhost(data_dir: Path, bank: str, organization: str, port_base: int) -
 
 def _database_url() -> str | None:
     return os.environ.get(DATABASE_URL) or None
+
+
+def _table(name: str, values: BaseModel) -> list[str]:
+    """Write what was set in a table, and nothing where nothing was."""
+    told = [(key, value) for key, value in values.model_dump(exclude_none=True).items() if value != {}]
+    return ["", f"[{name}]", *(f"{key} = {_text(str(value))}" for key, value in told)] if told else []
 
 
 def _text(value: str) -> str:

@@ -14,8 +14,11 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
-from sekisho.ca import keys
+from sekisho.ca import keys, peer
+from sekisho.ca.authority import Authority
+from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.client import CaClient
+from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
 from sekisho.domain.errors import StoreAway
 from sekisho.domain.person import Kind
@@ -31,7 +34,7 @@ from sekisho.portal.administrator import administrator_app
 from sekisho.portal.not_open import not_open_app
 from sekisho.portal.public import public_app
 from sekisho.portal.user import user_app
-from sekisho.settings import DATABASE_URL, DatabaseNotUsable, DataFolderDamaged
+from sekisho.settings import DATABASE_URL, FILE, DatabaseNotUsable, DataFolderDamaged
 from sekisho.store import banks, migrate
 from sekisho.store.grants import grant_web
 from sekisho.store.opening import open_database
@@ -46,7 +49,7 @@ from sekisho.web.site import Site
 from sekisho.web.turnstile import Places, Turnstile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sekisho.domain.contract import Bank
     from sekisho.settings import Settings, SiteName
@@ -90,7 +93,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
         _check_store(settings, db)
         yield Ports(
             db=db,
-            cas={settings.bank: CaClient(settings.ca_socket)},
+            cas={settings.bank: CaClient(settings.ca_socket, owner=_ca_owner(settings))},
             mail=_mail(settings),
             pins=PinHasher(_secret(settings, "pepper")),
             seal=CardSeal(_secret(settings, "card-key")),
@@ -116,6 +119,16 @@ def _mail(settings: Settings) -> Mail:
         password_file=None if mail.password_file is None else folder / mail.password_file,
     )
     return MailServer(address, mail.sender)
+
+
+def _ca_owner(settings: Settings) -> int | None:
+    if settings.ca.user is None:
+        return None
+    try:
+        (owner,) = peer.uids([settings.ca.user])
+    except LookupError as unknown:
+        raise DataFolderDamaged(f"{settings.data_dir / FILE}: ca.user: {unknown}") from unknown
+    return owner
 
 
 def open_store(settings: Settings) -> Database:
@@ -202,13 +215,29 @@ def load_bank(settings: Settings, ports: Ports) -> Bank:
     return bank
 
 
-def load_signer(settings: Settings) -> Signer:
-    """Return the signer of the CA's process. Raises `DataFolderDamaged` where its keys cannot be used."""
+@contextmanager
+def open_authority(
+    settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Iterator[Authority]:
+    """Open the CA of its own process, which goes by its own clock.
+
+    Raises `DataFolderDamaged` where its keys cannot be used or its journal
+    does not hold, and `JournalInUse`.
+    """
     try:
         issuing = keys.load_issuing(settings.ca_dir)
+        key = keys.journal_key(settings.ca_dir)
     except (OSError, ValueError) as unreadable:
         raise DataFolderDamaged(f"the keys in {settings.ca_dir} cannot be used: {unreadable}") from unreadable
-    return Signer(BankName(settings.bank, settings.organization), issuing, settings.sites["pki"].url)
+    signer = Signer(BankName(settings.bank, settings.organization), issuing, settings.sites["pki"].url, now=now)
+    try:
+        journal = Journal(settings.ca_dir / "journal", key)
+    except JournalBroken as broken:
+        raise DataFolderDamaged(f"the CA's journal does not hold, so nothing is signed: {broken}") from broken
+    try:
+        yield Authority(signer, journal, now=now)
+    finally:
+        journal.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
 import threading
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from sekisho.ca import wire
+from sekisho.ca import peer, wire
 from sekisho.ca.wire import Ask
 from sekisho.domain.errors import CaAway
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from sekisho.pki.crl import Revoked
     from sekisho.pki.profile import Order
 
+log = logging.getLogger("sekisho.ca")
 _DEADLINE_S = 10.0
 
 
@@ -35,9 +38,11 @@ class CaClient:
     makes no order wait; when it was answered the next question may have it.
     """
 
-    def __init__(self, socket_file: Path, *, deadline_s: float = _DEADLINE_S) -> None:
+    def __init__(self, socket_file: Path, *, deadline_s: float = _DEADLINE_S, owner: int | None = None) -> None:
+        """`owner` is the user that the CA runs as, this process's own where nobody is named."""
         self._socket_file = socket_file
         self._deadline_s = deadline_s
+        self._owner = os.getuid() if owner is None else owner
         self._idle: list[Line] = []
         self._lock = threading.Lock()
 
@@ -75,7 +80,7 @@ class CaClient:
     def _line(self) -> Iterator[Line]:
         """Lend out the line that was used last, or a new one where all are in use."""
         with self._lock:
-            line = self._idle.pop() if self._idle else Line(self._socket_file, self._deadline_s)
+            line = self._idle.pop() if self._idle else Line(self._socket_file, self._deadline_s, self._owner)
         try:
             yield line
         finally:
@@ -99,9 +104,10 @@ class Line:
     nobody notices that the CA was started anew meanwhile.
     """
 
-    def __init__(self, socket_file: Path, deadline_s: float) -> None:
+    def __init__(self, socket_file: Path, deadline_s: float, owner: int) -> None:
         self._address = str(socket_file)
         self._deadline_s = deadline_s
+        self._owner = owner
         self._connection: socket.socket | None = None
 
     def ask(self, ask: Ask, parts: Sequence[bytes]) -> list[bytes | None]:
@@ -134,5 +140,8 @@ class Line:
             self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._connection.settimeout(self._deadline_s)
             self._connection.connect(self._address)
+            if (uid := peer.uid_of(self._connection)) != self._owner:
+                log.error("%s is answered by user number %d, who is not the CA's", self._address, uid)
+                raise PermissionError(13, "is not the CA's", self._address)
         wire.send(self._connection, message, self._deadline_s)
         return wire.read_answer(wire.receive(self._connection, self._deadline_s), count)

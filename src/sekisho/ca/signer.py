@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sekisho.domain.errors import Refusal
-from sekisho.pki import crl, hierarchy
+from sekisho.pki import crl, hierarchy, profile
 from sekisho.pki.issuance import Issuance
 from sekisho.pki.profile import ProfileBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Sequence
+
+    from cryptography import x509
 
     from sekisho.domain.person import Kind
-    from sekisho.pki import profile
     from sekisho.pki.hierarchy import KeyAndCertificate
 
 
@@ -26,12 +27,22 @@ class Signer:
 
     Its checks do not rely on whoever asks: an order that the profile of its
     kind does not allow is refused here although the sites would never send
-    it. ECDSA is deterministic (RFC 6979), so signing an order twice gives
-    the same bytes without a journal.
+    it. `now` is this process's own clock, and `lint` looks at each
+    certificate before it is signed: what it raises refuses that order.
     """
 
-    def __init__(self, bank: profile.BankName, issuing: dict[Kind, KeyAndCertificate], pki_url: str) -> None:
+    def __init__(
+        self,
+        bank: profile.BankName,
+        issuing: dict[Kind, KeyAndCertificate],
+        pki_url: str,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        lint: Callable[[x509.CertificateBuilder], None] | None = None,
+    ) -> None:
         self._issuing = issuing
+        self._now = now
+        self._lint = lint
         self._issuances = {
             kind: Issuance(bank, kind, issuer=pair.certificate, addresses=hierarchy.addresses(bank.code, kind, pki_url))
             for kind, pair in issuing.items()
@@ -39,7 +50,10 @@ class Signer:
 
     def sign(self, order: profile.Order) -> bytes:
         """Return the DER certificate. Raises `ProfileBroken` where the profile does not allow it."""
+        profile.check_life(order, self._now())
         builder = self._issuances[order.kind].builder(order)
+        if self._lint is not None:
+            self._lint(builder)
         signed = builder.sign(self._issuing[order.kind].key, hashes.SHA256(), ecdsa_deterministic=True)
         return signed.public_bytes(Encoding.DER)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sekisho.cli.printed import data_dir_option, json_option, opened, pages, print_rows
+from sekisho.cli.options import data_dir_option, json_option
+from sekisho.cli.printed import opened, pages, print_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

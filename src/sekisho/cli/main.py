@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sekisho.cli.authority import ca
 from sekisho.cli.database import database
 from sekisho.cli.log import start_log
 from sekisho.cli.mails import mails
-from sekisho.cli.printed import data_dir_option, json_option, opened, pages, print_rows
+from sekisho.cli.options import data_dir_option, json_option
+from sekisho.cli.printed import opened, pages, print_rows
 from sekisho.domain.certificate import Reason
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def main() -> None:
     start_log()
 
 
+main.add_command(ca)
 main.add_command(database)
 main.add_command(mails)
 
@@ -167,18 +170,6 @@ def worker(data_dir: Path, *, once: bool, as_json: bool) -> None:
         print_rows(outcomes, as_json=as_json, show=asdict)
     if any(outcome.waits_for or outcome.failed for outcome in outcomes):
         raise SystemExit(exit_codes.WORK_LEFT)
-
-
-@main.command()
-@data_dir_option
-def ca(data_dir: Path) -> None:
-    """Be the signing process; `sekisho serve` starts it by itself, and it ends with whoever started it."""
-    from sekisho import settings
-    from sekisho.cli.failure import told
-    from sekisho.cli.installation import run_ca
-
-    with told():
-        run_ca(settings.load(data_dir))
 
 
 @main.group()

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-data_dir_option = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("sekisho-data"),
-    show_default=True,
-    help="Where the installation keeps everything.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON, one object a line.")
+    from pathlib import Path
 
 
 def opened(data_dir: Path) -> Any:

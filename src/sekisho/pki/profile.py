@@ -22,6 +22,7 @@ ISSUING_LIFE = timedelta(days=10 * 365)
 # The clock of a customer's computer may be behind ours: without a margin its browser
 # would call a certificate that is a minute old not yet valid.
 BACKDATE = timedelta(hours=1)
+FARTHEST_BEGIN = timedelta(days=1)
 _UNIT = {Kind.ADMINISTRATOR: "Administrators", Kind.USER: "Users"}
 
 
@@ -179,6 +180,18 @@ def check_order(order: Order, bank: BankName, *, issuer_ends: datetime) -> None:
         raise ProfileBroken("length of life")
     if order.not_after > issuer_ends:
         raise ProfileBroken("life beyond the issuer's")
+
+
+def check_life(order: Order, now: datetime) -> None:
+    """Raise `ProfileBroken` where the order asks for a life that is over, or that does not begin about now or earlier.
+
+    The clocks of the one who orders and the one who signs may differ by
+    hours, as after a step of one of them.
+    """
+    if order.not_after <= now:
+        raise ProfileBroken("life that is over")
+    if order.not_before > now + FARTHEST_BEGIN:
+        raise ProfileBroken("life that begins in the future")
 
 
 def person(order: Order, bank: BankName, *, issuer: x509.Certificate, addresses: Addresses) -> x509.CertificateBuilder:
