@@ -52,14 +52,29 @@ class SiteSettings(_Strict):
     port: Annotated[int, Field(ge=1, le=65535)]
 
 
-class CaSettings(_Strict):
-    """A CA that runs apart: the socket at which it answers, and the user that it runs as.
+class TokenSettings(_Strict):
+    """A token with the issuing CAs' keys: the PKCS#11 module, the token's label, the file of its user PIN.
 
-    Without a socket `serve` starts a CA of its own.
+    `processes` is how many sessions sign at once, each in a process of its own.
+    """
+
+    module: Path
+    label: str
+    pin_file: Path
+    processes: Annotated[int, Field(ge=1, le=32)] = 1
+
+
+class CaSettings(_Strict):
+    """The CA, as far as it is not what `serve` starts by itself with open keys in files.
+
+    One that runs apart answers at `socket` and runs as `user`; without a
+    socket `serve` starts one. `passphrase_file` opens keys in encrypted files.
     """
 
     socket: Path | None = None
     user: str | None = None
+    passphrase_file: Path | None = None
+    token: TokenSettings | None = None
 
 
 class MailSettings(_Strict):
@@ -171,6 +186,26 @@ class Settings(_Strict):
         """Where the CA answers."""
         return self.ca.socket or self.run_dir / "ca.sock"
 
+    def read_secret(self, file: Path) -> str:
+        """Return the line in a file that somebody put there for the CA.
+
+        A relative path is looked for among systemd's credentials
+        (`LoadCredential=`), then in the data folder. Raises
+        `DataFolderDamaged` where it cannot be read, or others may read it.
+        """
+        given = os.environ.get("CREDENTIALS_DIRECTORY")
+        places = [Path(folder) / file for folder in (given, self.data_dir) if folder]
+        place = next((one for one in places if one.exists()), places[-1])
+        try:
+            if place.stat().st_mode & 0o077:
+                raise DataFolderDamaged(f"{place} may be read by others than its owner; chmod 600 it")
+            line = place.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as unreadable:
+            raise DataFolderDamaged(f"{place} cannot be read: {unreadable}") from unreadable
+        if not line:
+            raise DataFolderDamaged(f"{place} is empty")
+        return line
+
     def save(self) -> None:
         """Write the file, whole or not at all."""
         lines = [f"bank = {_text(self.bank)}", f"organization = {_text(self.organization)}"]
@@ -188,7 +223,9 @@ class Settings(_Strict):
                 f"host = {_text(site.host)}",
                 f"port = {site.port}",
             ]
-        lines += _table("ca", self.ca)
+        lines += _table("ca", self.ca.model_dump(exclude={"token"}, exclude_none=True))
+        if self.ca.token is not None:
+            lines += _table("ca.token", self.ca.token.model_dump())
         if self.mail is not None:
             lines += ["", "[mail]"]
             lines += [f"{name} = {_text(str(value))}" for name, value in self.mail if value is not None]
@@ -236,10 +273,10 @@ def _database_url() -> str | None:
     return os.environ.get(DATABASE_URL) or None
 
 
-def _table(name: str, values: BaseModel) -> list[str]:
+def _table(name: str, values: Mapping[str, object]) -> list[str]:
     """Write what was set in a table, and nothing where nothing was."""
-    told = [(key, value) for key, value in values.model_dump(exclude_none=True).items() if value != {}]
-    return ["", f"[{name}]", *(f"{key} = {_text(str(value))}" for key, value in told)] if told else []
+    lines = [f"{key} = {value if isinstance(value, int) else _text(str(value))}" for key, value in values.items()]
+    return ["", f"[{name}]", *lines] if lines else []
 
 
 def _text(value: str) -> str:

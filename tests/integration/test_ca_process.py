@@ -208,7 +208,7 @@ def test_whatever_was_answered_before_a_kill_stands_in_the_journal(ca: Running, 
         for thread in threads:
             thread.join()
     ca.kill()
-    journal = Journal(ca.journal, keys.journal_key(ca.folder))
+    journal = Journal(ca.journal, keys.journal_key(ca.folder, None))
     kept = journal.known([(Kind.USER, serial) for serial in answered])
     upto = journal.verify()
     journal.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from sekisho.ca import lists, peer, wire
 from sekisho.ca.journal import JournalNotWritten
+from sekisho.ca.token import TokenAway
 from sekisho.ca.wire import Ask
 from sekisho.domain.errors import Refusal
 
@@ -99,6 +100,8 @@ def _answer(connection: socket.socket, authority: Authority, allowed: frozenset[
             return
         except (OSError, wire.Broken) as gone:
             log.warning("a caller went away: %r", gone)
+        except TokenAway as away:
+            log.warning("nothing is signed while the token is away: %s", away)
         except (JournalNotWritten, Refusal) as full:
             # Who asks again gets what was signed once it stands in the journal.
             log.error("the journal could not be written, so nothing is handed out: %s", full)  # noqa: TRY400 - the trace says no more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,8 @@ class Signer:
     Its checks do not rely on whoever asks: an order that the profile of its
     kind does not allow is refused here although the sites would never send
     it, and what the profile made of it is read once more before the key
-    signs. `now` is this process's own clock.
+    signs. `now` is this process's own clock. `at_once` is how many signatures
+    the keys make at once, as a token with several sessions does.
     """
 
     def __init__(
@@ -38,9 +40,12 @@ class Signer:
         pki_url: str,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        at_once: int = 1,
     ) -> None:
         self._issuing = issuing
         self._now = now
+        self._at_once = at_once
+        self._threads = ThreadPoolExecutor(at_once) if at_once > 1 else None
         self._addresses = {kind: hierarchy.addresses(bank.code, kind, pki_url) for kind in issuing}
         self._issuances = {
             kind: Issuance(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
@@ -60,7 +65,14 @@ class Signer:
         return signed.public_bytes(Encoding.DER)
 
     def sign_all(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
-        """Return the DER certificate for each order, or why that one is refused."""
+        """Return the DER certificate for each order, or why that one is refused. Raises `TokenAway`."""
+        if self._threads is None or len(orders) == 1:
+            return self._sign_some(orders)
+        shares = [orders[at :: self._at_once] for at in range(self._at_once)]
+        done = list(self._threads.map(self._sign_some, shares))
+        return [done[at % self._at_once][at // self._at_once] for at in range(len(orders))]
+
+    def _sign_some(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
         outcomes: list[bytes | Exception] = []
         for order in orders:
             try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sekisho.cli.authority import ca
+from sekisho.cli.authority import ca, ca_keys_options
 from sekisho.cli.database import database
 from sekisho.cli.log import start_log
 from sekisho.cli.mails import mails
@@ -22,6 +22,7 @@ from sekisho.domain.certificate import Reason
 
 if TYPE_CHECKING:
     from sekisho.domain.certificate import Certificate
+    from sekisho.settings import CaSettings
     from sekisho.store.audit import Actor
 
 
@@ -100,7 +101,13 @@ def _where_to_go(described: dict[str, Any]) -> str:
 @click.option("--hours-ja", required=True, help="The help desk's hours in Japanese.")
 @click.option("--hours-en", required=True, help="The help desk's hours in English.")
 @click.option("--port-base", type=click.IntRange(1024, 65530), default=8440, show_default=True)
-def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Certificate of a root whose key is kept elsewhere; it signs the requests that are written then.",
+)
+@ca_keys_options
+def init(data_dir: Path, bank: str, port_base: int, ca_keys: CaSettings, root: Path | None, **words: str) -> None:
     """Set up a new installation: keys, secrets, database and settings file."""
     from sekisho.cli.failure import fail, told
     from sekisho.cli.installation import set_up
@@ -114,7 +121,7 @@ def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
         fail("--name-en stands in every certificate: 1 to 64 printable characters, no spaces at the ends", 2)
     with told():
         set_up(
-            on_localhost(data_dir, bank, words["name_en"], port_base),
+            on_localhost(data_dir, bank, words["name_en"], port_base).model_copy(update={"ca": ca_keys}),
             Bank(
                 code=bank,
                 name={"ja": words["name_ja"], "en": words["name_en"]},
@@ -123,7 +130,10 @@ def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
                 help_desk_hours={"ja": words["hours_ja"], "en": words["hours_en"]},
                 policy=Policy(),
             ),
+            root,
         )
+    if root is not None:
+        click.echo(f"Have the root sign {data_dir}/ca/*.csr.pem (sekisho ca ceremony sign), then: sekisho ca install")
     click.echo(f"{data_dir} is set up. Put the server's certificate and key into {data_dir}/tls, then: sekisho serve")
 
 
