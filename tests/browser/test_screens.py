@@ -19,6 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.browser.support.chromium import ARGUMENTS
 from tests.browser.support.judge import Judge
+from tests.browser.support.screens_of_people import see_pins, see_pins_of_the_administrator
 from tests.browser.support.walk import Walk, send_form, told
 from tests.support.est_client import run
 from tests.support.served import Served, free_port_base
@@ -45,7 +46,6 @@ NOT_ON_A_PAGE = {
     "key-not-accepted": "the page's script makes no such key",
     "key-reused": "the page's script makes a new key and asks again",
     "permit-missing": "everybody whom the demo registers was granted a permit",
-    "pin-not-allowed": "no page changes a PIN yet",
     "renewal-not-open": "renewal is by EST so far",
     "service-unavailable": "the family of the service's refusals; each of them has a code of its own",
     "too-many-requests": "needs a crowd; made from the same template as the others",
@@ -427,10 +427,12 @@ def test_every_page_that_a_person_can_reach(
         see_public_pages(walk)
         administrator = see_logon_of_the_administrator(walk)
         see_menus(walk, administrator)
+        see_pins_of_the_administrator(walk, administrator)
         keiri02 = see_acquisition_carried_out(walk, see_acquisition_asked_for(walk))
         see_acquisition_otherwise(walk)
         see_certificates_that_do_not_count(walk)
         user = see_pages_of_a_user(walk)
+        see_pins(walk, user, served.user("keiri01"))
         keiri01 = see_changes(walk, administrator, user)
         see_way_out_of_the_administrator(walk, administrator)
         user = walk.page(keiri01)

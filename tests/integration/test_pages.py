@@ -271,6 +271,28 @@ def test_seven_wrong_pins_close_the_door_and_the_page_says_so(served: Served, pe
     assert enroll(served, new_key(served.data_dir.parent, "k"), served.user("keiri01")).code == "not-accepted"
 
 
+def test_pins_are_changed_on_screen(served: Served, people: Any) -> None:
+    user = people(served, "user", served.user("keiri01"))
+    user.log_on_user()
+    form = user.get("/pins")
+    present = {
+        "present_pin": served.user("keiri01")["user_pin"],
+        "present_confirmation_pin": served.user("keiri01")["user_confirmation_pin"],
+    }
+    refused = user.send(form, "/pins", **present, new_pin="kurz1", new_pin_again="kurz1")
+    assert refused.outcome == "pin-not-allowed"
+    assert "新しい利用者暗証番号は6文字から12文字で入力してください" in refused.text
+    assert "kurz1" not in refused.text
+    changed = user.send(form, "/pins", **present, new_pin="shinki12", new_pin_again="shinki12")
+    assert (changed.path, changed.outcome) == ("/pins/changed", "pins-changed")
+    assert user.log_on_user().outcome == "entry-wrong"
+    assert user.log_on_user("shinki12").path == "/status"
+    assert "shinki12" not in served.log()
+    served.set_clock_ahead(hours=1)
+    user.log_on_user("shinki12")
+    assert user.get("/pins/changed").path == "/pins", "told once"
+
+
 def test_expired_idle_and_not_yet_valid(served: Served, people: Any) -> None:
     user = people(served, "user", served.user("keiri01"))
     user.log_on_user()

@@ -95,13 +95,17 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
     permit = user("permit", lang=lang, certificate=certificate(200))
     done = {
         code: SimpleNamespace(code=code, text=messages.text(lang, f"done.{code}"))
-        for code in ("certificate-reissued", "certificate-revoked", "unchanged")
+        for code in ("certificate-reissued", "certificate-revoked", "unchanged", "pins-changed")
     }
     pin_missing = messages.field_text(lang, "entry-missing", "label.user.pin")
     logons = [SimpleNamespace(at=NOW - timedelta(days=n), address="203.0.113.7") for n in range(1, 4)]
     administrator = {"person": ADMINISTRATOR, "site": "administrator"}
     a_user = {"person": USER, "site": "user"}
     status = {"last_logons": logons, "certificate": certificate(), "notices": notices(lang)}
+    pins = [
+        SimpleNamespace(name=name, set_at=NOW - timedelta(days=days), old=days >= 90)
+        for name, days in (("pin", 3), ("confirmation_pin", 90))
+    ]
     problem: dict[str, Any] = {"reference": None, "can_choose_another": True, "site": "user"}
     return {
         "home": ("home.html", {}),
@@ -183,6 +187,18 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
             "status.html",
             a_user | {"kind": "user", "waiting": [], "certificate": certificate(-1), "notices": [], "last_logons": []},
         ),
+        "pins-administrator": ("pins.html", administrator | {"kind": "administrator", "pins": pins}),
+        "pins-refused": (
+            "pins.html",
+            a_user
+            | {
+                "kind": "user",
+                "pins": pins,
+                "alert": alert(lang, "pin-not-allowed"),
+                "errors": {"new_pin": messages.field_text(lang, "pin-length", "label.user.new_pin")},
+            },
+        ),
+        "pins-changed": ("pins_changed.html", a_user | {"done": done["pins-changed"]}),
         "contract": ("contract.html", administrator),
         "users": (
             "users.html",
@@ -422,6 +438,17 @@ def test_what_is_on_the_bank_page_is_found_by_role_and_name() -> None:
                 "ご契約先確認暗証番号",
                 "ファイルのパスワード",
                 "ファイルのパスワード(確認)",
+            ],
+        ),
+        (
+            "pins-refused",
+            [
+                "現在の利用者暗証番号",
+                "現在の利用者確認暗証番号",
+                "新しい利用者暗証番号",
+                "新しい利用者暗証番号(確認)",
+                "新しい利用者確認暗証番号",
+                "新しい利用者確認暗証番号(確認)",
             ],
         ),
         ("users-refused", ["keiri01"]),

@@ -184,6 +184,12 @@ class EntryTooLong(EntryRefused):
     code = "entry-too-long"
 
 
+class EntryDiffers(EntryRefused):
+    """What was to be entered twice was not the same."""
+
+    code = "entry-differs"
+
+
 class EntryNotDigits(EntryRefused):
     """A field takes digits only."""
 
@@ -215,7 +221,7 @@ class NothingToRevoke(EntryRefused):
 
 
 class PinNotAllowed(EntryRefused):
-    """A new PIN breaks a rule of the policy."""
+    """A new PIN breaks a rule of the policy; `fields` names the rule that each breaks first."""
 
     code = "pin-not-allowed"
 

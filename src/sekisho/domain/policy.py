@@ -18,6 +18,8 @@ class Policy:
     session_idle: timedelta = timedelta(minutes=15)
     session_life: timedelta = timedelta(hours=8)
     last_logons_shown: int = 3
+    pin_age: timedelta = timedelta(days=90)
+    grace: timedelta = timedelta(0)
     way_tegata: bool = True
     way_est: bool = True
     way_browser: bool = False

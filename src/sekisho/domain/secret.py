@@ -17,6 +17,12 @@ class SecretName(StrEnum):
     CARD = "card"
 
 
+# A person's two; the card is a bank's.
+PINS = (SecretName.PIN, SecretName.CONFIRMATION_PIN)
+# How many PINs that were replaced a new one is compared with.
+PINS_REMEMBERED = 3
+
+
 def normal_form(entry: str) -> str:
     """Return what was typed in NFKC without surrounding blanks, so that full-width entry works."""
     return unicodedata.normalize("NFKC", entry).strip()
@@ -24,6 +30,8 @@ def normal_form(entry: str) -> str:
 
 def pin_problems(pin: str, *, ids: tuple[str, ...], sister: str | None = None) -> list[str]:
     """Return the rules that a new PIN breaks, as short codes; none where it may be used.
+
+    Whether it was used lately is not known here: only the verifiers are kept.
 
     `pin` is in normal form. `ids` are the IDs that stand on the card and the
     forms, `sister` is the other PIN of the same person.

@@ -197,6 +197,9 @@ def status_page(visit: Visit, current: LoggedOn) -> Response:
         for permit in status.waiting
         if permit.person.user_id is not None
     ]
+    if status.pins_old:
+        days = site.bank.policy.pin_age.days
+        waiting.insert(0, _Waiting(messages.text(visit.lang, "waiting.pins-old", days=days), "/pins"))
     return visit.page(
         "status.html",
         person=current.person,

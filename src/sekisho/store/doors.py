@@ -45,6 +45,7 @@ _OF_FINGERPRINT = (
         secrets.c.verifier,
         secrets.c.misses,
         secrets.c.asked,
+        secrets.c.provisional_until,
     )
     .join(people, people.c.id == certificates.c.person_id)
     .join(contracts, and_(contracts.c.bank == people.c.bank, contracts.c.contract_id == people.c.contract_id))
@@ -79,4 +80,6 @@ def of_fingerprint(tx: Connection, fingerprint: bytes, secret: SecretName) -> At
     )
     if row.verifier is None:
         return AtDoor(certificate, person, None)
-    return AtDoor(certificate, person, Secret(person.id, secret, row.verifier, row.misses, read_asked(row.asked)))
+    asked = read_asked(row.asked)
+    found = Secret(person.id, secret, row.verifier, row.misses, asked, row.provisional_until)
+    return AtDoor(certificate, person, found)

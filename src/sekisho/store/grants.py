@@ -16,17 +16,27 @@ if TYPE_CHECKING:
 
 # By table, the columns that a use case changes. Every other column is written once.
 _CHANGED = {
-    "people": ("closed_at",),
-    "secrets": ("misses", "asked"),
+    "contracts": ("opened_at",),
+    "people": (
+        "name",
+        "mail_address",
+        "mail_confirmed_at",
+        "applications",
+        "closed_at",
+        "stopped_at",
+        "deleted_at",
+    ),
+    "mailed_codes": ("used_at", "misses"),
+    "secrets": ("misses", "asked", "provisional_until"),
     "permits": ("spent_at", "withdrawn_at", "misses"),
-    "orders": ("voided_at", "finished_at"),
+    "orders": ("computer", "voided_at", "finished_at"),
     "certificates": ("ended_at", "ending", "reason", "first_logon_at"),
     "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end"),
     "notices": ("read_at", "mailed_at"),
     "crls": ("number", "der", "this_update", "next_update"),
 }
-# A secret that is set anew is another secret.
-_REMOVED = ("secrets",)
+# A secret that is set anew is another secret; of those that it replaced only the last few are kept.
+_REMOVED = ("secrets", "past_pins")
 
 
 def grant_web(tx: Connection, role: str) -> None:

@@ -23,7 +23,9 @@ _administrator = t.alias("administrator")
 
 def add_contract(tx: Connection, bank: str, contract_id: str, name: str, now: datetime) -> None:
     """Register a company."""
-    tx.execute(insert(contracts).values(bank=bank, contract_id=contract_id, name=name, registered_at=now))
+    tx.execute(
+        insert(contracts).values(bank=bank, contract_id=contract_id, name=name, registered_at=now, opened_at=now)
+    )
 
 
 def add(tx: Connection, who: PersonId, *, name: str, mail_address: str | None, language: str, now: datetime) -> int:

@@ -35,6 +35,7 @@ STATUS: dict[str, int] = {
     "choice-missing": BAD_REQUEST,
     "contract-closed": FORBIDDEN,
     "csr-not-accepted": BAD_REQUEST,
+    "entry-differs": BAD_REQUEST,
     "entry-missing": BAD_REQUEST,
     "entry-not-digits": BAD_REQUEST,
     "entry-too-long": BAD_REQUEST,
