@@ -19,7 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.browser.support.chromium import ARGUMENTS
 from tests.browser.support.judge import Judge
-from tests.browser.support.screens_of_people import see_pins, see_pins_of_the_administrator
+from tests.browser.support.screens_of_people import see_pins, see_pins_of_the_administrator, see_users_registered
 from tests.browser.support.walk import Walk, send_form, told
 from tests.support.est_client import run
 from tests.support.served import Served, free_port_base
@@ -43,6 +43,11 @@ NOT_ON_A_PAGE = {
     "certificate-not-in-force": "the family of the certificate's refusals; each of them has a code of its own",
     "csr-not-accepted": "the page's script makes no such request",
     "entry-too-long": "told like entry-missing, on the same pages",
+    "mail-address-missing": "every user is registered with an address; the clerk's may lack one",
+    "mail-away": "made by the acquisition page's script as any refusal",
+    "pins-to-replace": "renewal is by EST so far",
+    "provisional-pin-ended": "told like entry-wrong, on the same page",
+    "users-full": "needs 99 users; told like user-id-taken, on the same page",
     "key-not-accepted": "the page's script makes no such key",
     "key-reused": "the page's script makes a new key and asks again",
     "permit-missing": "everybody whom the demo registers was granted a permit",
@@ -428,6 +433,7 @@ def test_every_page_that_a_person_can_reach(
         administrator = see_logon_of_the_administrator(walk)
         see_menus(walk, administrator)
         see_pins_of_the_administrator(walk, administrator)
+        see_users_registered(walk, administrator)
         keiri02 = see_acquisition_carried_out(walk, see_acquisition_asked_for(walk))
         see_acquisition_otherwise(walk)
         see_certificates_that_do_not_count(walk)

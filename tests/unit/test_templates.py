@@ -12,8 +12,13 @@ import html5lib  # type: ignore[import-untyped] # publishes no types
 import pytest
 from jinja2 import UndefinedError
 
+from sekisho.domain.person import PersonId
+from sekisho.domain.secret import SecretName
+from sekisho.portal.users import STEPS
+from sekisho.usecases.provisional_pins import IssuedPins
 from sekisho.web import messages
 from sekisho.web.render import Renderer, serial
+from sekisho.web.slips import slip_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -95,7 +100,7 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
     permit = user("permit", lang=lang, certificate=certificate(200))
     done = {
         code: SimpleNamespace(code=code, text=messages.text(lang, f"done.{code}"))
-        for code in ("certificate-reissued", "certificate-revoked", "unchanged", "pins-changed")
+        for code in (key.removeprefix("done.") for key in sorted(messages.keys()) if key.startswith("done."))
     }
     pin_missing = messages.field_text(lang, "entry-missing", "label.user.pin")
     logons = [SimpleNamespace(at=NOW - timedelta(days=n), address="203.0.113.7") for n in range(1, 4)]
@@ -106,6 +111,15 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
         SimpleNamespace(name=name, set_at=NOW - timedelta(days=days), old=days >= 90)
         for name, days in (("pin", 3), ("confirmation_pin", 90))
     ]
+    applications = [SimpleNamespace(code="transfer", name={"ja": "振込", "en": "Transfers"}[lang], permitted=True)]
+    registered = SimpleNamespace(who=PersonId("9990", "12345678901", "keiri01"), name=USER.name, mail_confirmed=False)
+    issued = IssuedPins(
+        registered.who,
+        USER.name,
+        {SecretName.PIN: "abc23def45", SecretName.CONFIRMATION_PIN: "ghj67kmn89"},
+        NOW + timedelta(days=14),
+        acquires=True,
+    )
     problem: dict[str, Any] = {"reference": None, "can_choose_another": True, "site": "user"}
     return {
         "home": ("home.html", {}),
@@ -187,17 +201,61 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
             "status.html",
             a_user | {"kind": "user", "waiting": [], "certificate": certificate(-1), "notices": [], "last_logons": []},
         ),
-        "pins-administrator": ("pins.html", administrator | {"kind": "administrator", "pins": pins}),
+        "pins-administrator": ("pins.html", administrator | {"kind": "administrator", "pins": pins, "first": False}),
         "pins-refused": (
             "pins.html",
             a_user
             | {
                 "kind": "user",
                 "pins": pins,
+                "first": False,
                 "alert": alert(lang, "pin-not-allowed"),
                 "errors": {"new_pin": messages.field_text(lang, "pin-length", "label.user.new_pin")},
             },
         ),
+        "pins-first": ("pins.html", a_user | {"kind": "user", "pins": pins, "first": True}),
+        "user-new": (
+            "user_new.html",
+            administrator
+            | {
+                "applications": applications,
+                "values": {"user_id": "keiri 03", "name": LONG_NAME, "mail_address": "k"},
+                "alert": alert(lang, "details-not-allowed"),
+                "errors": {"user_id": messages.field_text(lang, "user-id-form", "label.user_id")},
+            },
+        ),
+        "user-details": ("user_details.html", administrator | {"applications": applications, "user": registered}),
+        "user-details-confirmed": (
+            "user_details.html",
+            administrator
+            | {"applications": [], "user": SimpleNamespace(**(vars(registered) | {"mail_confirmed": True}))},
+        ),
+        "user-slip": (
+            "user_slip.html",
+            administrator
+            | {
+                "done": done["user-registered"],
+                "issued": issued,
+                "slip": slip_of(issued, lang, public_url=URLS["public"]),
+                "pdf": "JVBERg==",
+            },
+        ),
+        "user-done": ("user_done.html", administrator | {"done": done["user-changed"], "user": registered}),
+        "user-deleted": ("user_done.html", administrator | {"done": done["user-deleted"], "user": None}),
+        **{
+            f"user-confirm-{step}": (
+                "user_confirm.html",
+                administrator
+                | {
+                    "step": step,
+                    "action": "/contract/users/confirm",
+                    "user": registered,
+                    "state": "in-force",
+                    "state_text": messages.certificate_state(lang, "in-force"),
+                },
+            )
+            for step in ("pins", *STEPS)
+        },
         "pins-changed": ("pins_changed.html", a_user | {"done": done["pins-changed"]}),
         "contract": ("contract.html", administrator),
         "users": (
@@ -225,12 +283,13 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
             },
         ),
         "users-none": ("users.html", administrator | {"users": []}),
-        "user-change": ("user_change.html", administrator | {"user": in_force}),
+        "user-change": ("user_change.html", administrator | {"user": in_force, "steps": list(STEPS)}),
         "user-change-refused": (
             "user_change.html",
             administrator
             | {
                 "user": user("none", lang=lang),
+                "steps": [],
                 "alert": alert(lang, "entry-wrong"),
                 "values": {"action": "reissue"},
                 "errors": {
@@ -426,6 +485,7 @@ def test_what_is_on_the_bank_page_is_found_by_role_and_name() -> None:
                 "利用者ID",
                 "利用者暗証番号",
                 "利用者確認暗証番号",
+                "メールで届いた確認コード",
                 "ファイルのパスワード",
                 "ファイルのパスワード(確認)",
             ],

@@ -15,8 +15,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Application:
+    """What a bank offers behind Sekisho, and a user may be let into; `name` by language ("ja", "en")."""
+
+    code: str
+    name: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Bank:
-    """One tenant. What stands on every page and mail, by language ("ja", "en"), and its policy."""
+    """One tenant. What stands on every page and mail, by language ("ja", "en"), its policy and its applications."""
 
     code: str
     name: dict[str, str]
@@ -24,6 +32,7 @@ class Bank:
     help_desk_phone: str
     help_desk_hours: dict[str, str]
     policy: Policy
+    applications: tuple[Application, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,9 @@ class Person:
 
     `closed_at` is their own door, `contract_closed_at` the administrator's:
     a closed administrator shuts out every user of the contract.
+    `applications` are the codes of those that the person may enter;
+    `mail_confirmed` tells whether a mailed code has shown that the person
+    reads what goes to the address.
     """
 
     id: int
@@ -42,6 +54,8 @@ class Person:
     language: str
     closed_at: datetime | None = None
     contract_closed_at: datetime | None = None
+    applications: tuple[str, ...] = ()
+    mail_confirmed: bool = False
 
     @property
     def door_open(self) -> bool:

@@ -226,6 +226,66 @@ class PinNotAllowed(EntryRefused):
     code = "pin-not-allowed"
 
 
+class DetailsNotAllowed(EntryRefused):
+    """What was typed about a user cannot be taken; `fields` says what and why."""
+
+    code = "details-not-allowed"
+
+
+class UserIdTaken(EntryRefused):
+    """The contract has, or had, a user of that ID; IDs are never given twice."""
+
+    code = "user-id-taken"
+
+
+class UsersFull(EntryRefused):
+    """The contract has as many users as the policy allows."""
+
+    code = "users-full"
+
+
+class MailAddressConfirmed(EntryRefused):
+    """The user reads that address; nobody else may put another in its place."""
+
+    code = "mail-address-confirmed"
+
+
+class ProvisionalPinEnded(DoorClosed):
+    """A provisional PIN was right, but its time is over. Told only to whoever knows it."""
+
+    code = "provisional-pin-ended"
+
+
+class PinsToReplace(Refusal):
+    """Provisional PINs have to be replaced before anything else."""
+
+    code = "pins-to-replace"
+
+
+class MailedCodeRefused(Refusal):
+    """Besides provisional PINs, a code that goes to the user by mail is asked. Told only to whoever knows both PINs."""
+
+    code = "mailed-code-needed"
+
+
+class MailedCodeNeeded(MailedCodeRefused):
+    """It is on its way."""
+
+    code = "mailed-code-needed"
+
+
+class MailedCodeWrong(MailedCodeRefused):
+    """It is not the last one that was mailed, was used, or is over."""
+
+    code = "mailed-code-wrong"
+
+
+class MailAddressMissing(MailedCodeRefused):
+    """There is nowhere to mail it to."""
+
+    code = "mail-address-missing"
+
+
 class PermitRefused(Refusal):
     """There is no leave to acquire. Told only to whoever knows both PINs."""
 
@@ -311,6 +371,12 @@ class CaAway(ServiceRefused):
     """The CA did not answer; the order is kept and the same key may ask again."""
 
     code = "ca-away"
+
+
+class MailAway(ServiceRefused):
+    """The mail could not be handed over; nothing else was done."""
+
+    code = "mail-away"
 
 
 class TooManyRequests(ServiceRefused):

@@ -11,6 +11,7 @@ class Policy:
     """The rules of one bank. Durations are `timedelta`, counts plain numbers."""
 
     misses_before_closed: int = 7
+    users_of_contract: int = 99
     certificate_life: timedelta = timedelta(days=365)
     acquisition_window: timedelta = timedelta(days=14)
     renewal_window: timedelta = timedelta(days=30)

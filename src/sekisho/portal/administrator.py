@@ -17,6 +17,7 @@ from sekisho.domain.errors import (
 from sekisho.portal.pins import pins_routes
 from sekisho.portal.secure import ShownCertificate, card_routes, logged_on, secure_routes, shown
 from sekisho.portal.site_app import site_app
+from sekisho.portal.users import USERS, steps_for, users_routes
 from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
 from sekisho.usecases.read_users import UserLine, read_user, read_users
 from sekisho.web import messages
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from sekisho.web.visit import Visit
 
 _DAY = timedelta(days=1)
-_USERS = "/contract/users"
 _CHANGE = "/contract/users/change"
 _CHANGED = "/contract/users/changed"
 
@@ -60,10 +60,11 @@ def administrator_app(site: Site, *, est: Sequence[BaseRoute]) -> Starlette:
         *card_routes(site),
         *pins_routes(site),
         Route("/contract", endpoint(site, logged_on(contract_page))),
-        Route(_USERS, endpoint(site, logged_on(users_page))),
+        Route(USERS, endpoint(site, logged_on(users_page))),
         Route(_CHANGE, endpoint(site, logged_on(change_page)), methods=["GET"]),
         Route(_CHANGE, endpoint(site, logged_on(take_change), turnstile=True), methods=["POST"]),
         Route(_CHANGED, endpoint(site, logged_on(changed_page))),
+        *users_routes(site),
         *est,
     ]
     return site_app(site, routes)
@@ -83,13 +84,15 @@ def users_page(visit: Visit, current: LoggedOn) -> Response:
 def change_page(visit: Visit, current: LoggedOn) -> Response:
     """Show one user and what can be done about their certificate."""
     if not visit.query.get("user_id"):
-        return visit.back(_USERS, ChoiceMissing(fields={"user_id": "choice-missing"}))
+        return visit.back(USERS, ChoiceMissing(fields={"user_id": "choice-missing"}))
     try:
         line = read_user(visit.site.ports, administrator=current.person.who, user_id=visit.query["user_id"])
     except UserUnknown as refusal:
-        return visit.back(_USERS, refusal)
+        return visit.back(USERS, refusal)
     values = {"action": visit.query.get("action", "")}
-    return visit.page("user_change.html", person=current.person, user=_shown(visit, line), values=values)
+    return visit.page(
+        "user_change.html", person=current.person, user=_shown(visit, line), values=values, steps=steps_for(line)
+    )
 
 
 def take_change(visit: Visit, current: LoggedOn) -> Response:
@@ -114,7 +117,7 @@ def take_change(visit: Visit, current: LoggedOn) -> Response:
         else:
             revoke_of_user(visit.site.ports, bank=visit.site.bank, change=change)
     except UserUnknown as refusal:
-        return visit.back(_USERS, refusal)
+        return visit.back(USERS, refusal)
     except EntryRefused as refusal:
         return visit.back(_CHANGE, refusal, user_id=user_id, action=action)
     except DoorClosed as refusal:
@@ -127,7 +130,7 @@ def changed_page(visit: Visit, current: LoggedOn) -> Response:
     try:
         line = read_user(visit.site.ports, administrator=current.person.who, user_id=visit.query.get("user_id", ""))
     except UserUnknown as refusal:
-        return visit.back(_USERS, refusal)
+        return visit.back(USERS, refusal)
     action = visit.query.get("action", "")
     outcome = "unchanged"
     if action == "reissue" and line.permit is not None:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from sekisho.domain.errors import DoorClosed, EntryRefused
 from sekisho.domain.secret import PINS
-from sekisho.portal.secure import logged_on
+from sekisho.portal.secure import PINS_PATH, logged_on
 from sekisho.usecases.change_pins import AGAIN, NEW_FIELDS, PRESENT_FIELDS, PinEntries, change_pins
 from sekisho.usecases.read_status import read_pins
 from sekisho.web.endpoint import endpoint
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from sekisho.web.site import Site
     from sekisho.web.visit import Visit
 
-PATH = "/pins"
 _CHANGED = "/pins/changed"
 # For so long the page that tells the outcome may be looked at again.
 _JUST_NOW = timedelta(minutes=10)
@@ -41,8 +40,8 @@ class _ShownPin:
 def pins_routes(site: Site) -> list[BaseRoute]:
     """Return the pages on which PINs are replaced."""
     return [
-        Route(PATH, endpoint(site, logged_on(pins_page)), methods=["GET"]),
-        Route(PATH, endpoint(site, logged_on(take_pins), turnstile=True), methods=["POST"]),
+        Route(PINS_PATH, endpoint(site, logged_on(pins_page)), methods=["GET"]),
+        Route(PINS_PATH, endpoint(site, logged_on(take_pins), turnstile=True), methods=["POST"]),
         Route(_CHANGED, endpoint(site, logged_on(pins_changed_page))),
     ]
 
@@ -52,7 +51,13 @@ def pins_page(visit: Visit, current: LoggedOn) -> Response:
     now, since = visit.site.ports.now(), read_pins(visit.site.ports, logged_on=current)
     age = visit.site.bank.policy.pin_age
     pins = [_ShownPin(name.value.replace("-", "_"), since[name], now - since[name] >= age) for name in PINS]
-    return visit.page("pins.html", person=current.person, kind=current.person.who.kind.value, pins=pins)
+    return visit.page(
+        "pins.html",
+        person=current.person,
+        kind=current.person.who.kind.value,
+        pins=pins,
+        first=current.pins_to_replace,
+    )
 
 
 def take_pins(visit: Visit, current: LoggedOn) -> Response:
@@ -69,7 +74,7 @@ def take_pins(visit: Visit, current: LoggedOn) -> Response:
             address=visit.address,
         )
     except EntryRefused as refusal:
-        return visit.back(PATH, refusal)
+        return visit.back(PINS_PATH, refusal)
     except DoorClosed as refusal:
         return visit.back("/", refusal)
     return visit.go(_CHANGED)
@@ -88,5 +93,5 @@ def pins_changed_page(visit: Visit, current: LoggedOn) -> Response:
     """Tell that PINs were replaced, where that was just now."""
     since = read_pins(visit.site.ports, logged_on=current)
     if visit.site.ports.now() - max(since.values()) > _JUST_NOW:
-        return visit.go(PATH)
+        return visit.go(PINS_PATH)
     return visit.page("pins_changed.html", person=current.person, done="pins-changed")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
-from sekisho.domain.contract import Bank
+from sekisho.domain.contract import Application, Bank
 from sekisho.domain.policy import Policy
 from sekisho.store.tables import banks as t
 
@@ -33,6 +33,7 @@ def add(tx: Connection, bank: Bank, now: datetime) -> None:
             way_est=bank.policy.way_est,
             way_browser=bank.policy.way_browser,
             grace_days=bank.policy.grace.days,
+            applications=[{"code": one.code, **one.name} for one in bank.applications],
             registered_at=now,
         )
     )
@@ -54,5 +55,8 @@ def find(tx: Connection, code: str) -> Bank | None:
             way_est=row.way_est,
             way_browser=row.way_browser,
             grace=timedelta(days=row.grace_days),
+        ),
+        applications=tuple(
+            Application(one["code"], {"ja": one["ja"], "en": one["en"]}) for one in row.applications or ()
         ),
     )

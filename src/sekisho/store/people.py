@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, insert, select, update
+from sqlalchemy import and_, bindparam, case, func, insert, select, update
 
 from sekisho.domain.contract import Person
 from sekisho.domain.person import PersonId
@@ -28,7 +28,16 @@ def add_contract(tx: Connection, bank: str, contract_id: str, name: str, now: da
     )
 
 
-def add(tx: Connection, who: PersonId, *, name: str, mail_address: str | None, language: str, now: datetime) -> int:
+def add(
+    tx: Connection,
+    who: PersonId,
+    *,
+    name: str,
+    mail_address: str | None,
+    language: str,
+    now: datetime,
+    applications: Sequence[str] = (),
+) -> int:
     """Register a person and return their row's id."""
     row = tx.execute(
         insert(t)
@@ -41,6 +50,7 @@ def add(tx: Connection, who: PersonId, *, name: str, mail_address: str | None, l
             mail_address=mail_address,
             language=language,
             registered_at=now,
+            applications=list(applications),
         )
         .returning(t.c.id)
     ).one()
@@ -73,6 +83,8 @@ def _person(row: Row[Any]) -> Person:
         language=row.language,
         closed_at=row.closed_at if row.user_id is not None else None,
         contract_closed_at=row.contract_closed_at,
+        applications=tuple(row.applications or ()),
+        mail_confirmed=row.mail_confirmed_at is not None,
     )
 
 
@@ -81,6 +93,7 @@ _FIND = _select().where(
     t.c.bank == bindparam("bank"),
     t.c.contract_id == bindparam("contract_id"),
     t.c.user_key == bindparam("user_key"),
+    t.c.deleted_at.is_(None),
 )
 _GET = _select().where(t.c.id == bindparam("person_id"))
 # Each row for this transaction alone, in an order that is everybody's. SQLite has one writer and needs no lock.
@@ -105,7 +118,7 @@ _ADMINISTRATORS = OfMany(
 
 
 def find(tx: Connection, who: PersonId) -> Person | None:
-    """Return the person, their user ID compared without regard to case, or None."""
+    """Return the person, their user ID compared without regard to case, or None; who was deleted is nobody."""
     named = {"bank": who.bank, "contract_id": who.contract_id, "user_key": who.user_key}
     row = tx.execute(_FIND, named).one_or_none()
     return None if row is None else _person(row)
@@ -154,7 +167,9 @@ def administrators_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, in
 def users_of(tx: Connection, bank: str, contract_id: str) -> list[Person]:
     """Return a contract's users in the order of their IDs."""
     rows = tx.execute(
-        _select().where(t.c.bank == bank, t.c.contract_id == contract_id, t.c.user_key != "").order_by(t.c.user_key)
+        _select()
+        .where(t.c.bank == bank, t.c.contract_id == contract_id, t.c.user_key != "", t.c.deleted_at.is_(None))
+        .order_by(t.c.user_key)
     )
     return [_person(row) for row in rows]
 
@@ -167,3 +182,44 @@ def ids_of_contract(tx: Connection, bank: str, contract_id: str) -> list[int]:
 def close(tx: Connection, person_id: int, now: datetime) -> None:
     """Shut the person's door; for an administrator that shuts the contract."""
     tx.execute(update(t).where(t.c.id == person_id, t.c.closed_at.is_(None)).values(closed_at=now))
+
+
+def was_ever(tx: Connection, who: PersonId) -> bool:
+    """Tell whether the contract has or had a person of that ID: one that was deleted is never given again."""
+    of_id = (t.c.bank == who.bank, t.c.contract_id == who.contract_id, t.c.user_key == who.user_key)
+    return tx.execute(select(t.c.id).where(*of_id)).first() is not None
+
+
+def number_of_users(tx: Connection, bank: str, contract_id: str) -> int:
+    """Return how many users a contract has."""
+    return tx.execute(
+        select(func.count()).where(
+            t.c.bank == bank, t.c.contract_id == contract_id, t.c.user_key != "", t.c.deleted_at.is_(None)
+        )
+    ).scalar_one()
+
+
+def change_details(
+    tx: Connection, person_id: int, *, name: str, mail_address: str, applications: Sequence[str]
+) -> None:
+    """Change what the administrator says of a user; another mail address is one that nobody has confirmed."""
+    confirmed = case((t.c.mail_address == mail_address, t.c.mail_confirmed_at), else_=None)
+    tx.execute(
+        update(t)
+        .where(t.c.id == person_id)
+        .values(name=name, mail_address=mail_address, mail_confirmed_at=confirmed, applications=list(applications))
+    )
+
+
+def confirm_mail_address(tx: Connection, person_id: int, address: str, now: datetime) -> None:
+    """Note that the person reads what goes to their address, if it still is that one."""
+    tx.execute(
+        update(t)
+        .where(t.c.id == person_id, t.c.mail_address == address, t.c.mail_confirmed_at.is_(None))
+        .values(mail_confirmed_at=now)
+    )
+
+
+def delete(tx: Connection, person_id: int, now: datetime) -> None:
+    """Note that a user is one no more. The row stays: it holds the ID, and certificates name it."""
+    tx.execute(update(t).where(t.c.id == person_id, t.c.deleted_at.is_(None)).values(deleted_at=now))

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from sekisho.domain.secret import PINS_REMEMBERED, SecretName
 from sekisho.store.bulk import OfMany
-from sekisho.store.tables import past_pins
+from sekisho.store.tables import past_pins, permits
 from sekisho.store.tables import secrets as t
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ class Secret:
     misses: int
     asked: tuple[int, ...]
     provisional_until: datetime | None = None
+
+    def ended(self, now: datetime) -> bool:
+        """Tell whether it is a provisional PIN whose time is over."""
+        return self.provisional_until is not None and now >= self.provisional_until
 
 
 # Built once: building a statement costs more than running it.
@@ -80,7 +84,9 @@ def put(
     )
 
 
-def replace_pin(tx: Connection, present: Secret, verifier: str, now: datetime) -> None:
+def replace_pin(
+    tx: Connection, present: Secret, verifier: str, now: datetime, *, provisional_until: datetime | None = None
+) -> None:
     """Set a PIN anew, and remember the verifier of the present one among the last few."""
     of_this = (past_pins.c.person_id == present.person_id, past_pins.c.name == present.name.value)
     tx.execute(
@@ -90,7 +96,32 @@ def replace_pin(tx: Connection, present: Secret, verifier: str, now: datetime) -
     )
     kept = select(past_pins.c.id).where(*of_this).order_by(past_pins.c.id.desc()).limit(PINS_REMEMBERED)
     tx.execute(delete(past_pins).where(*of_this, past_pins.c.id.not_in(kept)))
-    put(tx, present.person_id, present.name, verifier, now)
+    put(tx, present.person_id, present.name, verifier, now, provisional_until=provisional_until)
+
+
+def end_provisional(tx: Connection, person_id: int, now: datetime) -> None:
+    """End the person's provisional PINs, if they have any: the permit that they came with has ended."""
+    tx.execute(update(t).where(t.c.person_id == person_id, t.c.provisional_until > now).values(provisional_until=now))
+
+
+def end_provisional_of_ended_permit(tx: Connection, person_id: int, now: datetime) -> None:
+    """End them if wrong entries have just ended the permit.
+
+    One statement, whether or not there is anything to end: whoever watches
+    how much work an entry makes learns nothing from it.
+    """
+    ended = select(permits.c.id).where(permits.c.person_id == person_id, permits.c.withdrawn_at == now)
+    tx.execute(
+        update(t)
+        .where(t.c.person_id == person_id, t.c.provisional_until > now, ended.exists())
+        .values(provisional_until=now)
+    )
+
+
+def remove_all(tx: Connection, person_id: int) -> None:
+    """Forget whatever a person who was deleted knew."""
+    for table in (past_pins, t):
+        tx.execute(delete(table).where(table.c.person_id == person_id))
 
 
 def past_verifiers(tx: Connection, person_id: int, name: SecretName) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from sekisho.domain.person import PersonId
 from sekisho.domain.session import Session, SessionEnd
+from sekisho.store.bulk import OfMany
 from sekisho.store.tables import people
 from sekisho.store.tables import sessions as t
 
@@ -40,6 +41,15 @@ _END_OF_PEOPLE = (
     update(t)
     .where(t.c.person_id.in_(bindparam("people", expanding=True)), t.c.ended_at.is_(None), t.c.id != bindparam("but"))
     .values(ended_at=bindparam("now"), end=bindparam("why"))
+)
+
+
+_LAST_LOGON_OF = OfMany(
+    lambda among: (
+        select(t.c.person_id, func.max(t.c.completed_at).label("at"))
+        .where(among(t.c.person_id, "people"), t.c.completed_at.is_not(None))
+        .group_by(t.c.person_id)
+    )
 )
 
 
@@ -137,3 +147,8 @@ def last_logons(tx: Connection, person_id: int, most: int, *, but: int | None = 
         query = query.where(t.c.id != but)
     rows = tx.execute(query.order_by(t.c.completed_at.desc()).limit(most))
     return [PastLogon(at=row.completed_at, address=row.address) for row in rows]
+
+
+def last_logon_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, datetime]:
+    """Return the last completed logon of each person who ever logged on, by the person's row."""
+    return {row.person_id: row.at for row in _LAST_LOGON_OF.run(tx, {"people": list(person_ids)})}

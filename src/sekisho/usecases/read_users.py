@@ -48,8 +48,7 @@ def read_users(ports: Ports, *, administrator: PersonId) -> list[UserLine]:
     """Return the contract's users in the order of their IDs."""
     now = ports.now()
     with ports.db.read() as tx:
-        users = people.users_of(tx, administrator.bank, administrator.contract_id)
-        return [_line(tx, user, now) for user in users]
+        return _lines(tx, people.users_of(tx, administrator.bank, administrator.contract_id), now)
 
 
 def read_user(ports: Ports, *, administrator: PersonId, user_id: str) -> UserLine:
@@ -62,22 +61,24 @@ def read_user(ports: Ports, *, administrator: PersonId, user_id: str) -> UserLin
         user = people.find(tx, PersonId(administrator.bank, administrator.contract_id, user_id))
         if user is None:
             raise UserUnknown
-        return _line(tx, user, now)
+        return _lines(tx, [user], now)[0]
 
 
-def _line(tx: Connection, user: Person, now: datetime) -> UserLine:
-    certificate = certificates.latest(tx, user.id)
-    permit = permits.latest(tx, user.id)
-    if permit is not None and not permit.is_open(now):
-        permit = None
-    logons = sessions.last_logons(tx, user.id, 1)
-    return UserLine(
-        person=user,
-        state=_state(user, certificate, permit, now),
-        certificate=certificate,
-        permit=permit,
-        last_logon=logons[0].at if logons else None,
-    )
+def _lines(tx: Connection, users: list[Person], now: datetime) -> list[UserLine]:
+    """Return a line for each user: three statements, however many there are."""
+    ids = [user.id for user in users]
+    held = certificates.latest_of(tx, ids)
+    granted = permits.latest_of(tx, ids)
+    logons = sessions.last_logon_of(tx, ids)
+    lines = []
+    for user in users:
+        permit = granted.get(user.id)
+        if permit is not None and not permit.is_open(now):
+            permit = None
+        certificate = held.get(user.id)
+        state = _state(user, certificate, permit, now)
+        lines.append(UserLine(user, state, certificate, permit, logons.get(user.id)))
+    return lines
 
 
 def _state(user: Person, certificate: Certificate | None, permit: Permit | None, now: datetime) -> UserState:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import KeyReused, NotAccepted, Refusal, RenewalNotOpen
+from sekisho.domain.errors import KeyReused, NotAccepted, PinsToReplace, Refusal, RenewalNotOpen
 from sekisho.domain.person import PersonId
 from sekisho.domain.secret import SecretName
 from sekisho.store import audit, certificates, orders, people, secrets
@@ -79,6 +79,8 @@ def renew_certificate(
         )
         if refusal is not None:
             return refusal
+        if checked.provisional_until is not None:
+            return PinsToReplace()  # somebody else knows it
         secrets.clear_misses(tx, person.id, [SecretName.PIN])
         wanted = request(
             person.id,

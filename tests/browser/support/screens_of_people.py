@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tests.browser.support.walk import Walk
 
 WRONG = "wrong111"
+FILE_PASSWORD = "correct-horse-battery"
 
 
 def fill(page: Page, **fields: str) -> None:
@@ -54,6 +55,97 @@ def see_pins(walk: Walk, page: Page, user: dict[str, Any]) -> None:
     see(page, "user-pins-changed", code="pins-changed")
     user["user_pin"] = "shinki12"
     walk.go(page, "user", "/status")
+
+
+def see_users_registered(walk: Walk, page: Page) -> None:
+    """Register a user, let them acquire with the mailed code, log on and choose PINs; then change and delete them."""
+    see, contract = walk.judge.see, walk.served.info["contract"]
+    confirmation = {"confirmation_pin": contract["contract_confirmation_pin"]}
+    walk.go(page, "administrator", "/contract/users")
+    page.locator("a[href='/contract/users/new']").click()
+    see(page, "user-new")
+    fill(page, user_id="keiri 03", name="経理担当 3", mail_address="keiri03", **confirmation)
+    walk.press(page)
+    see(page, "user-new-not-allowed", code="details-not-allowed")
+    fill(page, user_id="KEIRI01", mail_address="keiri03@example.com", **confirmation)
+    walk.press(page)
+    see(page, "user-new-taken", code="user-id-taken")
+    fill(page, user_id="keiri03", **confirmation)
+    page.locator("[name=application_transfer]").check()
+    walk.press(page)
+    see(page, "user-slip", code="user-registered")
+    pin, confirmation_pin = page.locator(".secret").all_inner_texts()
+    with page.expect_download() as download:
+        page.locator("a[download]").click()
+    assert download.value.path().read_bytes().startswith(b"%PDF-")
+    issued = {"user_id": "keiri03", "user_pin": pin, "user_confirmation_pin": confirmation_pin}
+    holder = see_acquisition_with_a_code(walk, issued)
+    see_provisional_pins_replaced(walk, issued, holder)
+    see_user_changed(walk, page, confirmation)
+
+
+def see_acquisition_with_a_code(walk: Walk, issued: dict[str, Any]) -> dict[str, Any]:
+    see, page = walk.judge.see, walk.page()
+    walk.go(page, "public", "/acquire/user")
+    walk.fill_acquisition(page, issued)
+    page.locator("[data-step=code]").wait_for()
+    see(page, "acquire-user-code", code="mailed-code-needed")
+    page.locator("form[data-code-form] button.main").click()
+    see(page, "acquire-user-code-missing", code="mailed-code-needed")
+    fill(page, mailed_code="00000000")
+    page.locator("form[data-code-form] button.main").click()
+    page.locator("[role=alert][data-code=mailed-code-wrong]").wait_for()
+    see(page, "acquire-user-code-wrong", code="mailed-code-wrong")
+    fill(page, mailed_code=walk.mailed_code())
+    page.locator("form[data-code-form] button.main").click()
+    page.locator("[data-step=save]").wait_for()
+    for name in ("file_password", "file_password_again"):
+        fill(page, **{name: FILE_PASSWORD})
+    page.locator("form[data-save] button[type=submit]").click()
+    page.locator("[data-part=link]").wait_for()
+    with page.expect_download() as download:
+        page.locator("[data-part=link]").click()
+    file = walk.folder / f"keiri03-{walk.judge.lang}.p12"
+    download.value.save_as(file)
+    return {**issued, "certificate": None, "key": None, "p12": str(file), "p12_password": FILE_PASSWORD}
+
+
+def see_provisional_pins_replaced(walk: Walk, issued: dict[str, Any], holder: dict[str, Any]) -> None:
+    see, page = walk.judge.see, walk.page(holder)
+    walk.log_on_user(page, issued)
+    see(page, "user-pins-first")
+    walk.go(page, "user", "/inbox")
+    assert page.url.endswith("/pins")
+    fill(page, present_pin=issued["user_pin"], present_confirmation_pin=issued["user_confirmation_pin"])
+    for name, pin in (("new_pin", "watashi1"), ("new_confirmation_pin", "watashi2")):
+        fill(page, **{name: pin, f"{name}_again": pin})
+    walk.press(page)
+    see(page, "user-pins-first-replaced", code="pins-changed")
+
+
+def see_user_changed(walk: Walk, page: Page, confirmation: dict[str, str]) -> None:
+    see = walk.judge.see
+    walk.go(page, "administrator", "/contract/users/details?user_id=keiri03")
+    see(page, "user-details")
+    fill(page, mail_address="kanri@example.com", **confirmation)
+    walk.press(page)
+    see(page, "user-details-confirmed", code="mail-address-confirmed")
+    fill(page, mail_address="keiri03@example.com", name="経理担当 三", **confirmation)
+    walk.press(page)
+    see(page, "user-details-done", code="user-changed")
+    walk.go(page, "administrator", "/contract/users/pins?user_id=keiri03")
+    see(page, "user-pins-reset")
+    fill(page, **confirmation)
+    walk.press(page)
+    see(page, "user-pins-reset-slip", code="pins-reset")
+    walk.go(page, "administrator", "/contract/users/confirm?user_id=keiri03&step=delete")
+    see(page, "user-delete")
+    fill(page, confirmation_pin=WRONG)
+    walk.press(page)
+    see(page, "user-delete-wrong", code="entry-wrong")
+    fill(page, **confirmation)
+    walk.press(page)
+    see(page, "user-deleted", code="user-deleted")
 
 
 def see_pins_of_the_administrator(walk: Walk, page: Page) -> None:

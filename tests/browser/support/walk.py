@@ -105,6 +105,10 @@ class Walk:
         page.locator("[name=confirmation_pin]").fill(confirmation)
         page.locator("form[data-acquire] button.main").click()
 
+    def mailed_code(self) -> str:
+        """Return the code of the last mail that carried one."""
+        return self.served.mailed_code()
+
     def enroll(self, name: str, user: dict[str, Any]) -> dict[str, Any]:
         """Acquire by EST; return the user with the certificate."""
         key = new_key(self.folder, name)
