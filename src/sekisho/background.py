@@ -26,7 +26,7 @@ async def work(ports: Ports, bank: Bank, stop: asyncio.Event) -> None:
     """Do it until `stop`. Of several nodes on one database, the one that holds the lead does."""
     rounds: list[tuple[str, float, Callable[[], int]]] = [
         ("mails", 0.5, lambda: send_mails(ports, bank=bank)),
-        ("revocation lists", 2, lambda: publish_crls(ports, bank=bank.code)),
+        ("revocation lists", 2, lambda: publish_crls(ports, bank=bank.code, shards=bank.policy.crl_shards)),
         ("ends of overlaps", 60, lambda: end_overlaps(ports, bank=bank)),
         ("unfinished orders", 30, lambda: resume_orders(ports)),
     ]

@@ -3,12 +3,14 @@
 A flush to disk, or a question to another process, takes nearly as long for
 one as for two hundred. Whatever waits while work is under way is done at
 once as soon as it is over; nobody waits for company, so a caller who comes
-alone is served at once.
+alone is served at once. Only after a crowd the next leader lets those come who
+are on their way.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -24,6 +26,8 @@ Means = TypeVar("Means")
 MOST = 256
 # A visitor who waited this long is better told to come back.
 PATIENCE_S = 15.0
+_LOOK_S = 0.0001
+_LOOKS = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -53,13 +57,16 @@ class Gatherer(Generic[Item, Outcome]):
         *,
         patience_s: float,
         most: int = MOST,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._work = work
+        self._pause = pause
         self._patience_s = patience_s
         self._most = most
         self._lock = threading.Lock()
         self._waiting: list[_Waiting[Item]] = []
         self._led = False
+        self._crowded = False
 
     def submit(self, item: Item) -> Outcome:
         """Return the item's outcome, or raise it.
@@ -86,9 +93,12 @@ class Gatherer(Generic[Item, Outcome]):
 
     def _lead(self, leader: _Waiting[Item]) -> None:
         """Do the leader's work with that of all who wait, and hand the lead over."""
+        if self._crowded:
+            self._let_come()
         with self._lock:
             batch = [leader, *self._waiting[: self._most - 1]]
             del self._waiting[: self._most - 1]
+            self._crowded = len(batch) > 1
         try:
             outcomes = self._work([one.item for one in batch])
             for one, outcome in zip(batch, outcomes, strict=True):
@@ -106,6 +116,18 @@ class Gatherer(Generic[Item, Outcome]):
                     self._waiting.pop(0).turn.release()
                 else:
                     self._led = False
+
+    def _let_come(self) -> None:
+        """Let those who are about to wait get as far.
+
+        Where many come they come at once, and the first of them, who leads, would be served alone and
+        before all the others: they only lack the interpreter.
+        """
+        came = -1
+        for _ in range(_LOOKS):
+            if came == (came := len(self._waiting)):
+                return
+            self._pause(_LOOK_S)
 
     def _give_up(self, mine: _Waiting[Item]) -> None:
         with self._lock:

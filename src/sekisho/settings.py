@@ -51,11 +51,24 @@ class SiteSettings(_Strict):
     port: Annotated[int, Field(ge=1, le=65535)]
 
 
+class CaSettings(_Strict):
+    """A CA that runs apart: the socket at which it answers, and the user that it runs as.
+
+    Without a socket `serve` starts a CA of its own.
+    """
+
+    socket: Path | None = None
+    user: str | None = None
+
+
 class Settings(_Strict):
     """One bank's installation on one machine.
 
     `organization` stands in every certificate's name. `tls_certificate` and
-    `tls_key` are PEM files, relative ones below the data folder.
+    `tls_key` are PEM files, relative ones below the data folder. `crl_shards`
+    is in how many parts the revocation list is divided for the certificates
+    that are ordered from now on, 1 for none; `ocsp_nonce` whether a nonce in
+    a question about a certificate is answered.
     `database_url` is the address of a PostgreSQL database, which may hold a
     password and therefore comes from the environment (`DATABASE_URL`) and
     stands in no file; None is for SQLite in the data folder.
@@ -67,6 +80,9 @@ class Settings(_Strict):
     sites: dict[SiteName, SiteSettings]
     tls_certificate: Path = Path("tls/server.pem")
     tls_key: Path = Path("tls/server.key.pem")
+    ca: CaSettings = CaSettings()
+    crl_shards: Annotated[int, Field(ge=1, le=1000)] = 8
+    ocsp_nonce: bool = True
     database_url: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
     @property
@@ -78,6 +94,11 @@ class Settings(_Strict):
     def ca_dir(self) -> Path:
         """Where the CA's process finds its keys."""
         return self.data_dir / "ca"
+
+    @property
+    def compromised_keys(self) -> Path:
+        """The list of keys that nobody gets a certificate for, where the bank has brought one."""
+        return self.data_dir / "compromised-keys.dat"
 
     @property
     def outbox(self) -> Path:
@@ -105,7 +126,7 @@ class Settings(_Strict):
     @property
     def ca_socket(self) -> Path:
         """Where the CA answers."""
-        return self.run_dir / "ca.sock"
+        return self.ca.socket or self.run_dir / "ca.sock"
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
@@ -113,6 +134,8 @@ class Settings(_Strict):
         lines += [
             f"tls_certificate = {_text(str(self.tls_certificate))}",
             f"tls_key = {_text(str(self.tls_key))}",
+            f"crl_shards = {self.crl_shards}",
+            f"ocsp_nonce = {str(self.ocsp_nonce).lower()}",
         ]
         for name, site in self.sites.items():
             lines += [
@@ -122,6 +145,7 @@ class Settings(_Strict):
                 f"host = {_text(site.host)}",
                 f"port = {site.port}",
             ]
+        lines += _table("ca", self.ca)
         new = self.data_dir / f"{FILE}.new"
         new.write_text("\n".join(lines) + "\n", "utf-8")
         new.replace(self.data_dir / FILE)
@@ -164,6 +188,12 @@ def on_localhost(data_dir: Path, bank: str, organization: str, port_base: int) -
 
 def _database_url() -> str | None:
     return os.environ.get(DATABASE_URL) or None
+
+
+def _table(name: str, values: BaseModel) -> list[str]:
+    """Write what was set in a table, and nothing where nothing was."""
+    told = [(key, value) for key, value in values.model_dump(exclude_none=True).items() if value != {}]
+    return ["", f"[{name}]", *(f"{key} = {_text(str(value))}" for key, value in told)] if told else []
 
 
 def _text(value: str) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
-from sekisho.ca import keys
+from sekisho.ca import keys, peer
+from sekisho.ca.authority import Authority
+from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.client import CaClient
+from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
 from sekisho.domain.errors import StoreAway
 from sekisho.domain.person import Kind
@@ -24,12 +28,13 @@ from sekisho.edge.server import Site as Listener
 from sekisho.edge.server import SiteTls
 from sekisho.est.routes import public_routes, secure_routes
 from sekisho.outbox import Outbox
+from sekisho.pki.compromised_keys import CompromisedKeys
 from sekisho.pki.profile import BankName
 from sekisho.portal.administrator import administrator_app
 from sekisho.portal.not_open import not_open_app
 from sekisho.portal.public import public_app
 from sekisho.portal.user import user_app
-from sekisho.settings import DATABASE_URL, DatabaseNotUsable, DataFolderDamaged
+from sekisho.settings import DATABASE_URL, FILE, DatabaseNotUsable, DataFolderDamaged
 from sekisho.store import banks, migrate
 from sekisho.store.grants import grant_web
 from sekisho.store.opening import open_database
@@ -44,7 +49,7 @@ from sekisho.web.site import Site
 from sekisho.web.turnstile import Places, Turnstile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sekisho.domain.contract import Bank
     from sekisho.settings import Settings, SiteName
@@ -87,15 +92,38 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
         _check_store(settings, db)
         yield Ports(
             db=db,
-            cas={settings.bank: CaClient(settings.ca_socket)},
+            cas={settings.bank: CaClient(settings.ca_socket, owner=_ca_owner(settings))},
             mail=Outbox(settings.outbox),
             pins=PinHasher(_secret(settings, "pepper")),
             seal=CardSeal(_secret(settings, "card-key")),
             now=lambda: datetime.now(UTC),
             entropy=os.urandom,
+            compromised=_compromised_keys(settings),
         )
     finally:
         db.close()
+
+
+def _ca_owner(settings: Settings) -> int | None:
+    if settings.ca.user is None:
+        return None
+    try:
+        (owner,) = peer.uids([settings.ca.user])
+    except LookupError as unknown:
+        raise DataFolderDamaged(f"{settings.data_dir / FILE}: ca.user: {unknown}") from unknown
+    return owner
+
+
+def _compromised_keys(settings: Settings) -> CompromisedKeys:
+    """Return the list of keys that others have, where somebody put one into the data folder."""
+    file = settings.compromised_keys
+    try:
+        with file.open("rb") as content:
+            return CompromisedKeys(mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ))
+    except FileNotFoundError:
+        return CompromisedKeys()
+    except (OSError, ValueError) as unusable:  # an empty file cannot be mapped: ValueError
+        raise DataFolderDamaged(f"{file} cannot be used: {unusable}") from unusable
 
 
 def open_store(settings: Settings) -> Database:
@@ -179,16 +207,33 @@ def load_bank(settings: Settings, ports: Ports) -> Bank:
     if bank is None:
         where = settings.database if settings.database_url is None else "the database"
         raise DataFolderDamaged(f"{where} does not know the bank {settings.bank}")
-    return bank
+    policy = replace(bank.policy, crl_shards=settings.crl_shards, ocsp_nonce=settings.ocsp_nonce)
+    return replace(bank, policy=policy)
 
 
-def load_signer(settings: Settings) -> Signer:
-    """Return the signer of the CA's process. Raises `DataFolderDamaged` where its keys cannot be used."""
+@contextmanager
+def open_authority(
+    settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Iterator[Authority]:
+    """Open the CA of its own process, which goes by its own clock.
+
+    Raises `DataFolderDamaged` where its keys cannot be used or its journal
+    does not hold, and `JournalInUse`.
+    """
     try:
         issuing = keys.load_issuing(settings.ca_dir)
+        key = keys.journal_key(settings.ca_dir)
     except (OSError, ValueError) as unreadable:
         raise DataFolderDamaged(f"the keys in {settings.ca_dir} cannot be used: {unreadable}") from unreadable
-    return Signer(BankName(settings.bank, settings.organization), issuing, settings.sites["pki"].url)
+    signer = Signer(BankName(settings.bank, settings.organization), issuing, settings.sites["pki"].url, now=now)
+    try:
+        journal = Journal(settings.ca_dir / "journal", key)
+    except JournalBroken as broken:
+        raise DataFolderDamaged(f"the CA's journal does not hold, so nothing is signed: {broken}") from broken
+    try:
+        yield Authority(signer, journal, now=now)
+    finally:
+        journal.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +291,7 @@ def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list
         ),
         listener("user", user_app(user, est=secure_routes(user, cacerts)), Kind.USER),
         listener("console", not_open_app(site("console"))),
-        listener("pki", pki_app(ports, bank.code, der), tls=False),
+        listener("pki", pki_app(ports, bank, der), tls=False),
         listener("app", not_open_app(site("app"))),
     ]
 

@@ -123,7 +123,7 @@ def test_the_revocation_list_is_read_by_openssl(bank: World, tmp_path: Path) -> 
     revoke_certificate(bank.ports, serial=revoked.serial, reason=Reason.KEY_COMPROMISE, actor=Actor("test"))
     bank.later(seconds=1)
     publish_crls(bank.ports, bank="9990")
-    der = bank.rows("SELECT der FROM crls WHERE kind = 'user'")[0].der
+    der = bank.rows("SELECT der FROM crls WHERE name = 'user'")[0].der
     crl = tmp_path / "user.crl.pem"
     crl.write_bytes(run("openssl", "crl", "-inform", "DER", stdin=der))
     check = ("-crl_check", "-CRLfile", str(crl))

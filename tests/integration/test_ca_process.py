@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
-from tests.support.authority import NOW, PATIENCE_S, Running, order, running
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from tests.support.authority import NOW, PATIENCE_S, Running, order, running, spki
+from tests.support.trace import Trace
 
-from sekisho.ca import wire
+from sekisho.ca import keys, wire
 from sekisho.ca.client import CaClient, CaRefused
+from sekisho.ca.journal import Journal, Known
 from sekisho.ca.wire import Ask
 from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import CaAway
 from sekisho.domain.person import Kind
-from sekisho.pki.crl import Revoked
+from sekisho.pki import crl as lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from sekisho.pki.profile import Order
 
 
 def serials(signed: list[bytes | Exception]) -> list[int]:
@@ -72,9 +78,27 @@ def test_many_orders_in_one_question_and_one_refused_alone(ca: Running) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"serial": 1 << 128}, {"serial": -1}, {"common_name": "1" * 256}, {"not_after": NOW.replace(microsecond=1)}],
+    [
+        # What the client itself cannot write,
+        {"serial": 1 << 128},
+        {"serial": -1},
+        {"common_name": "1" * 256},
+        {"not_after": NOW.replace(microsecond=1)},
+        # and what the CA's own process refuses, whoever asks.
+        {"kind": Kind.ADMINISTRATOR},
+        {"common_name": "12345678901keiri019991"},
+        {"common_name": "12345678901keiri_019990"},
+        {"serial": 0},
+        {"spki": spki(ec.generate_private_key(ec.SECP521R1()))},
+        {"spki": spki(rsa.generate_private_key(65537, 1024))},  # noqa: S505 - that is the point
+        {"spki": b"no key"},
+        {"not_after": NOW + timedelta(days=398)},
+        {"not_before": NOW + timedelta(days=2)},
+        {"not_before": NOW - timedelta(days=30), "not_after": NOW},
+    ],
+    ids="-".join,
 )
-def test_what_cannot_even_be_asked_is_refused(client: CaClient, changed: dict[str, object]) -> None:
+def test_what_the_profile_does_not_allow_is_refused_alone(client: CaClient, changed: dict[str, object]) -> None:
     before, refused, after = client.sign_all([order(), order(**changed), order()])
     assert isinstance(refused, CaRefused)
     assert isinstance(before, bytes)
@@ -148,9 +172,111 @@ def test_nonsense_ends_its_own_connection_alone(ca: Running, client: CaClient) -
     assert client.sign_all([order()])
 
 
-def test_a_list_is_signed_beside_the_orders(client: CaClient) -> None:
-    entries = [Revoked(serial=n + 1, at=NOW, reason=list(Reason)[n % len(Reason)]) for n in range(1000)]
-    der = client.sign_crl(Kind.USER, entries, number=7, this_update=NOW, next_update=NOW + timedelta(days=1))
-    crl = x509.load_der_x509_crl(der)
+def test_whatever_was_answered_before_a_kill_stands_in_the_journal(ca: Running, client: CaClient) -> None:
+    """Kill it again and again in the middle of its work."""
+    answered: dict[int, tuple[Order, bytes]] = {}
+    stop = threading.Event()
+    lock = threading.Lock()
+
+    def ask() -> None:
+        while not stop.is_set():
+            asked = [order() for _ in range(3)]
+            try:
+                signed = client.sign_all(asked)
+            except CaAway:
+                stop.wait(0.01)
+                continue
+            with lock:
+                answered.update(
+                    {one.serial: (one, der) for one, der in zip(asked, signed, strict=True) if isinstance(der, bytes)}
+                )
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(4):
+            goal = len(answered) + 30
+            deadline = time.monotonic() + PATIENCE_S
+            while len(answered) < goal:
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+            ca.kill()
+            ca.start()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    ca.kill()
+    journal = Journal(ca.journal, keys.journal_key(ca.folder))
+    kept = journal.known([(Kind.USER, serial) for serial in answered])
+    upto = journal.verify()
+    journal.close()
+    assert {serial: one.der for (_, serial), one in kept.items() if isinstance(one, Known)} == {
+        serial: der for serial, (_, der) in answered.items()
+    }
+    assert upto.certificates >= len(answered)
+    ca.start()
+    assert client.sign_all([asked for asked, _ in answered.values()]) == [der for _, der in answered.values()]
+
+
+def test_no_certificate_leaves_the_ca_before_its_journal_is_on_the_disk(
+    ca: Running, client: CaClient, tmp_path: Path
+) -> None:
+    """Seen from outside, in what the process asks of the kernel."""
+    with Trace(tmp_path / "trace", [ca.pid]) as trace:
+        signed = client.sign_all([order(), order()])
+    written = [call for call in trace.calls if call.name == "pwrite64" and call.about.endswith(".journal")]
+    flushed = [call for call in trace.calls if call.name == "fdatasync" and call.about.endswith(".journal")]
+    answered = [call for call in trace.calls if call.name == "sendto"]
+    assert [len(calls) for calls in (written, flushed, answered)] == [1, 1, 1]
+    assert all(isinstance(der, bytes) for der in signed)
+    assert written[0].ended < flushed[0].begun
+    assert flushed[0].ended < answered[0].begun
+
+
+def test_a_journal_that_does_not_hold_stops_the_ca_with_a_word(ca: Running, client: CaClient) -> None:
+    assert client.sign_all([order()])
+    ca.kill()
+    first = next(ca.journal.glob("*.journal"))
+    first.write_bytes(first.read_bytes()[:-1] + b"\0")
+    with pytest.raises(AssertionError):
+        ca.start()
+    assert "JournalBroken" in ca.said()
+    with pytest.raises(CaAway):
+        client.sign_all([order()])
+
+
+@pytest.mark.parametrize("shard", [None, 3])
+def test_a_list_is_signed_beside_the_orders(client: CaClient, shard: int | None) -> None:
+    entries = b"".join(lists.entry(n + 1, NOW, list(Reason)[n % len(Reason)]) for n in range(1000))
+    asked: dict[str, Any] = {"number": int(NOW.timestamp()), "this_update": NOW, "next_update": NOW + timedelta(days=1)}
+    crl = x509.load_der_x509_crl(client.sign_crl(Kind.USER, shard, entries, **asked))
     assert [one.serial_number for one in crl] == list(range(1, 1001))
-    assert crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 7
+    assert crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == int(NOW.timestamp())
+    assert client.sign_all([order()])
+
+
+@pytest.mark.parametrize(
+    ("entries", "changed"),
+    [
+        (b"no entries", {}),
+        (b"\x30\x03\x02\x01\x01", {}),
+        (lists.entry(1, NOW, Reason.UNSPECIFIED)[:-1], {}),
+        (b"", {"number": int(NOW.timestamp()) - 1}),
+        (b"", {"next_update": NOW}),
+        (b"", {"next_update": NOW + timedelta(days=11)}),
+        (b"", {"shard": 1000}),
+    ],
+)
+def test_a_list_that_is_none_is_refused(client: CaClient, entries: bytes, changed: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {
+        "kind": Kind.USER,
+        "shard": None,
+        "number": int(NOW.timestamp()),
+        "this_update": NOW,
+        "next_update": NOW + timedelta(days=1),
+    }
+    with pytest.raises(CaRefused):
+        client.sign_crl(entries=entries, **(asked | changed))
+    assert client.sign_crl(entries=b"", **asked)

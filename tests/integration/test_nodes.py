@@ -55,9 +55,10 @@ def at() -> Iterator[Visitors]:
     made: list[Person] = []
 
     def person(node: Node, site: str, holder: Any = None, cookies: httpx.Cookies | None = None) -> Person:
-        made.append(Person(node, site, holder))
-        made[-1].http.cookies.update(cookies)
-        return made[-1]
+        one = Person(node, site, holder)  # not made[-1]: several threads make theirs at once
+        one.http.cookies.update(cookies)
+        made.append(one)
+        return one
 
     yield person
     for one in made:

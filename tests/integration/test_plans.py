@@ -14,7 +14,6 @@ from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01,
 from sekisho.bench import synthetic
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import MailedCodeNeeded, MailedCodeWrong, NotAccepted
-from sekisho.domain.person import Kind
 from sekisho.domain.secret import SecretName
 from sekisho.store.tables import metadata
 from sekisho.usecases.change_details import change_details
@@ -27,7 +26,7 @@ from sekisho.usecases.log_off import log_off
 from sekisho.usecases.meet_visitor import meet_visitor
 from sekisho.usecases.provisional_pins import reset_pins
 from sekisho.usecases.publish_crl import publish_crls
-from sekisho.usecases.read_crl import read_crl
+from sekisho.usecases.read_crl import read_crl, read_crl_bytes
 from sekisho.usecases.read_status import read_inbox, read_pins, read_status
 from sekisho.usecases.read_users import read_user, read_users
 from sekisho.usecases.register_user import register_user
@@ -69,6 +68,13 @@ def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             say=lambda _line: None,
             first=1001,
         )
+        # As if everything had been revoked: these too are found by an index, however many there are.
+        bank.change(
+            "INSERT INTO crl_entries (certificate_id, bank, kind, serial, not_after, changed_at, entry) "
+            "SELECT id, '9990', kind, serial, not_after, issued_at, fingerprint FROM certificates "
+            "WHERE id > 1000 AND ended_at IS NULL"
+        )
+        synthetic.settle(bank.db)
         if "never" in state:
             bank.change("DELETE FROM sqlite_stat1")
             bank.db.close()
@@ -154,7 +160,9 @@ def journeys(bank: World) -> None:
     send_mails(bank.ports, bank=BANK)
     publish_crls(bank.ports, bank=BANK.code)
     publish_crls(bank.ports, bank=BANK.code)
-    read_crl(bank.ports, bank=BANK.code, kind=Kind.USER)
+    published = read_crl(bank.ports, bank=BANK.code, name="user")
+    assert published is not None
+    assert read_crl_bytes(bank.ports, bank=BANK.code, name="user", number=published.number)
     resume_orders(bank.ports)
     bank.later(days=8)
     end_overlaps(bank.ports, bank=BANK)
@@ -166,7 +174,9 @@ def test_no_statement_of_a_hot_path_reads_a_table_that_grows(crowded: World) -> 
         journeys(crowded)
     for table in metadata.tables.keys() - {"banks"}:
         assert any(table in statement for statement in sent), f"{table} was not touched"
-    found = {statement: reads for statement in sent if (reads := whole_reads(crowded.db, statement, sent[statement]))}
+    # What a revocation list says is read whole; that is what it is for.
+    looking = [statement for statement in sent if not statement.startswith("SELECT crl_entries.entry")]
+    found = {one: reads for one in looking if (reads := whole_reads(crowded.db, one, sent[one]))}
     assert found == {}
 
 

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sekisho.ca import keys, process
+from sekisho.ca.authority import Authority
+from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
 from sekisho.domain.person import Kind
 from sekisho.pki import hierarchy, profile
@@ -62,9 +64,22 @@ class Running:
 
     def start(self) -> None:
         argv = [sys.executable, "-m", "tests.support.authority", str(self.folder)]
-        self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        with (self.folder / "said").open("ab") as said:
+            self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
         assert self.child.stdout is not None
         assert self.child.stdout.readline() == process.READY
+
+    def said(self) -> str:
+        return (self.folder / "said").read_text()
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal"
+
+    @property
+    def pid(self) -> int:
+        assert self.child is not None
+        return self.child.pid
 
     def kill(self) -> None:
         if self.child is not None:
@@ -87,4 +102,5 @@ def running(folder: Path) -> Iterator[Running]:
 
 if __name__ == "__main__":
     at = Path(sys.argv[1])
-    process.serve(Signer(BANK, keys.load_issuing(at), PKI_URL), at / "ca.sock")
+    signer = Signer(BANK, keys.load_issuing(at), PKI_URL, now=lambda: NOW)
+    process.serve(Authority(signer, Journal(at / "journal", keys.journal_key(at)), now=lambda: NOW), at / "ca.sock")

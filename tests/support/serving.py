@@ -27,13 +27,23 @@ from sekisho.cli.failure import told
 from sekisho.web.visit import Visit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from sekisho.usecases.ports import Db, Ports
 
 LOOSE = "SEKISHO_TEST_LOOSE"
-STEPS = ("before tx 1", "after tx 1", "ca before signing", "ca after signing", "after tx 2", "before the answer")
+STEPS = (
+    "before tx 1",
+    "after tx 1",
+    "ca before signing",
+    "ca after signing",
+    "ca after its journal",
+    "after tx 2",
+    "before the answer",
+)
 
 
 class Fault:
@@ -121,14 +131,20 @@ def name_templates() -> None:
     Visit.page = named_page  # type: ignore[method-assign]
 
 
-def main(data_dir: Path, port_base: int) -> None:
-    name_templates()
-    fault = Fault(data_dir)
+def clock_of(data_dir: Path) -> Callable[[], datetime]:
     clock = data_dir.with_name(data_dir.name + ".clock")
 
     def now() -> datetime:
         ahead = float(clock.read_text()) if clock.exists() else 0.0
         return datetime.now(UTC) + timedelta(seconds=ahead)
+
+    return now
+
+
+def main(data_dir: Path, port_base: int) -> None:
+    name_templates()
+    fault = Fault(data_dir)
+    now = clock_of(data_dir)
 
     def adapt(ports: Ports) -> Ports:
         if LOOSE in os.environ:
@@ -155,10 +171,11 @@ def main(data_dir: Path, port_base: int) -> None:
 def faulty_ca(data_dir: Path) -> None:
     """Be the CA, dying before or after a signature where the test says so."""
     from sekisho import settings
+    from sekisho.ca.journal import Journal
     from sekisho.ca.signer import Signer
 
     fault = Fault(data_dir)
-    sign = Signer.sign
+    sign, add = Signer.sign, Journal.add
 
     def dying_sign(self: Signer, order: Any) -> bytes:
         fault.at("ca before signing")
@@ -166,9 +183,15 @@ def faulty_ca(data_dir: Path) -> None:
         fault.at("ca after signing")
         return der
 
+    def dying_add(self: Journal, drafts: Any) -> Any:
+        known = add(self, drafts)
+        fault.at("ca after its journal")
+        return known
+
     Signer.sign = dying_sign  # type: ignore[method-assign]
+    Journal.add = dying_add  # type: ignore[method-assign]
     with told():
-        installation.run_ca(settings.load(data_dir))
+        installation.run_ca(settings.load(data_dir), now=clock_of(data_dir))
 
 
 if __name__ == "__main__":

@@ -208,7 +208,7 @@ def world(folder: Path, engine: str = "sqlite", *, permitted: bool = True, bank:
         mailbox = Mailbox()
         ports = Ports(
             db=db,
-            cas={bank.code: Signer(bank_name, made.issuing, "http://pki.example.com")},
+            cas={bank.code: Signer(bank_name, made.issuing, "http://pki.example.com", now=lambda: clock[0])},
             mail=mailbox,
             pins=CheapPins(b"p" * 32),
             seal=CardSeal(b"c" * 32),

@@ -131,6 +131,53 @@ def test_no_batch_is_larger_than_the_bound() -> None:
     assert MOST == 256
 
 
+def test_after_a_crowd_the_next_leader_lets_those_come_who_are_on_their_way() -> None:
+    work = Work(gated=True)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) <= 3:
+            others.come_in_order(20 + len(pauses))
+
+    gatherer = Gatherer(work, patience_s=_LONG_S, pause=pause)
+    others = Callers(gatherer)
+    others.come(0)
+    assert work.begun.wait(_LONG_S)
+    others.come_in_order(1, 2)
+    assert pauses == [], "nobody is waited for before there was a crowd"
+    work.gate.set()
+    others.go()
+    assert gatherer.submit(20) == 40
+    others.go()
+    assert work.batches == [[0], [1, 2], [20, 21, 22, 23]]
+    assert len(pauses) == 4
+    assert gatherer.submit(30) == 60
+    assert len(pauses) == 5, "one look is enough where nobody comes"
+    assert gatherer.submit(31) == 62
+    assert len(pauses) == 5, "it is a crowd no more"
+
+
+def test_whoever_never_stops_coming_is_waited_for_so_long_and_no_longer() -> None:
+    work = Work(gated=True)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        others.come_in_order(20 + len(pauses))
+
+    gatherer = Gatherer(work, patience_s=_LONG_S, pause=pause)
+    others = Callers(gatherer)
+    others.come(0)
+    assert work.begun.wait(_LONG_S)
+    others.come_in_order(1, 2)
+    work.gate.set()
+    others.go()
+    assert gatherer.submit(20) == 40
+    others.go()
+    assert sum(pauses) == pytest.approx(0.002)
+
+
 def test_an_item_that_fails_fails_alone() -> None:
     work = Work(gated=True)
     callers = Callers(Gatherer(work, patience_s=_LONG_S))

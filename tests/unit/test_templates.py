@@ -74,8 +74,16 @@ def user(state: str, user_id: str = "keiri01", *, lang: Language = "ja", **chang
         "last_logon": NOW - timedelta(days=1),
         "exportable": False,
         "certificate": None,
+        "permit_days": 13,
+        "address": "203.0.113.7",
+        "computer": "経理のノートPC" if lang == "ja" else "Notebook",
     }
     return SimpleNamespace(**(values | changed))
+
+
+def listed(**changed: Any) -> SimpleNamespace:
+    values: dict[str, Any] = {"total": 1, "found": 1, "page": 1, "pages": 1, "search": "", "sort": "user_id"} | changed
+    return SimpleNamespace(**values, searchable=values["total"] > 10)
 
 
 def notices(lang: Language) -> list[SimpleNamespace]:
@@ -224,11 +232,18 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                 "errors": {"user_id": messages.field_text(lang, "user-id-form", "label.user_id")},
             },
         ),
-        "user-details": ("user_details.html", administrator | {"applications": applications, "user": registered}),
+        "user-details": (
+            "user_details.html",
+            administrator | {"applications": applications, "user": registered, "has_certificate": True},
+        ),
         "user-details-confirmed": (
             "user_details.html",
             administrator
-            | {"applications": [], "user": SimpleNamespace(**(vars(registered) | {"mail_confirmed": True}))},
+            | {
+                "applications": [],
+                "has_certificate": False,
+                "user": SimpleNamespace(**(vars(registered) | {"mail_confirmed": True})),
+            },
         ),
         "user-slip": (
             "user_slip.html",
@@ -249,6 +264,7 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                 | {
                     "step": step,
                     "action": "/contract/users/confirm",
+                    "asks_pin": step == "pins" or STEPS[step].asks_pin,
                     "user": registered,
                     "state": "in-force",
                     "state_text": messages.certificate_state(lang, "in-force"),
@@ -269,7 +285,9 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                     user("revoked", "soumu03", lang=lang),
                     user("expired", "abcdefghijklmnopqrstuvwxyz0123", lang=lang),
                     user("suspended", "kihara", lang=lang, name=LONG_NAME),
+                    user("stopped", "kihara2", lang=lang),
                 ],
+                "list": listed(total=99, found=30, pages=2, search="k"),
             },
         ),
         "users-refused": (
@@ -277,12 +295,36 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
             administrator
             | {
                 "users": [in_force],
+                "list": listed(),
                 "alert": alert(lang, "choice-missing"),
                 "errors": {"user_id": messages.field_text(lang, "choice-missing", "label.user_id")},
                 "values": {"user_id": "keiri01"},
             },
         ),
-        "users-none": ("users.html", administrator | {"users": []}),
+        "users-none": ("users.html", administrator | {"users": [], "list": listed(total=0, found=0)}),
+        "users-none-found": (
+            "users.html",
+            administrator | {"users": [], "list": listed(total=50, found=0, search="x")},
+        ),
+        "users-many": (
+            "users_many.html",
+            administrator
+            | {
+                "users": [in_force, permit],
+                "chosen": ["keiri01"],
+                "alert": alert(lang, "choice-missing"),
+                "errors": {"chosen": messages.field_text(lang, "choice-missing", "label.chosen")},
+            },
+        ),
+        "users-many-done": (
+            "users_many_done.html",
+            administrator | {"users": [permit], "done": done["certificates-reissued"]},
+        ),
+        "emergency": ("emergency.html", administrator | {"stops": ("certificate", "contract")}),
+        **{
+            f"emergency-{what}": ("emergency_confirm.html", administrator | {"what": what})
+            for what in ("certificate", "contract")
+        },
         "user-change": ("user_change.html", administrator | {"user": in_force, "steps": list(STEPS)}),
         "user-change-refused": (
             "user_change.html",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
+import struct
 import threading
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from sekisho.ca import wire
+from sekisho.ca import lists, peer, wire
 from sekisho.ca.wire import Ask
 from sekisho.domain.errors import CaAway
 
@@ -18,9 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sekisho.domain.person import Kind
-    from sekisho.pki.crl import Revoked
     from sekisho.pki.profile import Order
 
+log = logging.getLogger("sekisho.ca")
 _DEADLINE_S = 10.0
 
 
@@ -35,9 +38,11 @@ class CaClient:
     makes no order wait; when it was answered the next question may have it.
     """
 
-    def __init__(self, socket_file: Path, *, deadline_s: float = _DEADLINE_S) -> None:
+    def __init__(self, socket_file: Path, *, deadline_s: float = _DEADLINE_S, owner: int | None = None) -> None:
+        """`owner` is the user that the CA runs as, this process's own where nobody is named."""
         self._socket_file = socket_file
         self._deadline_s = deadline_s
+        self._owner = os.getuid() if owner is None else owner
         self._idle: list[Line] = []
         self._lock = threading.Lock()
 
@@ -54,12 +59,19 @@ class CaClient:
         return outcomes
 
     def sign_crl(
-        self, kind: Kind, entries: list[Revoked], *, number: int, this_update: datetime, next_update: datetime
+        self,
+        kind: Kind,
+        shard: int | None,
+        entries: bytes,
+        *,
+        number: int,
+        this_update: datetime,
+        next_update: datetime,
     ) -> bytes:
-        """Return the DER revocation list. Raises `CaAway` where no answer comes in time."""
-        asked = wire.SignCrl(kind, entries, number, this_update, next_update)
+        """Return the DER revocation list. Raises `CaAway` where no answer comes in time, and `CaRefused`."""
+        asked = lists.Asked(kind, shard, entries, number, this_update, next_update)
         with self._line() as line:
-            (signed,) = line.ask(Ask.CRL, [wire.list_part(asked)])
+            (signed,) = line.ask(Ask.CRL, [lists.part(asked)])
         if signed is None:
             raise CaRefused
         return signed
@@ -75,7 +87,7 @@ class CaClient:
     def _line(self) -> Iterator[Line]:
         """Lend out the line that was used last, or a new one where all are in use."""
         with self._lock:
-            line = self._idle.pop() if self._idle else Line(self._socket_file, self._deadline_s)
+            line = self._idle.pop() if self._idle else Line(self._socket_file, self._deadline_s, self._owner)
         try:
             yield line
         finally:
@@ -87,7 +99,7 @@ def _part(order: Order) -> bytes | None:
     """Write an order, or None where it cannot even be written: that one alone is refused then."""
     try:
         return wire.order_part(order)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, struct.error):
         return None
 
 
@@ -99,9 +111,10 @@ class Line:
     nobody notices that the CA was started anew meanwhile.
     """
 
-    def __init__(self, socket_file: Path, deadline_s: float) -> None:
+    def __init__(self, socket_file: Path, deadline_s: float, owner: int) -> None:
         self._address = str(socket_file)
         self._deadline_s = deadline_s
+        self._owner = owner
         self._connection: socket.socket | None = None
 
     def ask(self, ask: Ask, parts: Sequence[bytes]) -> list[bytes | None]:
@@ -134,5 +147,8 @@ class Line:
             self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._connection.settimeout(self._deadline_s)
             self._connection.connect(self._address)
+            if (uid := peer.uid_of(self._connection)) != self._owner:
+                log.error("%s is answered by user number %d, who is not the CA's", self._address, uid)
+                raise PermissionError(13, "is not the CA's", self._address)
         wire.send(self._connection, message, self._deadline_s)
         return wire.read_answer(wire.receive(self._connection, self._deadline_s), count)

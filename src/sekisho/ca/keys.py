@@ -20,6 +20,8 @@ from sekisho.pki.hierarchy import Hierarchy, KeyAndCertificate
 if TYPE_CHECKING:
     from pathlib import Path
 
+_JOURNAL_KEY = 32
+
 
 def save(folder: Path, hierarchy: Hierarchy) -> None:
     """Write a new hierarchy. Raises FileExistsError rather than touch a key that is there."""
@@ -29,6 +31,22 @@ def save(folder: Path, hierarchy: Hierarchy) -> None:
         private = pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         write_secret(folder / f"{name}.key.pem", private)
         (folder / f"{name}.pem").write_bytes(pair.certificate.public_bytes(Encoding.PEM))
+
+
+def journal_key(folder: Path) -> bytes:
+    """Return the 32 octets that open the journal; made where there is neither a key nor a journal yet.
+
+    Raises ValueError where a journal stands there and its key is gone, or is none.
+    """
+    file = folder / "journal.key"
+    if not file.exists():
+        if (folder / "journal").exists():
+            raise ValueError("journal.key is missing, and without it the journal cannot be read")
+        write_secret(file, os.urandom(_JOURNAL_KEY))
+    key = file.read_bytes()
+    if len(key) != _JOURNAL_KEY:
+        raise ValueError(f"journal.key is not {_JOURNAL_KEY} bytes long")
+    return key
 
 
 def load_issuing(folder: Path) -> dict[Kind, KeyAndCertificate]:

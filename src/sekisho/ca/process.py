@@ -1,22 +1,24 @@
-"""The CA as a process: answers questions on a Unix socket until its parent goes away."""
+"""The CA as a process: answers questions on a Unix socket until its parent goes away, or apart until it is stopped."""
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
-import struct
 import sys
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from sekisho.ca import wire
+from sekisho.ca import lists, peer, wire
+from sekisho.ca.journal import JournalNotWritten
 from sekisho.ca.wire import Ask
+from sekisho.domain.errors import Refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sekisho.ca.signer import Signer
+    from sekisho.ca.authority import Authority
     from sekisho.pki.profile import Order
 
 log = logging.getLogger("sekisho.ca")
@@ -25,13 +27,12 @@ _DEADLINE_S = 10.0
 READY = b"ready\n"
 
 
-def serve(signer: Signer, socket_file: Path, *, parent: BinaryIO = sys.stdin.buffer) -> None:
+def serve(authority: Authority, socket_file: Path, *, parent: BinaryIO = sys.stdin.buffer) -> None:
     """Answer until `parent` is closed, which happens when the process that started this one is gone.
 
     Prints `READY` once the socket answers. A stale socket is replaced.
     """
-    listener = listen(socket_file)
-    threading.Thread(target=accept, args=(listener, signer), daemon=True, name="ca-accept").start()
+    _begin(authority, socket_file, frozenset())
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
     parent.read()
@@ -40,11 +41,31 @@ def serve(signer: Signer, socket_file: Path, *, parent: BinaryIO = sys.stdin.buf
     os._exit(0)
 
 
-def listen(socket_file: Path) -> socket.socket:
-    """Return a socket that listens there and that its owner alone may connect to."""
+def serve_apart(authority: Authority, socket_file: Path, allowed: frozenset[int]) -> None:
+    """Answer this process's own user and those allowed until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    listener = _begin(authority, socket_file, allowed)
+    peer.notify_ready()
+    log.info("the CA answers at %s", socket_file)
+    stop.wait()
+    socket_file.unlink(missing_ok=True)
+    listener.close()
+
+
+def _begin(authority: Authority, socket_file: Path, allowed: frozenset[int]) -> socket.socket:
+    listener = listen(socket_file, shared=bool(allowed))
+    args = (listener, authority, allowed | {os.getuid()})
+    threading.Thread(target=accept, args=args, daemon=True, name="ca-accept").start()
+    return listener
+
+
+def listen(socket_file: Path, *, shared: bool = False) -> socket.socket:
+    """Return a socket that listens there and that its owner alone may connect to, or its group as well."""
     socket_file.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o077)
+    before = os.umask(0o117 if shared else 0o177)
     try:
         listener.bind(str(socket_file))
     finally:
@@ -53,41 +74,48 @@ def listen(socket_file: Path) -> socket.socket:
     return listener
 
 
-def accept(listener: socket.socket, signer: Signer) -> None:
-    """Answer whoever connects, each in a thread of its own, until the listener is closed."""
+def accept(listener: socket.socket, authority: Authority, allowed: frozenset[int]) -> None:
+    """Answer those allowed who connect, each in a thread of its own, until the listener is closed."""
     while True:
         try:
             connection, _ = listener.accept()
         except OSError:
             return
-        threading.Thread(target=_answer, args=(connection, signer), daemon=True, name="ca-answer").start()
+        threading.Thread(target=_answer, args=(connection, authority, allowed), daemon=True, name="ca-answer").start()
 
 
-def _answer(connection: socket.socket, signer: Signer) -> None:
+def _answer(connection: socket.socket, authority: Authority, allowed: frozenset[int]) -> None:
     """Answer every question of a connection until its caller closes it."""
     with connection:
-        if not _is_own(connection):
-            log.error("somebody else than this process's own user asked; hung up")
+        uid = peer.uid_of(connection)
+        if uid not in allowed:
+            log.error("somebody else than those allowed asked (user number %d); hung up", uid)
             return
         try:
             while True:
                 message = wire.receive(connection, _DEADLINE_S, patiently=True)
-                wire.send(connection, wire.answer(_results(message, signer)), _DEADLINE_S)
+                wire.send(connection, wire.answer(_results(message, authority)), _DEADLINE_S)
         except EOFError:
             return
         except (OSError, wire.Broken) as gone:
             log.warning("a caller went away: %r", gone)
+        except (JournalNotWritten, Refusal) as full:
+            # Who asks again gets what was signed once it stands in the journal.
+            log.error("the journal could not be written, so nothing is handed out: %s", full)  # noqa: TRY400 - the trace says no more
+            if authority.journal.broken:
+                log.critical("the disk of the journal failed; only a new start can tell what it has")
+                os._exit(1)
 
 
-def _results(message: bytes, signer: Signer) -> list[bytes | None]:
+def _results(message: bytes, authority: Authority) -> list[bytes | None]:
     """Return what a question gets: for each thing asked its bytes, or None without a word that tells why."""
     ask, parts = wire.read_question(message)
     if ask is Ask.CRL:
-        return [_sign_list(part, signer) for part in parts]
-    return _sign_orders(parts, signer)
+        return [_sign_list(part, authority) for part in parts]
+    return _sign_orders(parts, authority)
 
 
-def _sign_orders(parts: list[bytes], signer: Signer) -> list[bytes | None]:
+def _sign_orders(parts: list[bytes], authority: Authority) -> list[bytes | None]:
     results: list[bytes | None] = [None] * len(parts)
     orders: dict[int, Order] = {}
     for at, part in enumerate(parts):
@@ -95,7 +123,7 @@ def _sign_orders(parts: list[bytes], signer: Signer) -> list[bytes | None]:
             orders[at] = wire.read_order(part)
         except ValueError as unreadable:
             log.error("refused to sign: %s", unreadable)  # noqa: TRY400 - the trace says no more
-    for at, outcome in zip(orders, signer.sign_all(list(orders.values())), strict=True):
+    for at, outcome in zip(orders, authority.sign_all(list(orders.values())), strict=True):
         if isinstance(outcome, Exception):
             log.error("refused to sign serial %x: %r", orders[at].serial, outcome)
         else:
@@ -103,11 +131,12 @@ def _sign_orders(parts: list[bytes], signer: Signer) -> list[bytes | None]:
     return results
 
 
-def _sign_list(part: bytes, signer: Signer) -> bytes | None:
+def _sign_list(part: bytes, authority: Authority) -> bytes | None:
     try:
-        asked = wire.read_list(part)
-        return signer.sign_crl(
+        asked = lists.read(part)
+        return authority.sign_crl(
             asked.kind,
+            asked.shard,
             asked.entries,
             number=asked.number,
             this_update=asked.this_update,
@@ -116,12 +145,3 @@ def _sign_list(part: bytes, signer: Signer) -> bytes | None:
     except ValueError as refused:
         log.error("refused to sign a revocation list: %s", refused)  # noqa: TRY400 - the trace says no more
         return None
-
-
-def _is_own(connection: socket.socket) -> bool:
-    """Tell whether the caller runs as the same person as this process, by the kernel's word."""
-    if not hasattr(socket, "SO_PEERCRED"):  # the socket's own permissions are what is left
-        return True
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _pid, uid, _gid = struct.unpack("3i", credentials)
-    return bool(uid == os.getuid())

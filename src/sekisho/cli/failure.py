@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from sekisho.ca.child import CaDidNotStart
+from sekisho.ca.journal import JournalInUse
 from sekisho.cli import exit_codes
 from sekisho.cli.workers import WorkerDidNotStart
 from sekisho.domain.errors import Refusal
@@ -24,6 +25,10 @@ class FolderInUse(Exception):  # noqa: N818 - names what happened
     """Another Sekisho serves this data folder."""
 
 
+class NoSuchUser(Exception):  # noqa: N818 - names what happened
+    """The command line names a user that this machine does not have."""
+
+
 def fail(line: str, code: int) -> NoReturn:
     """Say one line and end."""
     print(f"sekisho: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
@@ -36,6 +41,8 @@ _SAID_BY_THEMSELVES: dict[type[Exception], int] = {
     DataFolderDamaged: exit_codes.FOLDER_DAMAGED,
     DataFolderMissing: exit_codes.FOLDER_MISSING,
     FolderInUse: exit_codes.FOLDER_IN_USE,
+    JournalInUse: exit_codes.FOLDER_IN_USE,
+    NoSuchUser: exit_codes.USAGE,
     ServerCertificateUnusable: exit_codes.FOLDER_DAMAGED,
 }
 

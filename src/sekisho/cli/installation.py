@@ -7,14 +7,14 @@ import fcntl
 import os
 import secrets
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sekisho import background, wiring
-from sekisho.ca import child, keys, process
-from sekisho.cli.failure import FolderInUse
+from sekisho.ca import child, keys, peer, process
+from sekisho.cli.failure import FolderInUse, NoSuchUser
 from sekisho.cli.workers import supervise
 from sekisho.edge.server import serve as serve_listeners
 from sekisho.pki import hierarchy
@@ -23,6 +23,7 @@ from sekisho.store import banks, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from starlette.types import ASGIApp
@@ -92,8 +93,11 @@ def serve(
     clock and faults in, where this process is the one that serves.
     """
     make_run_folder(settings)
-    argv = ca_command or child.command(settings.data_dir)
-    with held(settings.data_dir), wiring.open_ports(settings) as opened, child.running(argv):
+    if settings.ca.socket is None:
+        ca: AbstractContextManager[None] = child.running(ca_command or child.command(settings.data_dir))
+    else:
+        ca = nullcontext()  # it runs apart, and may come up later than this
+    with held(settings.data_dir), wiring.open_ports(settings) as opened, ca:
         ports = adapt(opened)
         bank = wiring.load_bank(settings, ports)
         prepare(ports, bank)
@@ -125,8 +129,19 @@ async def _serve(listeners: list[Listener], ports: Ports, bank: Bank, ready: Cal
         await behind
 
 
-def run_ca(settings: Settings) -> None:
-    """Be the CA's process of an installation."""
+def run_ca(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    """Be the CA's process of an installation; a test may give it a clock of its own."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # it ends when its parent does, and not before
-    process.serve(wiring.load_signer(settings), settings.ca_socket)
+    with wiring.open_authority(settings, now=now) as authority:
+        process.serve(authority, settings.ca_socket)
+
+
+def run_ca_apart(settings: Settings, socket_file: Path, allowed: Sequence[str]) -> None:
+    """Be the CA of an installation until SIGTERM, for other users as well. Raises `NoSuchUser`."""
+    try:
+        uids = peer.uids(allowed)
+    except LookupError as unknown:
+        raise NoSuchUser(str(unknown)) from unknown
+    with wiring.open_authority(settings) as authority:
+        process.serve_apart(authority, socket_file.absolute(), uids)

@@ -11,23 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sekisho.cli.authority import ca
 from sekisho.cli.database import database
 from sekisho.cli.log import start_log
+from sekisho.cli.options import data_dir_option, json_option
 from sekisho.domain.certificate import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sekisho.domain.certificate import Certificate
-
-data_dir_option = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("sekisho-data"),
-    show_default=True,
-    help="Where the installation keeps everything.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print data as JSON, one object a line.")
+    from sekisho.store.audit import Actor
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -37,6 +31,7 @@ def main() -> None:
     start_log()
 
 
+main.add_command(ca)
 main.add_command(database)
 
 
@@ -113,6 +108,8 @@ def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
 
     if not (bank.isascii() and bank.isdigit() and len(bank) == 4):  # noqa: PLR2004 - a bank code
         fail("--bank takes four digits", 2)
+    if not (words["name_en"].isprintable() and 0 < len(words["name_en"].strip()) == len(words["name_en"]) <= 64):  # noqa: PLR2004 - ub-organization-name
+        fail("--name-en stands in every certificate: 1 to 64 printable characters, no spaces at the ends", 2)
     with told():
         set_up(
             on_localhost(data_dir, bank, words["name_en"], port_base),
@@ -145,18 +142,6 @@ def serve(data_dir: Path, workers: int) -> None:
         installation.serve(loaded, ready, workers=workers)
 
 
-@main.command()
-@data_dir_option
-def ca(data_dir: Path) -> None:
-    """Be the signing process; `sekisho serve` starts it by itself, and it ends with whoever started it."""
-    from sekisho import settings
-    from sekisho.cli.failure import told
-    from sekisho.cli.installation import run_ca
-
-    with told():
-        run_ca(settings.load(data_dir))
-
-
 @main.group()
 def certificates() -> None:
     """List and revoke certificates."""
@@ -180,21 +165,51 @@ def list_certificates(data_dir: Path, *, as_json: bool) -> None:
 @data_dir_option
 @json_option
 def revoke(serial: str, reason: str, data_dir: Path, *, as_json: bool) -> None:
-    """Revoke the certificate with SERIAL (hexadecimal), at once and for good; a running server sees it at once."""
-    import getpass
+    """Revoke the certificate with SERIAL (hexadecimal) at once; a running server sees it at once.
 
-    from sekisho.cli.failure import fail, told
-    from sekisho.store.audit import Actor
+    For good, but for certificateHold: that suspends it until it is lifted.
+    """
+    from sekisho.cli.failure import told
     from sekisho.usecases.revoke_certificate import revoke_certificate
 
-    try:
-        number = int(serial.replace(":", "").replace(" ", ""), 16)
-    except ValueError:
-        fail(f"{serial} is not a serial number in hexadecimal digits", 2)
+    number = _serial(serial)
     with told(), _opened(data_dir) as ports:
-        actor = Actor(f"operator:{getpass.getuser()}")
-        revoked = revoke_certificate(ports, serial=number, reason=Reason(reason), actor=actor)
+        revoked = revoke_certificate(ports, serial=number, reason=Reason(reason), actor=_operator())
         _print([revoked], as_json=as_json, show=_certificate)
+
+
+@certificates.command()
+@click.argument("serial")
+@data_dir_option
+@json_option
+def lift(serial: str, data_dir: Path, *, as_json: bool) -> None:
+    """Lift the suspension (certificateHold) of the certificate with SERIAL (hexadecimal): it counts again at once."""
+    from sekisho.cli.failure import told
+    from sekisho.usecases.lift_certificate import lift_certificate
+
+    number = _serial(serial)
+    with told(), _opened(data_dir) as ports:
+        _print([lift_certificate(ports, serial=number, actor=_operator())], as_json=as_json, show=_certificate)
+
+
+def _serial(text: str) -> int:
+    from sekisho.cli.failure import fail
+
+    try:
+        number = int(text.replace(":", "").replace(" ", ""), 16)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1 << 128:
+        fail(f"{text} is not a serial number in hexadecimal digits", 2)
+    return number
+
+
+def _operator() -> Actor:
+    import getpass
+
+    from sekisho.store.audit import Actor
+
+    return Actor(f"operator:{getpass.getuser()}")
 
 
 @main.group()
@@ -320,12 +335,15 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         "state": _state(certificate),
         "ended_at": None if certificate.ended_at is None else certificate.ended_at.isoformat(),
         "reason": None if certificate.reason is None else certificate.reason.value,
+        "suspended_at": None if certificate.suspended_at is None else certificate.suspended_at.isoformat(),
     }
 
 
 def _state(certificate: Certificate) -> str:
     if certificate.ending is not None:
         return certificate.ending.value
+    if certificate.suspended_at is not None:
+        return "suspended"
     now = datetime.now(UTC)
     if now < certificate.not_before:
         return "not-yet-valid"

@@ -84,6 +84,12 @@ class CertificateRevoked(CertificateRefused):
     code = "certificate-revoked"
 
 
+class CertificateSuspended(CertificateRefused):
+    """Shut out until that is lifted (RFC 5280: certificateHold)."""
+
+    code = "certificate-suspended"
+
+
 class CertificateExpired(CertificateRefused):
     """Its year is over."""
 
@@ -160,6 +166,12 @@ class UserSuspended(DoorClosed):
     code = "user-suspended"
 
 
+class EmergencyStopped(DoorClosed):
+    """Stopped at once on demand (緊急停止): the contract or the user. The branch alone lifts it."""
+
+    code = "emergency-stopped"
+
+
 class EntryRefused(Refusal):
     """Something on a screen is to be entered again."""
 
@@ -218,6 +230,18 @@ class NothingToRevoke(EntryRefused):
     """No certificate is in force."""
 
     code = "certificate-none-to-revoke"
+
+
+class UserNotSuspended(EntryRefused):
+    """There is nothing to lift."""
+
+    code = "user-not-suspended"
+
+
+class NothingToWithdraw(EntryRefused):
+    """No permit is open."""
+
+    code = "permit-none-to-withdraw"
 
 
 class PinNotAllowed(EntryRefused):
@@ -323,9 +347,15 @@ class KeyRefused(Refusal):
 
 
 class KeyNotAccepted(KeyRefused):
-    """Neither P-256, P-384 nor RSA of 2048 to 4096 bits, or known to be weak."""
+    """Neither P-256, P-384 nor RSA of 2048 to 4096 bits with exponent 65537."""
 
     code = "key-not-accepted"
+
+
+class KeyWeak(KeyRefused):
+    """Others can find the private key, or have it; `weakness` names the check that says so."""
+
+    code = "key-weak"
 
 
 class KeyReused(KeyRefused):

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sekisho.domain.person import Kind
 from sekisho.pki import profile
+from sekisho.pki.linting.authority import guard_issuing, guard_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,29 +39,38 @@ def make(bank: profile.BankName, *, pki_url: str, now: datetime, entropy: Callab
     """Make the keys (P-384 for the root, P-256 for the rest) and certificates of a bank."""
     now = now.replace(microsecond=0)
     root_key = ec.generate_private_key(ec.SECP384R1())
-    root = profile.root(bank, root_key.public_key(), serial_number(entropy), now).sign(root_key, hashes.SHA384())
+    serial = serial_number(entropy)
+    root = profile.root(bank, root_key.public_key(), serial, now).sign(
+        guard_root(root_key, bank, serial=serial, now=now), hashes.SHA384()
+    )
     issuing = {}
     for kind in Kind:
         key = ec.generate_private_key(ec.SECP256R1())
+        serial = serial_number(entropy)
+        address = f"{pki_url}/{bank.code}/root.cer"
         builder = profile.issuing(
             bank,
             kind,
             key.public_key(),
-            serial_number(entropy),
+            serial,
             now,
             root_certificate=root,
-            root_address=f"{pki_url}/{bank.code}/root.cer",
+            root_address=address,
         )
-        issuing[kind] = KeyAndCertificate(key, builder.sign(root_key, hashes.SHA384()))
+        guarded = guard_issuing(
+            root_key, bank, kind, key=key.public_key(), serial=serial, now=now, root=root, root_address=address
+        )
+        issuing[kind] = KeyAndCertificate(key, builder.sign(guarded, hashes.SHA384()))
     return Hierarchy(KeyAndCertificate(root_key, root), issuing)
 
 
 def addresses(bank_code: str, kind: Kind, pki_url: str) -> profile.Addresses:
     """Return where the pki site serves what belongs to the issuing CA of `kind`."""
     return profile.Addresses(
+        kind=kind,
         ocsp=f"{pki_url}/ocsp",
         issuer=f"{pki_url}/{bank_code}/{kind.value}.cer",
-        crl=f"{pki_url}/{bank_code}/{kind.value}.crl",
+        folder=f"{pki_url}/{bank_code}",
     )
 
 

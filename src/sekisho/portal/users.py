@@ -13,9 +13,12 @@ from sekisho.portal.secure import logged_on
 from sekisho.usecases.change_details import change_details
 from sekisho.usecases.confirm import Confirmation
 from sekisho.usecases.delete_user import delete_user
+from sekisho.usecases.emergency_stop import Demand, stop_user
+from sekisho.usecases.lift_suspension import lift_suspension
 from sekisho.usecases.provisional_pins import IssuedPins, reset_pins
 from sekisho.usecases.read_users import UserLine, read_user
 from sekisho.usecases.register_user import UserDetails, register_user
+from sekisho.usecases.withdraw_permit import withdraw_permit
 from sekisho.web import messages, problems
 from sekisho.web.endpoint import endpoint
 from sekisho.web.slips import slip_of, slip_pdf
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from sekisho.domain.contract import Bank, Person
+    from sekisho.domain.contract import Bank
     from sekisho.usecases.ports import Ports
     from sekisho.usecases.resume_session import LoggedOn
     from sekisho.web.site import Site
@@ -39,7 +42,7 @@ _PINS = "/contract/users/pins"
 _CONFIRM = "/contract/users/confirm"
 _DONE = "/contract/users/done"
 _APPLICATION = "application_"
-_TYPED = ("user_id", "name", "mail_address")
+_TYPED = ("user_id", "name", "mail_address", "computer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +54,63 @@ class _ShownApplication:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is done about one user once it was confirmed; `done` is the code of the outcome."""
+    """What is done about one user once it was confirmed.
+
+    `open_for` tells whether it can be done about a user as they stand,
+    `took` whether it was; `asks_pin` is false for what must not be stumbled over.
+    """
 
     run: Callable[[Ports, Bank, Confirmation, str], None]
     done: str
+    open_for: Callable[[UserLine], bool]
+    took: Callable[[UserLine], bool]
+    asks_pin: bool = True
 
 
 def _delete(ports: Ports, bank: Bank, confirmation: Confirmation, user_id: str) -> None:
     delete_user(ports, bank=bank, confirmation=confirmation, user_id=user_id)
 
 
-STEPS = {"delete": Step(_delete, "user-deleted")}
+def _lift(ports: Ports, bank: Bank, confirmation: Confirmation, user_id: str) -> None:
+    lift_suspension(ports, bank=bank, confirmation=confirmation, user_id=user_id)
 
 
-def steps_for(_line: UserLine) -> list[str]:
+def _withdraw(ports: Ports, bank: Bank, confirmation: Confirmation, user_id: str) -> None:
+    withdraw_permit(ports, bank=bank, confirmation=confirmation, user_id=user_id)
+
+
+def _stop(ports: Ports, bank: Bank, confirmation: Confirmation, user_id: str) -> None:
+    demand = Demand(confirmation.session, confirmation.certificate_id, confirmation.address)
+    stop_user(ports, bank=bank, demand=demand, user_id=user_id)
+
+
+STEPS = {
+    "lift": Step(
+        _lift,
+        "user-lifted",
+        open_for=lambda line: line.person.closed_at is not None,
+        took=lambda line: line.person.closed_at is None,
+    ),
+    "withdraw": Step(
+        _withdraw,
+        "permit-withdrawn",
+        open_for=lambda line: line.permit is not None,
+        took=lambda line: line.permit is None,
+    ),
+    "stop": Step(
+        _stop,
+        "user-stopped",
+        open_for=lambda line: line.person.stopped_at is None,
+        took=lambda line: line.person.stopped_at is not None,
+        asks_pin=False,
+    ),
+    "delete": Step(_delete, "user-deleted", open_for=lambda _: True, took=lambda _: False),
+}
+
+
+def steps_for(line: UserLine) -> list[str]:
     """Return what can be done about a user as they stand."""
-    return ["delete"]
+    return [name for name, step in STEPS.items() if step.open_for(line)]
 
 
 def users_routes(site: Site) -> list[BaseRoute]:
@@ -118,7 +162,7 @@ def take_new(visit: Visit, current: LoggedOn) -> Response:
 def details_page(visit: Visit, current: LoggedOn) -> Response:
     """Show what stands about a user, to be changed."""
     try:
-        return _details(visit, current, "user_details.html", user=_whom(visit, current))
+        return _details(visit, current, "user_details.html", line=_whom(visit, current))
     except UserUnknown as refusal:
         return visit.back(USERS, refusal)
 
@@ -127,7 +171,7 @@ def take_details(visit: Visit, current: LoggedOn) -> Response:
     """Change what stands about a user."""
     site, user_id = visit.site, visit.query.get("user_id", "")
     try:
-        user = _whom(visit, current)
+        line = _whom(visit, current)
     except UserUnknown as refusal:
         return visit.back(USERS, refusal)
     try:
@@ -142,7 +186,7 @@ def take_details(visit: Visit, current: LoggedOn) -> Response:
     except UserUnknown as refusal:
         return visit.back(USERS, refusal)
     except EntryRefused as refusal:
-        return _details(visit, current, "user_details.html", user=user, refusal=refusal)
+        return _details(visit, current, "user_details.html", line=line, refusal=refusal)
     except DoorClosed as refusal:
         return visit.back("/", refusal)
     return visit.go(_DONE, user_id=user_id, step="details")
@@ -201,10 +245,12 @@ def done_page(visit: Visit, current: LoggedOn) -> Response:
     except UserUnknown as refusal:
         if step != "delete":
             return visit.back(USERS, refusal)
-        return visit.page("user_done.html", person=current.person, done="user-deleted", user=None)
-    if step != "details":
-        return visit.go(f"{USERS}/change", user_id=user_id)
-    return visit.page("user_done.html", person=current.person, done="user-changed", user=line.person)
+        return visit.page("user_done.html", person=current.person, done=STEPS[step].done, user=None)
+    if step == "details":
+        return visit.page("user_done.html", person=current.person, done="user-changed", user=line.person)
+    if step in STEPS and STEPS[step].took(line):
+        return visit.page("user_done.html", person=current.person, done=STEPS[step].done, user=line.person)
+    return visit.go(f"{USERS}/change", user_id=user_id)
 
 
 def confirmation(visit: Visit, current: LoggedOn) -> Confirmation:
@@ -222,6 +268,7 @@ def _typed(visit: Visit) -> UserDetails:
         name=visit.form.get("name", ""),
         mail_address=visit.form.get("mail_address", ""),
         applications=_ticked(visit.form.keys()),
+        computer=visit.form.get("computer", ""),
     )
 
 
@@ -229,10 +276,10 @@ def _ticked(fields: Collection[str]) -> list[str]:
     return [field.removeprefix(_APPLICATION) for field in fields if field.startswith(_APPLICATION)]
 
 
-def _whom(visit: Visit, current: LoggedOn) -> Person:
+def _whom(visit: Visit, current: LoggedOn) -> UserLine:
     """Return the user whom the address names. Raises `UserUnknown`."""
     user_id = visit.query.get("user_id", "")
-    return read_user(visit.site.ports, administrator=current.person.who, user_id=user_id).person
+    return read_user(visit.site.ports, administrator=current.person.who, user_id=user_id)
 
 
 def _details(
@@ -240,7 +287,7 @@ def _details(
     current: LoggedOn,
     template: str,
     *,
-    user: Person | None = None,
+    line: UserLine | None = None,
     refusal: EntryRefused | None = None,
 ) -> Response:
     """Show a form about a user.
@@ -250,8 +297,8 @@ def _details(
     values: Mapping[str, str] = visit.form
     chosen: Collection[str] = _ticked(visit.form.keys())
     if refusal is None:
-        values = {} if user is None else {"name": user.name, "mail_address": user.mail_address or ""}
-        chosen = () if user is None else user.applications
+        values = {} if line is None else _standing(line)
+        chosen = () if line is None else line.person.applications
     applications = [
         _ShownApplication(one.code, one.name[visit.lang], one.code in chosen) for one in visit.site.bank.applications
     ]
@@ -262,8 +309,15 @@ def _details(
         status=200 if refusal is None else problems.status_of(refusal),
         values={name: value for name, value in values.items() if name in _TYPED},
         applications=applications,
-        user=user,
+        user=None if line is None else line.person,
+        has_certificate=line is not None and line.certificate is not None,
     )
+
+
+def _standing(line: UserLine) -> dict[str, str]:
+    """Return what stands about a user, by the names of the form's fields."""
+    computer = None if line.origin is None else line.origin.computer
+    return {"name": line.person.name, "mail_address": line.person.mail_address or "", "computer": computer or ""}
 
 
 def _confirm(visit: Visit, current: LoggedOn, step: str, action: str) -> Response:
@@ -278,6 +332,7 @@ def _confirm(visit: Visit, current: LoggedOn, step: str, action: str) -> Respons
         person=current.person,
         step=step,
         action=action,
+        asks_pin=step not in STEPS or STEPS[step].asks_pin,
         user=line.person,
         state=line.state.value,
         state_text=state_text,

@@ -40,8 +40,10 @@ _OF_FINGERPRINT = (
         people.c.mail_address,
         people.c.language,
         people.c.closed_at,
+        people.c.stopped_at,
         contracts.c.name.label("contract_name"),
         _administrator.c.closed_at.label("contract_closed_at"),
+        _administrator.c.stopped_at.label("contract_stopped_at"),
         secrets.c.verifier,
         secrets.c.misses,
         secrets.c.asked,
@@ -77,6 +79,8 @@ def of_fingerprint(tx: Connection, fingerprint: bytes, secret: SecretName) -> At
         language=row.language,
         closed_at=row.closed_at if row.user_id is not None else None,
         contract_closed_at=row.contract_closed_at,
+        stopped_at=row.stopped_at if row.user_id is not None else None,
+        contract_stopped_at=row.contract_stopped_at,
     )
     if row.verifier is None:
         return AtDoor(certificate, person, None)

@@ -30,13 +30,15 @@ _CHANGED = {
     "secrets": ("misses", "asked", "provisional_until"),
     "permits": ("spent_at", "withdrawn_at", "misses"),
     "orders": ("computer", "voided_at", "finished_at"),
-    "certificates": ("ended_at", "ending", "reason", "first_logon_at"),
+    "certificates": ("ended_at", "ending", "reason", "first_logon_at", "suspended_at"),
     "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end"),
     "notices": ("read_at", "mailed_at"),
-    "crls": ("number", "der", "this_update", "next_update"),
+    "crls": ("number", "der", "this_update", "next_update", "lately"),
+    "crl_entries": ("changed_at", "entry"),
 }
-# A secret that is set anew is another secret; of those that it replaced only the last few are kept.
-_REMOVED = ("secrets", "past_pins")
+# A secret that is set anew is another secret, and of those that it replaced only the last few are kept; of an expired
+# certificate no revocation list says anything.
+_REMOVED = ("secrets", "past_pins", "crl_entries")
 
 
 def grant_web(tx: Connection, role: str) -> None:

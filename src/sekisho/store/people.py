@@ -60,7 +60,12 @@ def add(
 
 def _select() -> Select[Any]:
     return (
-        select(t, contracts.c.name.label("contract_name"), _administrator.c.closed_at.label("contract_closed_at"))
+        select(
+            t,
+            contracts.c.name.label("contract_name"),
+            _administrator.c.closed_at.label("contract_closed_at"),
+            _administrator.c.stopped_at.label("contract_stopped_at"),
+        )
         .join(contracts, and_(contracts.c.bank == t.c.bank, contracts.c.contract_id == t.c.contract_id))
         .join(
             _administrator,
@@ -83,6 +88,8 @@ def _person(row: Row[Any]) -> Person:
         language=row.language,
         closed_at=row.closed_at if row.user_id is not None else None,
         contract_closed_at=row.contract_closed_at,
+        stopped_at=row.stopped_at if row.user_id is not None else None,
+        contract_stopped_at=row.contract_stopped_at,
         applications=tuple(row.applications or ()),
         mail_confirmed=row.mail_confirmed_at is not None,
     )
@@ -182,6 +189,18 @@ def ids_of_contract(tx: Connection, bank: str, contract_id: str) -> list[int]:
 def close(tx: Connection, person_id: int, now: datetime) -> None:
     """Shut the person's door; for an administrator that shuts the contract."""
     tx.execute(update(t).where(t.c.id == person_id, t.c.closed_at.is_(None)).values(closed_at=now))
+
+
+def reopen(tx: Connection, person_id: int) -> bool:
+    """Open a door that misses had shut; False where none had."""
+    opened = tx.execute(update(t).where(t.c.id == person_id, t.c.closed_at.is_not(None)).values(closed_at=None))
+    return opened.rowcount == 1
+
+
+def stop(tx: Connection, person_id: int, now: datetime) -> bool:
+    """Stop a user, or with the administrator the contract; False where that was done before."""
+    stopped = tx.execute(update(t).where(t.c.id == person_id, t.c.stopped_at.is_(None)).values(stopped_at=now))
+    return stopped.rowcount == 1
 
 
 def was_ever(tx: Connection, who: PersonId) -> bool:

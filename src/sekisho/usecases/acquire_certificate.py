@@ -81,6 +81,7 @@ def acquire_certificate(
     knows both PINs, and they are provisional, is asked for a mailed code.
     """
     now = ports.now()
+    ports.compromised.check(csr.spki)
     who = _read_claim(bank.code, claim)
     with ports.db.read() as tx:
         person = people.find(tx, who)
@@ -104,6 +105,7 @@ def acquire_certificate(
         life=bank.policy.certificate_life,
         now=now,
         entropy=ports.entropy,
+        shards=bank.policy.crl_shards,
     )
     code = None
     if any(secret.provisional_until is not None for secret in known.values()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import MailAddressConfirmed
-from sekisho.store import audit, notices, people
+from sekisho.store import audit, certificates, notices, orders, people
 from sekisho.usecases.change_user import find_user
 from sekisho.usecases.confirm import Confirmation, confirmed
 from sekisho.usecases.register_user import UserDetails, read_details
@@ -32,9 +32,13 @@ def change_details(ports: Ports, *, bank: Bank, confirmation: Confirmation, user
         user = people.hold(tx, find_user(tx, administrator.who, user_id).id)
         if user.mail_confirmed and details.mail_address != user.mail_address:
             raise MailAddressConfirmed(fields={"mail_address": "mail-address-confirmed"})
-        was = (user.name, user.mail_address, user.applications)
-        if was == (details.name, details.mail_address, tuple(details.applications)):
+        held = certificates.latest_of(tx, [user.id]).get(user.id)
+        computer = None if held is None else orders.origin_of(tx, held.order_id).computer
+        was = (user.name, user.mail_address, user.applications, computer or "")
+        if was == (details.name, details.mail_address, tuple(details.applications), details.computer):
             return
+        if held is not None:
+            orders.name_computer(tx, held.order_id, details.computer or None)
         people.change_details(
             tx,
             user.id,

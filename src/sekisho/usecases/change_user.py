@@ -14,7 +14,7 @@ from sekisho.usecases.confirm import Confirmation, confirmed
 from sekisho.usecases.end_certificate import end_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -35,6 +35,11 @@ class Change:
     confirmation_pin: str
     address: str
 
+    @property
+    def confirmation(self) -> Confirmation:
+        """The same without the user."""
+        return Confirmation(self.session, self.certificate_id, self.confirmation_pin, self.address)
+
 
 def permit_reissue(ports: Ports, *, bank: Bank, change: Change) -> datetime:
     """End the user's present certificate at once and permit a new one; return until when it may be acquired.
@@ -43,43 +48,49 @@ def permit_reissue(ports: Ports, *, bank: Bank, change: Change) -> datetime:
     transaction that grants the new permit. The user needs no certificate to
     begin with: a permit whose window went by is granted anew in the same way.
     """
+    return permit_reissues(ports, bank=bank, confirmation=change.confirmation, user_ids=[change.user_id])
+
+
+def permit_reissues(ports: Ports, *, bank: Bank, confirmation: Confirmation, user_ids: Sequence[str]) -> datetime:
+    """Do so for many users at once: for all of them, or where one is unknown for none."""
     now = ports.now()
     until = now + bank.policy.acquisition_window
 
-    def reissue(tx: Connection, user: Person, actor: Actor) -> None:
-        end_all(tx, user, Ending.REISSUED, Reason.SUPERSEDED, actor, now)
-        permit_id = permits.grant(tx, user.id, now=now, expires_at=until)
-        audit.add(tx, "permit-granted", actor, at=now, who=user.who, person_id=user.id, permit=permit_id)
-        tell_both(tx, user, "certificate-reissued", now, until=until.isoformat())
+    def reissue(tx: Connection, administrator: Person, actor: Actor) -> None:
+        for user in _hold_users(tx, administrator, user_ids):
+            end_all(tx, user, Ending.REISSUED, Reason.SUPERSEDED, actor, now)
+            permit_id = permits.grant(tx, user.id, now=now, expires_at=until)
+            audit.add(tx, "permit-granted", actor, at=now, who=user.who, person_id=user.id, permit=permit_id)
+            tell_both(tx, user, "certificate-reissued", now, until=until.isoformat())
 
-    _confirmed(ports, bank, change, now, reissue)
+    confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=reissue)
     return until
 
 
 def revoke_of_user(ports: Ports, *, bank: Bank, change: Change) -> None:
     """End the user's certificate at once, for good and without a new permit. Raises `NothingToRevoke`."""
+    revoke_of_users(ports, bank=bank, confirmation=change.confirmation, user_ids=[change.user_id])
+
+
+def revoke_of_users(ports: Ports, *, bank: Bank, confirmation: Confirmation, user_ids: Sequence[str]) -> None:
+    """Do so for many users at once. Raises `NothingToRevoke` where none of them has anything that could end."""
     now = ports.now()
 
-    def revoke(tx: Connection, user: Person, actor: Actor) -> None:
-        reason = Reason.PRIVILEGE_WITHDRAWN
-        if not end_all(tx, user, Ending.REVOKED, reason, actor, now):
+    def revoke(tx: Connection, administrator: Person, actor: Actor) -> None:
+        users = _hold_users(tx, administrator, user_ids)
+        ended = [user for user in users if end_all(tx, user, Ending.REVOKED, Reason.PRIVILEGE_WITHDRAWN, actor, now)]
+        if not ended:
             raise NothingToRevoke
-        tell_both(tx, user, "certificate-revoked", now)
+        for user in ended:
+            tell_both(tx, user, "certificate-revoked", now)
 
-    _confirmed(ports, bank, change, now, revoke)
+    confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=revoke)
 
 
-def _confirmed(
-    ports: Ports, bank: Bank, change: Change, now: datetime, act: Callable[[Connection, Person, Actor], None]
-) -> None:
-    """Run `act` on the user in the transaction in which the administrator's confirmation PIN is judged right."""
-
-    def on_user(tx: Connection, administrator: Person, actor: Actor) -> None:
-        user = find_user(tx, administrator.who, change.user_id)
-        act(tx, people.hold(tx, user.id), actor)
-
-    confirmation = Confirmation(change.session, change.certificate_id, change.confirmation_pin, change.address)
-    confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=on_user)
+def _hold_users(tx: Connection, administrator: Person, user_ids: Sequence[str]) -> list[Person]:
+    found = [find_user(tx, administrator.who, user_id).id for user_id in user_ids]
+    held = people.hold_all(tx, found)
+    return [held[user_id] for user_id in sorted(held)]
 
 
 def find_user(tx: Connection, administrator: PersonId, user_id: str) -> Person:

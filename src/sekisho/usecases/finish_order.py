@@ -85,7 +85,7 @@ def _sign(ports: Ports, unfinished: Sequence[Unfinished]) -> Iterator[tuple[Unfi
 
 def _store(tx: Connection, signed: Sequence[_Signed]) -> list[IssuedCertificate | Exception]:
     """Store what was signed for orders; the people are held, so no leave is taken back meanwhile."""
-    people.hold_all(tx, [one.placed.person_id for one in signed])
+    people.lock(tx, [one.placed.person_id for one in signed])
     standing = orders.standing_of(tx, [one.placed.id for one in signed])
     finished = [order_id for order_id, now in standing.items() if now.finished]
     stored = certificates.issued_of_orders(tx, finished) if finished else {}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import UserUnknown
 from sekisho.domain.person import PersonId, is_user_id
 from sekisho.domain.secret import normal_form
-from sekisho.store import certificates, people, permits, sessions
+from sekisho.store import certificates, orders, people, permits, sessions
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from sekisho.domain.certificate import Certificate
     from sekisho.domain.contract import Person
     from sekisho.domain.permit import Permit
+    from sekisho.store.orders import Origin
     from sekisho.usecases.ports import Ports
 
 
 class UserState(StrEnum):
     """Where a user's certificate stands, in one word."""
 
+    STOPPED = "stopped"
     SUSPENDED = "suspended"
     PERMIT = "permit"
     IN_FORCE = "in-force"
@@ -35,13 +37,17 @@ class UserState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UserLine:
-    """One user with their newest certificate, the permit that waits for them, and their last logon."""
+    """One user with their newest certificate, the permit that waits for them, and their last logon.
+
+    `origin` says where that certificate was asked for; it is read for one user only.
+    """
 
     person: Person
     state: UserState
     certificate: Certificate | None
     permit: Permit | None
     last_logon: datetime | None
+    origin: Origin | None = None
 
 
 def read_users(ports: Ports, *, administrator: PersonId) -> list[UserLine]:
@@ -61,7 +67,10 @@ def read_user(ports: Ports, *, administrator: PersonId, user_id: str) -> UserLin
         user = people.find(tx, PersonId(administrator.bank, administrator.contract_id, user_id))
         if user is None:
             raise UserUnknown
-        return _lines(tx, [user], now)[0]
+        line = _lines(tx, [user], now)[0]
+        if line.certificate is None:
+            return line
+        return replace(line, origin=orders.origin_of(tx, line.certificate.order_id))
 
 
 def _lines(tx: Connection, users: list[Person], now: datetime) -> list[UserLine]:
@@ -82,12 +91,18 @@ def _lines(tx: Connection, users: list[Person], now: datetime) -> list[UserLine]
 
 
 def _state(user: Person, certificate: Certificate | None, permit: Permit | None, now: datetime) -> UserState:
+    if user.stopped_at is not None:
+        return UserState.STOPPED
     if user.closed_at is not None:
         return UserState.SUSPENDED
-    if permit is not None:
-        return UserState.PERMIT
+    return UserState.PERMIT if permit is not None else _state_of(certificate, now)
+
+
+def _state_of(certificate: Certificate | None, now: datetime) -> UserState:
     if certificate is None:
         return UserState.NONE
     if certificate.ended_at is not None:
         return UserState.REVOKED
+    if certificate.suspended_at is not None:
+        return UserState.SUSPENDED
     return UserState.IN_FORCE if certificate.in_force(now) else UserState.EXPIRED

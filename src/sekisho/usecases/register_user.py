@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sekisho.domain.entries import mail_address_problem, name_problem, one_line, read_mail_address
+from sekisho.domain.entries import LONGEST_COMPUTER, mail_address_problem, name_problem, one_line, read_mail_address
 from sekisho.domain.errors import DetailsNotAllowed, UserIdTaken, UsersFull
 from sekisho.domain.person import PersonId, is_user_id
 from sekisho.domain.secret import normal_form
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UserDetails:
-    """What the administrator says of a user, as it was typed; `applications` are codes of the bank's applications."""
+    """What the administrator says of a user, as it was typed; `applications` are codes of the bank's applications.
+
+    `computer` is what they call the computer that holds the certificate, where there is one.
+    """
 
     name: str
     mail_address: str
     applications: Collection[str]
+    computer: str = ""
 
 
 def read_details(typed: UserDetails, bank: Bank, *, user_id: str | None = None) -> UserDetails:
@@ -42,11 +46,13 @@ def read_details(typed: UserDetails, bank: Bank, *, user_id: str | None = None) 
         name=one_line(typed.name),
         mail_address=read_mail_address(typed.mail_address),
         applications=tuple(code for code in known if code in typed.applications),
+        computer=one_line(typed.computer),
     )
     problems = {
         "user_id": None if user_id is None else _user_id_problem(user_id),
         "name": name_problem(read.name),
         "mail_address": mail_address_problem(read.mail_address),
+        "computer": name_problem(read.computer, LONGEST_COMPUTER) if read.computer else None,
     }
     if wrong := {field: problem for field, problem in problems.items() if problem}:
         raise DetailsNotAllowed(fields=wrong)

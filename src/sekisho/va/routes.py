@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -12,50 +11,35 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from sekisho.domain.errors import ServiceRefused
-from sekisho.domain.person import Kind
-from sekisho.usecases.read_crl import read_crl
-from sekisho.web import problems
+from sekisho.va.lists import Lists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
 
+    from sekisho.domain.contract import Bank
     from sekisho.usecases.ports import Ports
 
 _CERTIFICATE = "application/pkix-cert"
-_CRL = "application/pkix-crl"
 _DAY_S = 86_400
 
 
-def pki_app(ports: Ports, bank: str, certificates: Mapping[str, bytes]) -> Starlette:
+def pki_app(ports: Ports, bank: Bank, certificates: Mapping[str, bytes]) -> Starlette:
     """Return the site that serves a bank's CA certificates (DER by name) and revocation lists."""
 
     async def certificate(request: Request) -> Response:
         der = certificates.get(request.path_params["name"])
-        if request.path_params["bank"] != bank or der is None:
+        if request.path_params["bank"] != bank.code or der is None:
             return PlainTextResponse("not found\n", 404)
         return Response(der, media_type=_CERTIFICATE, headers={"cache-control": f"max-age={_DAY_S}"})
 
-    async def revocation_list(request: Request) -> Response:
-        name = request.path_params["name"]
-        if request.path_params["bank"] != bank or name not in set(Kind):
-            return PlainTextResponse("not found\n", 404)
+    lists = Lists(ports, bank)
 
-        try:
-            crl = await run_in_threadpool(read_crl, ports, bank=bank, kind=Kind(name))
-        except ServiceRefused as refusal:
-            status, headers = problems.status_of(refusal), problems.headers_of(refusal)
-            return PlainTextResponse(f"{refusal.code}\n", status, headers)
-        if crl is None:
-            return PlainTextResponse("no revocation list has been signed yet\n", 503, {"retry-after": "5"})
-        headers = {
-            "cache-control": "max-age=60",
-            "last-modified": format_datetime(crl.this_update, usegmt=True),
-            "expires": format_datetime(crl.next_update, usegmt=True),
-        }
-        return Response(crl.der, media_type=_CRL, headers=headers)
+    async def revocation_list(request: Request) -> Response:
+        if request.path_params["bank"] != bank.code:
+            return PlainTextResponse("not found\n", 404)
+        return await run_in_threadpool(lists.answer, request.path_params["name"], request.headers)
 
     return Starlette(
         routes=[

@@ -13,6 +13,7 @@ NOT_FOUND = 404
 CONFLICT = 409
 TOO_MANY_REQUESTS = 429
 INTERNAL_SERVER_ERROR = 500
+NOT_IMPLEMENTED = 501
 SERVICE_UNAVAILABLE = 503
 
 # What passes by itself: for so long (RFC 9110 section 10.2.3) a program, or a browser that asks again, may wait.
@@ -30,12 +31,14 @@ STATUS: dict[str, int] = {
     "certificate-reissued": FORBIDDEN,
     "certificate-revoked": FORBIDDEN,
     "certificate-superseded": FORBIDDEN,
+    "certificate-suspended": FORBIDDEN,
     "certificate-unknown": FORBIDDEN,
     "certificate-wrong-kind": FORBIDDEN,
     "choice-missing": BAD_REQUEST,
     "contract-closed": FORBIDDEN,
     "csr-not-accepted": BAD_REQUEST,
     "details-not-allowed": BAD_REQUEST,
+    "emergency-stopped": FORBIDDEN,
     "entry-differs": BAD_REQUEST,
     "entry-missing": BAD_REQUEST,
     "entry-not-digits": BAD_REQUEST,
@@ -45,6 +48,7 @@ STATUS: dict[str, int] = {
     "internal": INTERNAL_SERVER_ERROR,
     "key-not-accepted": BAD_REQUEST,
     "key-reused": CONFLICT,
+    "key-weak": BAD_REQUEST,
     "mail-address-confirmed": CONFLICT,
     "mail-address-missing": FORBIDDEN,
     "mail-away": SERVICE_UNAVAILABLE,
@@ -53,9 +57,11 @@ STATUS: dict[str, int] = {
     "method-not-allowed": 405,
     "not-accepted": FORBIDDEN,
     "not-open-yet": SERVICE_UNAVAILABLE,
+    "operation-not-offered": NOT_IMPLEMENTED,
     "page-unknown": NOT_FOUND,
     "permit-expired": FORBIDDEN,
     "permit-missing": FORBIDDEN,
+    "permit-none-to-withdraw": CONFLICT,
     "permit-spent": CONFLICT,
     "permit-withdrawn": FORBIDDEN,
     "pin-not-allowed": BAD_REQUEST,
@@ -72,6 +78,7 @@ STATUS: dict[str, int] = {
     "session-missing": FORBIDDEN,
     "too-many-requests": TOO_MANY_REQUESTS,
     "user-id-taken": CONFLICT,
+    "user-not-suspended": CONFLICT,
     "user-suspended": FORBIDDEN,
     "user-unknown": NOT_FOUND,
     "users-full": CONFLICT,

@@ -148,6 +148,79 @@ def see_user_changed(walk: Walk, page: Page, confirmation: dict[str, str]) -> No
     see(page, "user-deleted", code="user-deleted")
 
 
+def see_many_users(walk: Walk, page: Page) -> None:
+    """Reissue for two users at once; the list as it is with many users."""
+    see, contract = walk.judge.see, walk.served.info["contract"]
+    for n in range(10, 20):
+        walk.register(page, f"soumu{n}")
+    walk.go(page, "administrator", "/contract/users?q=soumu1&sort=name")
+    see(page, "users-found")
+    walk.go(page, "administrator", "/contract/users?q=nobody")
+    see(page, "users-none-found")
+    walk.go(page, "administrator", "/contract/users/many")
+    see(page, "users-many")
+    walk.press(page)
+    see(page, "users-many-none-chosen", code="choice-missing")
+    for user_id in ("soumu10", "soumu11"):
+        page.locator(f"[name=chosen_{user_id}]").check()
+    page.locator("[value=reissue]").check()
+    fill(page, confirmation_pin=contract["contract_confirmation_pin"])
+    walk.press(page)
+    see(page, "users-many-done", code="certificates-reissued")
+    see_steps(walk, page, {"confirmation_pin": contract["contract_confirmation_pin"]})
+
+
+def see_steps(walk: Walk, page: Page, confirmation: dict[str, str]) -> None:
+    """Withdraw one's permit twice and stop another; lifting is seen where misses have suspended somebody."""
+    see = walk.judge.see
+    walk.go(page, "administrator", "/contract/users/confirm?user_id=soumu10&step=withdraw")
+    see(page, "user-withdraw")
+    fill(page, **confirmation)
+    walk.press(page)
+    see(page, "user-withdrawn", code="permit-withdrawn")
+    walk.go(page, "administrator", "/contract/users/confirm?user_id=soumu10&step=withdraw")
+    fill(page, **confirmation)
+    walk.press(page)
+    see(page, "user-withdraw-none", code="permit-none-to-withdraw")
+    walk.go(page, "administrator", "/contract/users/confirm?user_id=soumu10&step=lift")
+    fill(page, **confirmation)
+    walk.press(page)
+    see(page, "user-lift-none", code="user-not-suspended")
+    walk.go(page, "administrator", "/contract/users/confirm?user_id=soumu11&step=stop")
+    see(page, "user-stop")
+    walk.press(page)
+    see(page, "user-stopped", code="user-stopped")
+    walk.go(page, "administrator", "/contract/users/change?user_id=soumu11")
+    see(page, "user-change-stopped")
+
+
+def see_lifted(walk: Walk, page: Page, user_id: str) -> None:
+    """Let a user in again whom misses have suspended."""
+    see, contract = walk.judge.see, walk.served.info["contract"]
+    walk.go(page, "administrator", f"/contract/users/confirm?user_id={user_id}&step=lift")
+    see(page, "user-lift")
+    fill(page, confirmation_pin=contract["contract_confirmation_pin"])
+    walk.press(page)
+    see(page, "user-lifted", code="user-lifted")
+
+
+def see_emergency_stops(walk: Walk, user_page: Page, administrator_page: Page) -> None:
+    """Stop a user's certificate and then the contract; both are logged on, and nobody is afterwards."""
+    see = walk.judge.see
+    walk.go(user_page, "user", "/emergency")
+    see(user_page, "user-emergency")
+    user_page.locator("a[href='/emergency/certificate']").click()
+    see(user_page, "user-emergency-certificate")
+    walk.press(user_page)
+    see(user_page, "certificate-suspended-emergency", code="certificate-suspended")
+    walk.go(administrator_page, "administrator", "/emergency")
+    see(administrator_page, "administrator-emergency")
+    administrator_page.locator("a[href='/emergency/contract']").click()
+    see(administrator_page, "administrator-emergency-contract")
+    walk.press(administrator_page)
+    see(administrator_page, "emergency-stopped", code="emergency-stopped")
+
+
 def see_pins_of_the_administrator(walk: Walk, page: Page) -> None:
     walk.go(page, "administrator", "/pins")
     walk.judge.see(page, "administrator-pins")

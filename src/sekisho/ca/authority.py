@@ -1,0 +1,194 @@
+"""The CA: signs what its profiles allow, and hands nothing out that does not stand in its journal."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from sekisho.ca import wire
+from sekisho.ca.entries import Ended, Listed
+from sekisho.ca.journal import AlreadyJournaled, Draft, Known
+from sekisho.domain.certificate import Reason
+from sekisho.gatherer import Gatherer
+from sekisho.pki import crl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sekisho.ca.journal import Journal
+    from sekisho.ca.signer import Signer
+    from sekisho.domain.person import Kind
+    from sekisho.pki.profile import Order
+
+# Questions that wait for one flush together, and how long one waits at most.
+_MOST = 64
+_PATIENCE_S = 8.0
+# A contract is kept for seven years after its end, which is not before that of its last certificate.
+RETENTION = timedelta(days=7 * 365 + 2)
+
+
+class StillKept(Exception):  # noqa: N818 - names what was found
+    """The contract has to be kept for longer; `until` is when it may be erased at the earliest."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"the contract is kept until {until.isoformat()} at least")
+        self.until = until
+
+
+class Authority:
+    """The signer of one bank with its journal. Many threads may use it at once.
+
+    One serial number is signed for one order alone, and the same order gets
+    the same bytes for ever, whatever key or profile is in use by then.
+    """
+
+    def __init__(
+        self, signer: Signer, journal: Journal, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._signer = signer
+        self._journal = journal
+        self._now = now
+        self._lock = threading.Lock()
+        self._listed: dict[tuple[Kind, int | None], frozenset[bytes]] = {}
+        self._under_way: dict[tuple[Kind, int], tuple[bytes, int]] = {}
+        self._gathered: Gatherer[Sequence[Draft], list[Known | Exception]] = Gatherer(
+            self._write_down, patience_s=_PATIENCE_S, most=_MOST
+        )
+
+    @property
+    def journal(self) -> Journal:
+        """What was signed."""
+        return self._journal
+
+    def sign_all(self, orders: Sequence[Order]) -> list[bytes | Exception]:
+        """Return the DER certificate for each order, or why that one is refused.
+
+        Raises `JournalNotWritten`, and a refusal where the disk does not keep
+        up: then nothing is handed out, and whoever asks again gets the same.
+        """
+        outcomes: list[bytes | Exception | None] = [None] * len(orders)
+        drafts: dict[int, Draft] = {}
+        with self._claimed(orders) as digests:
+            known = self._journal.known([(order.kind, order.serial) for order in orders])
+            for at, (order, digest) in enumerate(zip(orders, digests, strict=True)):
+                if digest is None:
+                    outcomes[at] = AlreadyJournaled("another order with this serial number is under way")
+                    continue
+                found = known.get((order.kind, order.serial)) or self._sign(order, digest)
+                if isinstance(found, Draft):
+                    drafts[at] = found
+                else:
+                    outcomes[at] = _answer(found, digest)
+            if drafts:
+                written = self._gathered.submit(list(drafts.values()))
+                for (at, draft), found in zip(drafts.items(), written, strict=True):
+                    outcomes[at] = _answer(found, draft.order_digest)
+        return [AlreadyJournaled() if outcome is None else outcome for outcome in outcomes]
+
+    def sign_crl(
+        self,
+        kind: Kind,
+        shard: int | None,
+        entries: bytes,
+        *,
+        number: int,
+        this_update: datetime,
+        next_update: datetime,
+    ) -> bytes:
+        """Return the DER revocation list; what it names as ended for good is in the journal before it is handed out."""
+        der = self._signer.sign_crl(
+            kind, shard, entries, number=number, this_update=this_update, next_update=next_update
+        )
+        one_by_one = crl.split(entries)
+        ended = self._newly_ended(kind, self._listed.get((kind, shard), frozenset()), der, one_by_one)
+        self._journal.note_ended(ended, Listed(kind, number, this_update, next_update, hashlib.sha256(der).digest()))
+        self._listed[kind, shard] = frozenset(one_by_one)
+        return der
+
+    @staticmethod
+    def _newly_ended(kind: Kind, before: frozenset[bytes], der: bytes, entries: list[bytes]) -> list[Ended]:
+        """Return what a list ends for good that the last one did not: most of a list stays from day to day."""
+        if before.issuperset(entries):
+            return []
+        revoked = x509.load_der_x509_crl(der)
+        ended = []
+        for at, entry in enumerate(entries):
+            if entry not in before:
+                reason = _reason(revoked[at])
+                if reason is not Reason.CERTIFICATE_HOLD:
+                    serial = revoked[at].serial_number
+                    ended.append(Ended(kind, serial, revoked[at].revocation_date_utc, reason))
+        return ended
+
+    def erase(self, bank: str, contract_id: str) -> bool:
+        """Make unreadable for good what the journal has of a contract; False where it has nothing.
+
+        Raises `StillKept` while the retention rule keeps it, whoever asks.
+        """
+        contract = f"{bank}/{contract_id}"
+        now = self._now()
+        last_end = self._journal.last_end(contract)
+        if last_end is not None and now < last_end + RETENTION:
+            raise StillKept(last_end + RETENTION)
+        return self._journal.erase(contract, now)
+
+    def _sign(self, order: Order, digest: bytes) -> Draft | Exception:
+        outcome = self._signer.sign_all([order])[0]
+        if isinstance(outcome, Exception):
+            return outcome
+        signed_at = self._now().replace(microsecond=0)
+        return Draft(order.kind, order.serial, _contract_of(order), digest, outcome, signed_at, order.not_after)
+
+    @contextmanager
+    def _claimed(self, orders: Sequence[Order]) -> Iterator[list[bytes | None]]:
+        """Hold each order's serial number for it while the block lasts, None where another order holds it."""
+        digests: list[bytes | None] = [hashlib.sha256(wire.order_part(order)).digest() for order in orders]
+        keys = [(order.kind, order.serial) for order in orders]
+        with self._lock:
+            for at, key in enumerate(keys):
+                digest, holders = self._under_way.get(key, (digests[at], 0))
+                if digest is None or digest != digests[at]:
+                    digests[at] = None
+                else:
+                    self._under_way[key] = digest, holders + 1
+        try:
+            yield digests
+        finally:
+            with self._lock:
+                for key, held in zip(keys, digests, strict=True):
+                    if held is None:
+                        continue
+                    _, holders = self._under_way[key]
+                    if holders == 1:
+                        del self._under_way[key]
+                    else:
+                        self._under_way[key] = held, holders - 1
+
+    def _write_down(self, questions: Sequence[Sequence[Draft]]) -> list[list[Known | Exception]]:
+        """Write down what several questions had signed, with one flush for all of them."""
+        written = iter(self._journal.add([draft for question in questions for draft in question]))
+        return [[next(written) for _ in question] for question in questions]
+
+
+def _answer(found: Known | Exception, digest: bytes) -> bytes | Exception:
+    if isinstance(found, Exception):
+        return found
+    return found.der if found.order_digest == digest else AlreadyJournaled("another order has this serial number")
+
+
+def _reason(revoked: x509.RevokedCertificate) -> Reason:
+    try:
+        given = revoked.extensions.get_extension_for_class(x509.CRLReason).value.reason
+    except x509.ExtensionNotFound:
+        return Reason.UNSPECIFIED
+    return Reason(given.value)
+
+
+def _contract_of(order: Order) -> str:
+    """Return what the journal calls the contract of an order: 4 digits of the bank, 11 of the contract."""
+    return f"{order.common_name[-4:]}/{order.common_name[:11]}"
