@@ -11,6 +11,7 @@ class Policy:
     """The rules of one bank. Durations are `timedelta`, counts plain numbers."""
 
     misses_before_closed: int = 7
+    users_of_contract: int = 99
     certificate_life: timedelta = timedelta(days=365)
     acquisition_window: timedelta = timedelta(days=14)
     renewal_window: timedelta = timedelta(days=30)
@@ -20,6 +21,8 @@ class Policy:
     session_idle: timedelta = timedelta(minutes=15)
     session_life: timedelta = timedelta(hours=8)
     last_logons_shown: int = 3
+    pin_age: timedelta = timedelta(days=90)
+    grace: timedelta = timedelta(0)
     way_tegata: bool = True
     way_est: bool = True
     way_browser: bool = False

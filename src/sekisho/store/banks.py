@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
-from sekisho.domain.contract import Bank
+from sekisho.domain.contract import Application, Bank
 from sekisho.domain.policy import Policy
 from sekisho.store.tables import banks as t
 
@@ -31,6 +32,8 @@ def add(tx: Connection, bank: Bank, now: datetime) -> None:
             way_tegata=bank.policy.way_tegata,
             way_est=bank.policy.way_est,
             way_browser=bank.policy.way_browser,
+            grace_days=bank.policy.grace.days,
+            applications=[{"code": one.code, **one.name} for one in bank.applications],
             registered_at=now,
         )
     )
@@ -47,5 +50,13 @@ def find(tx: Connection, code: str) -> Bank | None:
         service_name={"ja": row.service_name_ja, "en": row.service_name_en},
         help_desk_phone=row.help_desk_phone,
         help_desk_hours={"ja": row.help_desk_hours_ja, "en": row.help_desk_hours_en},
-        policy=Policy(way_tegata=row.way_tegata, way_est=row.way_est, way_browser=row.way_browser),
+        policy=Policy(
+            way_tegata=row.way_tegata,
+            way_est=row.way_est,
+            way_browser=row.way_browser,
+            grace=timedelta(days=row.grace_days),
+        ),
+        applications=tuple(
+            Application(one["code"], {"ja": one["ja"], "en": one["en"]}) for one in row.applications or ()
+        ),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sekisho.domain import card
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import EntryMissing, EntryTooLong, Refusal, SessionRefused
+from sekisho.domain.errors import EntryMissing, EntryTooLong, ProvisionalPinEnded, Refusal, SessionRefused
 from sekisho.domain.person import Kind
 from sekisho.domain.secret import LONGEST_ENTRY, SecretName
 from sekisho.domain.session import SessionEnd
@@ -79,6 +79,8 @@ def enter_pin(
         )
         if refusal is not None:
             return refusal
+        if secret.ended(now):
+            return ProvisionalPinEnded()
         positions = _question(tx, ports, person) if kind is Kind.ADMINISTRATOR else ()
         session_id = sessions.open_session(
             tx,
