@@ -25,7 +25,7 @@ from sekisho import settings, wiring
 from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, TokenSpec, make_key, point_of
 from sekisho.domain.certificate import Reason
 from sekisho.domain.person import Kind
-from sekisho.pki import crl
+from sekisho.pki import crl as lists
 from sekisho.settings import DataFolderDamaged
 
 if TYPE_CHECKING:
@@ -138,16 +138,10 @@ def test_certificates_and_lists_are_signed_in_the_token(loaded: Settings, proces
     with wiring.open_authority(with_processes(loaded, processes), now=lambda: NOW) as authority:
         first = authority.sign_all(asked)
         again = authority.sign_all(asked)
-        signed = x509.load_der_x509_crl(
-            authority.sign_crl(
-                Kind.USER,
-                None,
-                crl.entry(1, NOW, Reason.SUPERSEDED),
-                number=int(NOW.timestamp()),
-                this_update=NOW,
-                next_update=NOW + timedelta(days=1),
-            )
-        )
+        dates = {"this_update": NOW, "next_update": NOW + timedelta(days=1)}
+        named = lists.entry(1, NOW, Reason.SUPERSEDED)
+        signed_list = authority.sign_crl(Kind.USER, None, named, number=int(NOW.timestamp()), **dates)
+    crl = x509.load_der_x509_crl(signed_list)
     issuer = x509.load_pem_x509_certificate((loaded.ca_dir / "user.pem").read_bytes())
     for one, der in zip(asked, first, strict=True):
         assert isinstance(der, bytes)
@@ -158,7 +152,7 @@ def test_certificates_and_lists_are_signed_in_the_token(loaded: Settings, proces
     assert again == first
     issuer_key = issuer.public_key()
     assert isinstance(issuer_key, ec.EllipticCurvePublicKey)
-    assert signed.is_signature_valid(issuer_key)
+    assert crl.is_signature_valid(issuer_key)
 
 
 def kill_signing(number: signal.Signals) -> None:

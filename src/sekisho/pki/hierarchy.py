@@ -55,9 +55,8 @@ def make(
 
 def make_root(bank: profile.BankName, *, now: datetime, entropy: Callable[[int], bytes]) -> KeyAndCertificate:
     """Make a bank's root."""
+    now, serial = now.replace(microsecond=0), serial_number(entropy)
     key = ec.generate_private_key(ec.SECP384R1())
-    serial = serial_number(entropy)
-    now = now.replace(microsecond=0)
     builder = profile.root(bank, key.public_key(), serial, now)
     return KeyAndCertificate(key, builder.sign(guard_root(key, bank, serial=serial, now=now), hashes.SHA384()))
 
@@ -73,8 +72,7 @@ def certify_issuing(
     entropy: Callable[[int], bytes],
 ) -> x509.Certificate:
     """Return the issuing CA for `kind` with this key, signed by the root."""
-    serial = serial_number(entropy)
-    now = now.replace(microsecond=0)
+    now, serial = now.replace(microsecond=0), serial_number(entropy)
     address = root_address(bank.code, pki_url)
     builder = profile.issuing(bank, kind, key, serial, now, root_certificate=root.certificate, root_address=address)
     guarded = guard_issuing(

@@ -11,11 +11,11 @@ from sekisho.domain.certificate import Certificate, Ending, IssuedCertificate, K
 from sekisho.domain.person import Kind, PersonId
 from sekisho.store import bulk
 from sekisho.store.bulk import OfMany
-from sekisho.store.tables import certificate_bytes, people
+from sekisho.store.tables import certificate_bytes, crl_entries, people
 from sekisho.store.tables import certificates as t
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row, Select
@@ -66,6 +66,14 @@ _ISSUED_OF_ORDERS = OfMany(
         _select(certificate_bytes.c.der)
         .join(certificate_bytes, certificate_bytes.c.certificate_id == t.c.id)
         .where(among(t.c.order_id, "orders"))
+    )
+)
+_REVOCATIONS = OfMany(
+    lambda among: (
+        select(t.c.serial, t.c.ended_at, t.c.reason, t.c.suspended_at, crl_entries.c.changed_at)
+        .join(people, people.c.id == t.c.person_id)
+        .outerjoin(crl_entries, crl_entries.c.certificate_id == t.c.id)
+        .where(t.c.kind == bindparam("kind"), among(t.c.serial, "serials"), people.c.bank == bindparam("bank"))
     )
 )
 
@@ -214,6 +222,30 @@ def with_overlap_over(tx: Connection, issued_before: datetime, most: int) -> lis
         .limit(most)
     )
     return [from_row(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Whether a certificate is revoked or suspended: since when and why.
+
+    `changed_at` is when that last changed, None where it never did.
+    """
+
+    revoked: tuple[datetime, Reason] | None
+    changed_at: datetime | None
+
+
+def revocations(tx: Connection, bank: str, kind: Kind, serials: Collection[int]) -> dict[int, Revocation]:
+    """Return how certificates of an issuing CA stand, by their serial numbers; one that is not stored is left out."""
+    rows = _REVOCATIONS.run(tx, {"bank": bank, "kind": kind.value, "serials": list(serials)})
+    return {row.serial: Revocation(_revoked(row), row.changed_at) for row in rows}
+
+
+def _revoked(row: Row[Any]) -> tuple[datetime, Reason] | None:
+    since = row.suspended_at or row.ended_at
+    if since is None:
+        return None
+    return since, Reason.CERTIFICATE_HOLD if row.reason is None else Reason(row.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.person import Kind
+    from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
     from sekisho.vault.pins import PinHasher
     from sekisho.vault.seal import CardSeal
@@ -63,6 +64,9 @@ class Ca(Protocol):
         next_update: datetime,
     ) -> bytes:
         """Return a DER revocation list with these entries (DER, one after the other)."""
+
+    def answer_all(self, asked: Sequence[Answer]) -> list[bytes | Exception]:
+        """Return each answer about a certificate as a signed OCSP response (DER), or why that one is refused."""
 
 
 class MailServerAway(Exception):  # noqa: N818 - names what is the case
