@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.ocsp import OCSPRequestBuilder
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.support.authority import BANK, NOW, PKI_URL, new_hierarchy, order
@@ -31,7 +32,7 @@ from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import KeyRefused, NotAccepted, Refusal
 from sekisho.domain.person import Kind
 from sekisho.est.messages import read_body, read_credentials
-from sekisho.pki import crl, hierarchy
+from sekisho.pki import crl, hierarchy, ocsp
 from sekisho.pki.compromised_keys import CompromisedKeys
 from sekisho.pki.csr import Csr, read_csr
 from sekisho.pki.linting.person import PersonLinter
@@ -278,6 +279,25 @@ def test_the_callers_of_the_ca_read_any_answer(count: int) -> None:
             assert len(wire.read_answer(message, asked)) == asked
         except wire.Broken:
             return
+
+    holds()
+
+
+@pytest.mark.parametrize("count", FEW_AND_MANY)
+def test_a_question_about_a_certificate_is_read_or_malformed(count: int) -> None:
+    asked = OCSPRequestBuilder().add_certificate(
+        *(MADE.issuing[Kind.USER].certificate, MADE.root.certificate, hashes.SHA256())
+    )
+    with_nonce = asked.add_extension(x509.OCSPNonce(b"n" * 32), critical=False)
+
+    @examples(count)
+    @given(anything([one.build().public_bytes(Encoding.DER) for one in (asked, with_nonce)]))
+    def holds(der: bytes) -> None:
+        try:
+            question = ocsp.read_question(der)
+        except ocsp.Malformed:
+            return
+        assert question.nonce is None or 0 < len(question.nonce) <= ocsp.LONGEST_NONCE
 
     holds()
 

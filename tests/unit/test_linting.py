@@ -20,12 +20,13 @@ from sekisho.ca.authority import Authority
 from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
 from sekisho.domain.person import Kind
-from sekisho.pki import hierarchy, profile
+from sekisho.pki import hierarchy, ocsp, profile
 from sekisho.pki.issuance import Issuance
 from sekisho.pki.linting import authority, form, reading
 from sekisho.pki.linting.finding import Finding, LintFailed
 from sekisho.pki.linting.key import ReadingKey
 from sekisho.pki.linting.person import PersonLinter
+from sekisho.pki.linting.responder import guard_responder, responder_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -379,6 +380,36 @@ def test_an_authority_that_breaks_a_rule_is_named(name: str) -> None:
     for rule, change in [*AUTHORITIES, *([CONSTRAINTS] if name == "administrator" else [])]:
         broken = bytes(asn1.encode_der(change(reading.read(tbs))))
         assert [finding.rule for finding in form.differences(broken, expected)] == [rule]
+
+
+RESPONDERS: list[tuple[str, Callable[[Parts], Parts]]] = [
+    (
+        "extended-key-usage",
+        with_extension(
+            OIDS.EXTENDED_KEY_USAGE, x509.ExtendedKeyUsage([EKU.CLIENT_AUTH]).public_bytes(), critical=False
+        ),
+    ),
+    ("ocsp-no-check", with_extension(OIDS.OCSP_NO_CHECK, b"\x30\x00", critical=False)),
+    ("extension-missing", lambda parts: extensions_without(parts, OIDS.OCSP_NO_CHECK)),
+    ("key-usage", with_extension(OIDS.KEY_USAGE, key_usage(crl_sign=True), critical=True)),
+    ("key", changed(key=tlv(spki(ec.generate_private_key(ec.SECP256R1()))))),
+    ("subject", named(3, utf8("12345678901keiri019990"))),
+]
+
+
+def test_a_responder_that_breaks_a_rule_is_named_and_not_certified() -> None:
+    made: dict[str, Any] = {"issuer": PAIR.certificate, "serial": 1 << 100, "now": NOW}
+    key = THROW_AWAY.public_key()
+    guarded = guard_responder(PAIR.key, BANK, Kind.USER, key=key, **made)
+    certificate = ocsp.responder(BANK, Kind.USER, key, **made).sign(guarded, hashes.SHA256())
+    assert certificate.issuer == PAIR.certificate.subject
+    expected = responder_form(BANK, Kind.USER, key=key, **made)
+    tbs = certificate.tbs_certificate_bytes
+    for rule, change in RESPONDERS:
+        broken = bytes(asn1.encode_der(change(reading.read(tbs))))
+        assert [finding.rule for finding in form.differences(broken, expected)] == [rule]
+    with pytest.raises(LintFailed, match="subject"):
+        ocsp.responder(BANK, Kind.ADMINISTRATOR, key, **made).sign(guarded, hashes.SHA256())
 
 
 def test_every_rule_is_documented_and_none_else() -> None:

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sekisho.pki import hierarchy, ocsp
+from sekisho.pki.linting.responder import guard_responder
+from sekisho.pki.profile import ProfileBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +60,7 @@ class Responders:
         for answer in answers:
             try:
                 outcomes.append(self._answer(answer))
-            except ValueError as refused:
+            except (ProfileBroken, ValueError) as refused:
                 outcomes.append(refused)
         return outcomes
 
@@ -79,15 +81,10 @@ class Responders:
     def _made(self, kind: Kind, now: datetime) -> _Responder:
         key = ec.generate_private_key(ec.SECP256R1())
         issuing = self._issuing[kind]
-        builder = ocsp.responder(
-            self._bank,
-            kind,
-            key.public_key(),
-            issuer=issuing.certificate,
-            serial=hierarchy.serial_number(os.urandom),
-            now=now,
-        )
-        certificate = builder.sign(issuing.key, hashes.SHA256(), ecdsa_deterministic=True)
+        public, issuer, serial = key.public_key(), issuing.certificate, hierarchy.serial_number(os.urandom)
+        builder = ocsp.responder(self._bank, kind, public, issuer=issuer, serial=serial, now=now)
+        guarded = guard_responder(issuing.key, self._bank, kind, key=public, issuer=issuer, serial=serial, now=now)
+        certificate = builder.sign(guarded, hashes.SHA256(), ecdsa_deterministic=True)
         log.info(
             "a responder of the issuing CA for %ss was certified, serial %x", kind.value, certificate.serial_number
         )

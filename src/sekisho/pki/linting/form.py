@@ -31,6 +31,7 @@ RULE_OF_EXTENSION = {
     ExtensionOID.AUTHORITY_INFORMATION_ACCESS: "authority-information-access",
     ExtensionOID.CRL_DISTRIBUTION_POINTS: "crl-distribution-points",
     ExtensionOID.NAME_CONSTRAINTS: "name-constraints",
+    ExtensionOID.OCSP_NO_CHECK: "ocsp-no-check",
 }
 
 

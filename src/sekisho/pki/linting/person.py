@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # What stands in an AlgorithmIdentifier: an OID alone, since the parameters of ECDSA are absent (RFC 5758 section 3.2).
 ECDSA_WITH_SHA256 = bytes.fromhex("06082a8648ce3d040302")
+NO_CA = b"\x30\x00"  # BasicConstraints, an empty sequence: cA is FALSE by default
+DIGITAL_SIGNATURE = b"\x03\x02\x07\x80"  # KeyUsage: the first bit and no other
 _LONGEST_LIFE = timedelta(days=398)
 _SHARDS = 1000
 _RSA_BITS = frozenset(range(2048, 4097, 8))
@@ -134,8 +136,8 @@ def _extensions(issuer: x509.Certificate, addresses: Addresses) -> Extensions:
         x509.AccessDescription(oids.CA_ISSUERS, x509.UniformResourceIdentifier(addresses.issuer)),
     ]
     return {
-        ExtensionOID.BASIC_CONSTRAINTS: (True, b"\x30\x00"),  # an empty sequence: cA is FALSE by default
-        ExtensionOID.KEY_USAGE: (True, b"\x03\x02\x07\x80"),  # digitalSignature, the first bit, and no other
+        ExtensionOID.BASIC_CONSTRAINTS: (True, NO_CA),
+        ExtensionOID.KEY_USAGE: (True, DIGITAL_SIGNATURE),
         ExtensionOID.EXTENDED_KEY_USAGE: (
             False,
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]).public_bytes(),
