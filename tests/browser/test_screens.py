@@ -19,6 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.browser.support.chromium import ARGUMENTS
 from tests.browser.support.judge import Judge
+from tests.browser.support.screens_of_second_steps import see_second_steps
 from tests.browser.support.walk import Walk, send_form, told
 from tests.support.est_client import run
 from tests.support.served import Served, free_port_base
@@ -434,6 +435,7 @@ def test_every_page_that_a_person_can_reach(
         user = see_pages_of_a_user(walk)
         keiri01 = see_changes(walk, administrator, user)
         see_way_out_of_the_administrator(walk, administrator)
+        see_second_steps(walk)
         user = walk.page(keiri01)
         walk.log_on_user(user, keiri01)
         see_sessions_end(walk, keiri02, user)

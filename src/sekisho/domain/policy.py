@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sekisho.domain.second_step import SecondStep
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -20,6 +22,7 @@ class Policy:
     session_idle: timedelta = timedelta(minutes=15)
     session_life: timedelta = timedelta(hours=8)
     last_logons_shown: int = 3
+    second_steps: frozenset[SecondStep] = frozenset(SecondStep)
     way_tegata: bool = True
     way_est: bool = True
     way_browser: bool = False

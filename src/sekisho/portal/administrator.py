@@ -14,6 +14,7 @@ from sekisho.domain.errors import (
     EntryRefused,
     UserUnknown,
 )
+from sekisho.portal.second_steps import second_step_routes
 from sekisho.portal.secure import ShownCertificate, card_routes, logged_on, secure_routes, shown
 from sekisho.portal.site_app import site_app
 from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
@@ -57,6 +58,7 @@ def administrator_app(site: Site, *, est: Sequence[BaseRoute]) -> Starlette:
     routes = [
         *secure_routes(site),
         *card_routes(site),
+        *second_step_routes(site),
         Route("/contract", endpoint(site, logged_on(contract_page))),
         Route(_USERS, endpoint(site, logged_on(users_page))),
         Route(_CHANGE, endpoint(site, logged_on(change_page)), methods=["GET"]),

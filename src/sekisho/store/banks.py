@@ -8,6 +8,7 @@ from sqlalchemy import insert, select
 
 from sekisho.domain.contract import Bank
 from sekisho.domain.policy import Policy
+from sekisho.domain.second_step import SecondStep
 from sekisho.store.tables import banks as t
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def add(tx: Connection, bank: Bank, now: datetime) -> None:
             way_tegata=bank.policy.way_tegata,
             way_est=bank.policy.way_est,
             way_browser=bank.policy.way_browser,
+            second_steps=",".join(step for step in SecondStep if step in bank.policy.second_steps),
             registered_at=now,
         )
     )
@@ -47,5 +49,10 @@ def find(tx: Connection, code: str) -> Bank | None:
         service_name={"ja": row.service_name_ja, "en": row.service_name_en},
         help_desk_phone=row.help_desk_phone,
         help_desk_hours={"ja": row.help_desk_hours_ja, "en": row.help_desk_hours_en},
-        policy=Policy(way_tegata=row.way_tegata, way_est=row.way_est, way_browser=row.way_browser),
+        policy=Policy(
+            way_tegata=row.way_tegata,
+            way_est=row.way_est,
+            way_browser=row.way_browser,
+            second_steps=frozenset(SecondStep(step) for step in row.second_steps.split(",") if step),
+        ),
     )

@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 # By table, the columns that a use case changes. Every other column is written once.
 _CHANGED = {
     "people": ("closed_at", "language"),
-    "secrets": ("misses", "asked"),
+    "secrets": ("misses", "asked", "used_step"),
     "permits": ("spent_at", "withdrawn_at", "misses", "reminded_at", "expired_at"),
     "orders": ("voided_at", "finished_at"),
     "certificates": ("ended_at", "ending", "reason", "first_logon_at"),
-    "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end"),
+    "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end", "challenge"),
+    "passkeys": ("sign_count", "used_at"),
     "notices": ("read_at", "mailed_at", "mail_due_at", "mail_tries", "mail_given_up_at", "mail_said"),
     "reminders": ("reached_at", "reached_id"),
     "crls": ("number", "der", "this_update", "next_update"),
 }
-# A secret that is set anew is another secret; a session that ended long ago is of no use to anybody.
-_REMOVED = ("secrets", "sessions")
+# A secret that is set anew is another secret; a session that ended long ago is of no use to anybody; a passkey that
+# its holder has taken away opens nothing.
+_REMOVED = ("secrets", "sessions", "passkeys")
 
 
 def grant_web(tx: Connection, role: str) -> None:

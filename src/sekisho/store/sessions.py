@@ -146,3 +146,20 @@ def remove_old(tx: Connection, opened_before: datetime, most: int) -> int:
     old = list(tx.scalars(select(t.c.id).where(t.c.opened_at < opened_before).order_by(t.c.opened_at).limit(most)))
     removed: int = _REMOVE.run(tx, {"rows": old}).rowcount if old else 0
     return removed
+
+
+def put_challenge(tx: Connection, session_id: int, challenge: bytes) -> None:
+    """Keep what a passkey has to sign next."""
+    tx.execute(update(t).where(t.c.id == session_id, t.c.ended_at.is_(None)).values(challenge=challenge))
+
+
+def challenge_of(tx: Connection, session_id: int) -> bytes | None:
+    """Return what a passkey has to sign next, or None where nothing was asked or it was answered."""
+    challenge: bytes | None = tx.scalar(select(t.c.challenge).where(t.c.id == session_id))
+    return challenge
+
+
+def take_challenge(tx: Connection, session_id: int, challenge: bytes) -> bool:
+    """Take the question away, so that it is answered once; False where it was answered before."""
+    taken = tx.execute(update(t).where(t.c.id == session_id, t.c.challenge == challenge).values(challenge=None))
+    return taken.rowcount == 1

@@ -56,6 +56,7 @@ banks = Table(
     Column("way_tegata", Boolean, nullable=False),
     Column("way_est", Boolean, nullable=False),
     Column("way_browser", Boolean, nullable=False),
+    Column("second_steps", String(20), nullable=False, server_default="card,totp,passkey"),
     Column("registered_at", Instant, nullable=False),
 )
 
@@ -99,6 +100,8 @@ secrets = Table(
     Column("misses", Integer, nullable=False, server_default="0"),
     Column("asked", String(20)),
     Column("set_at", Instant, nullable=False),
+    # The last time step of which a one-time code was taken.
+    Column("used_step", BigInteger),
 )
 
 permits = Table(
@@ -201,6 +204,8 @@ sessions = Table(
     Column("completed_at", Instant),
     Column("ended_at", Instant),
     Column("end", String(12)),
+    # What a passkey has to sign next; an answer takes it away.
+    Column("challenge", LargeBinary(32)),
     Index("ix_sessions_person_id", "person_id", "completed_at"),
     Index("ix_sessions_open_certificate_id", "certificate_id", "ended_at"),
     Index("ix_sessions_opened_at", "opened_at"),
@@ -268,4 +273,18 @@ reminders = Table(
     Column("days", Integer, primary_key=True, autoincrement=False),
     Column("reached_at", Instant, nullable=False),
     Column("reached_id", _Id, nullable=False),
+)
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False),
+    Column("label", String(40), nullable=False),
+    Column("credential_id", LargeBinary, nullable=False, unique=True),
+    Column("credential", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("added_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    Index("ix_passkeys_person_id", "person_id", "id"),
 )
