@@ -43,7 +43,7 @@ def jobs(ports: Ports, bank: Bank, stopped: Callable[[], bool]) -> list[Job]:
     unmarked: Unmarked = {}
     return [
         Job("mails", 0.5, lambda: send_mails(ports, bank=bank, unmarked=unmarked, stopped=stopped)),
-        Job("revocation lists", 2, lambda: publish_crls(ports, bank=bank.code)),
+        Job("revocation lists", 2, lambda: publish_crls(ports, bank=bank.code, shards=bank.policy.crl_shards)),
         Job("ends of overlaps", 60, lambda: end_overlaps(ports, bank=bank)),
         Job("unfinished orders", 30, lambda: resume_orders(ports)),
         Job("reminders of renewal", 60, lambda: remind_of_renewal(ports, bank=bank)),

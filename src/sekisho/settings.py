@@ -52,6 +52,31 @@ class SiteSettings(_Strict):
     port: Annotated[int, Field(ge=1, le=65535)]
 
 
+class TokenSettings(_Strict):
+    """A token with the issuing CAs' keys: the PKCS#11 module, the token's label, the file of its user PIN.
+
+    `processes` is how many sessions sign at once, each in a process of its own.
+    """
+
+    module: Path
+    label: str
+    pin_file: Path
+    processes: Annotated[int, Field(ge=1, le=32)] = 1
+
+
+class CaSettings(_Strict):
+    """The CA, as far as it is not what `serve` starts by itself with open keys in files.
+
+    One that runs apart answers at `socket` and runs as `user`; without a
+    socket `serve` starts one. `passphrase_file` opens keys in encrypted files.
+    """
+
+    socket: Path | None = None
+    user: str | None = None
+    passphrase_file: Path | None = None
+    token: TokenSettings | None = None
+
+
 class MailSettings(_Strict):
     """The mail server. Always with TLS: `smtp://` by STARTTLS, `smtps://` from the first byte.
 
@@ -92,21 +117,14 @@ class MailSettings(_Strict):
         return self.server.startswith("smtps:")
 
 
-class CaSettings(_Strict):
-    """A CA that runs apart: the socket at which it answers, and the user that it runs as.
-
-    Without a socket `serve` starts a CA of its own.
-    """
-
-    socket: Path | None = None
-    user: str | None = None
-
-
 class Settings(_Strict):
     """One bank's installation on one machine.
 
     `organization` stands in every certificate's name. `tls_certificate` and
-    `tls_key` are PEM files, relative ones below the data folder.
+    `tls_key` are PEM files, relative ones below the data folder. `crl_shards`
+    is in how many parts the revocation list is divided for the certificates
+    that are ordered from now on, 1 for none; `ocsp_nonce` whether a nonce in
+    a question about a certificate is answered.
     `database_url` is the address of a PostgreSQL database, which may hold a
     password and therefore comes from the environment (`DATABASE_URL`) and
     stands in no file; None is for SQLite in the data folder. Without `mail`,
@@ -119,8 +137,10 @@ class Settings(_Strict):
     sites: dict[SiteName, SiteSettings]
     tls_certificate: Path = Path("tls/server.pem")
     tls_key: Path = Path("tls/server.key.pem")
-    mail: MailSettings | None = None
     ca: CaSettings = CaSettings()
+    crl_shards: Annotated[int, Field(ge=1, le=1000)] = 8
+    ocsp_nonce: bool = True
+    mail: MailSettings | None = None
     database_url: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
     @property
@@ -132,6 +152,11 @@ class Settings(_Strict):
     def ca_dir(self) -> Path:
         """Where the CA's process finds its keys."""
         return self.data_dir / "ca"
+
+    @property
+    def compromised_keys(self) -> Path:
+        """The list of keys that nobody gets a certificate for, where the bank has brought one."""
+        return self.data_dir / "compromised-keys.dat"
 
     @property
     def outbox(self) -> Path:
@@ -161,12 +186,34 @@ class Settings(_Strict):
         """Where the CA answers."""
         return self.ca.socket or self.run_dir / "ca.sock"
 
+    def read_secret(self, file: Path) -> str:
+        """Return the line in a file that somebody put there for the CA.
+
+        A relative path is looked for among systemd's credentials
+        (`LoadCredential=`), then in the data folder. Raises
+        `DataFolderDamaged` where it cannot be read, or others may read it.
+        """
+        given = os.environ.get("CREDENTIALS_DIRECTORY")
+        places = [Path(folder) / file for folder in (given, self.data_dir) if folder]
+        place = next((one for one in places if one.exists()), places[-1])
+        try:
+            if place.stat().st_mode & 0o077:
+                raise DataFolderDamaged(f"{place} may be read by others than its owner; chmod 600 it")
+            line = place.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as unreadable:
+            raise DataFolderDamaged(f"{place} cannot be read: {unreadable}") from unreadable
+        if not line:
+            raise DataFolderDamaged(f"{place} is empty")
+        return line
+
     def save(self) -> None:
         """Write the file, whole or not at all."""
         lines = [f"bank = {_text(self.bank)}", f"organization = {_text(self.organization)}"]
         lines += [
             f"tls_certificate = {_text(str(self.tls_certificate))}",
             f"tls_key = {_text(str(self.tls_key))}",
+            f"crl_shards = {self.crl_shards}",
+            f"ocsp_nonce = {str(self.ocsp_nonce).lower()}",
         ]
         for name, site in self.sites.items():
             lines += [
@@ -176,9 +223,12 @@ class Settings(_Strict):
                 f"host = {_text(site.host)}",
                 f"port = {site.port}",
             ]
-        lines += _table("ca", self.ca)
+        lines += _table("ca", self.ca.model_dump(exclude={"token"}, exclude_none=True))
+        if self.ca.token is not None:
+            lines += _table("ca.token", self.ca.token.model_dump())
         if self.mail is not None:
-            lines += _table("mail", self.mail)
+            lines += ["", "[mail]"]
+            lines += [f"{name} = {_text(str(value))}" for name, value in self.mail if value is not None]
         new = self.data_dir / f"{FILE}.new"
         new.write_text("\n".join(lines) + "\n", "utf-8")
         new.replace(self.data_dir / FILE)
@@ -223,10 +273,10 @@ def _database_url() -> str | None:
     return os.environ.get(DATABASE_URL) or None
 
 
-def _table(name: str, values: BaseModel) -> list[str]:
+def _table(name: str, values: Mapping[str, object]) -> list[str]:
     """Write what was set in a table, and nothing where nothing was."""
-    told = [(key, value) for key, value in values.model_dump(exclude_none=True).items() if value != {}]
-    return ["", f"[{name}]", *(f"{key} = {_text(str(value))}" for key, value in told)] if told else []
+    lines = [f"{key} = {value if isinstance(value, int) else _text(str(value))}" for key, value in values.items()]
+    return ["", f"[{name}]", *lines] if lines else []
 
 
 def _text(value: str) -> str:

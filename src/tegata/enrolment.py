@@ -39,6 +39,7 @@ _FOR_GOOD = frozenset(
         "csr-not-accepted",
         "key-not-accepted",
         "key-reused",
+        "key-weak",
         "permit-expired",
         "permit-missing",
         "permit-spent",

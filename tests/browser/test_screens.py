@@ -46,6 +46,8 @@ NOT_ON_A_PAGE = {
     "entry-too-long": "told like entry-missing, on the same pages",
     "key-not-accepted": "the page's script makes no such key",
     "key-reused": "the page's script makes a new key and asks again",
+    "key-weak": "the page's script makes no such key",
+    "operation-not-offered": "an answer to programs that speak EST",
     "permit-missing": "everybody whom the demo registers was granted a permit",
     "pin-not-allowed": "no page changes a PIN yet",
     "renewal-not-open": "renewal is by EST so far",

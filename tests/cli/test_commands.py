@@ -46,6 +46,7 @@ COMMANDS = [
     ["certificates"],
     ["certificates", "list"],
     ["certificates", "revoke"],
+    ["certificates", "lift"],
     ["orders"],
     ["orders", "resume"],
     ["mails"],
@@ -67,6 +68,15 @@ def test_every_command_has_help(command: list[str]) -> None:
 
 def test_what_is_no_command_is_a_usage_error() -> None:
     assert sekisho("nonsense").returncode == exit_codes.USAGE
+
+
+@pytest.mark.parametrize("name", ["Rei\u200bBank", "Rei Bank ", "R" * 65, ""], ids=repr)
+def test_a_name_that_no_certificate_can_have(tmp_path: Path, name: str) -> None:
+    words = [name if word == "Rei Shinkin Bank" else word for word in INIT]
+    done = sekisho("init", *words, "--data-dir", str(tmp_path / "new"))
+    assert done.returncode == exit_codes.USAGE
+    assert "--name-en" in done.stderr
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("command", [["serve"], ["ca"], ["certificates", "list"], ["audit", "list"]])
@@ -106,6 +116,8 @@ def test_revoking_what_is_not_there(demo: Served, serial: str, code: int) -> Non
 
 def test_a_reason_that_rfc_5280_does_not_know(demo: Served) -> None:
     assert demo.sekisho("certificates", "revoke", "00", "--reason", "boredom").returncode == exit_codes.USAGE
+    assert demo.sekisho("certificates", "lift", "1" + 32 * "0").returncode == exit_codes.USAGE
+    assert demo.sekisho("certificates", "lift", "00").returncode == exit_codes.NOT_FOUND
 
 
 def test_audit_rows_say_who_what_when_from_where_and_about_which_certificate(demo: Served) -> None:

@@ -176,7 +176,7 @@ def test_the_revocation_list_names_it_with_its_reason(bank: World) -> None:
     permit_reissue(bank.ports, bank=BANK, change=change(bank))
     bank.later(seconds=5)
     assert publish_crls(bank.ports, bank="9990") == 1
-    der = bank.rows("SELECT der FROM crls WHERE kind='user'")[0].der
+    der = bank.rows("SELECT der FROM crls WHERE name = 'user'")[0].der
     crl = x509.load_der_x509_crl(der)
     issuer = bank.made.issuing[old.kind].certificate
     assert crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ class Away:
 
 
 def users_list(bank: World) -> x509.CertificateRevocationList:
-    return x509.load_der_x509_crl(bank.rows("SELECT der FROM crls WHERE kind = 'user'")[0].der)
+    return x509.load_der_x509_crl(bank.rows("SELECT der FROM crls WHERE name = 'user'")[0].der)
 
 
 def revoke(bank: World, certificate: IssuedCertificate) -> None:

@@ -287,9 +287,18 @@ def test_the_operator_revokes_beside_a_running_server(served: Served, people: An
     user.log_on_user()
     listed = served.sekisho("certificates", "list", "--json").stdout.splitlines()
     serial = next(line for line in listed if "keiri01" in line).split('"serial": "')[1][:32]
+    held = served.sekisho("certificates", "revoke", serial, "--reason", "certificateHold", "--json")
+    assert '"state": "suspended"' in held.stdout, held.stderr
+    assert user.get("/status").outcome == "certificate-suspended"
+    lifted = served.sekisho("certificates", "lift", serial, "--json")
+    assert '"state": "in-force"' in lifted.stdout, lifted.stderr
+    assert user.get("/status").outcome == "session-ended-certificate"
     done = served.sekisho("certificates", "revoke", serial, "--reason", "keyCompromise")
     assert done.returncode == 0, done.stderr
     assert user.get("/status").outcome == "certificate-revoked"
+    too_late = served.sekisho("certificates", "lift", serial)
+    assert too_late.returncode == 10
+    assert "certificate-revoked" in too_late.stderr
 
 
 def test_mails_carry_no_link_no_secret_and_no_full_id(served: Served) -> None:

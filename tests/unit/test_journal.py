@@ -28,7 +28,7 @@ from sekisho.ca.journal import (
 from sekisho.ca.signer import Signer
 from sekisho.domain.certificate import Reason
 from sekisho.domain.person import Kind
-from sekisho.pki.crl import Revoked
+from sekisho.pki import crl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -410,22 +410,25 @@ def test_an_order_keeps_its_bytes_when_key_and_profile_change(opened: Callable[[
 
 def test_what_a_list_names_is_written_down_once(folder: Path, opened: Callable[[], Journal]) -> None:
     ca = authority(opened())
-    entries = [Revoked(serial, NOW - timedelta(hours=1), Reason.KEY_COMPROMISE) for serial in range(1, 4)]
+    at = NOW - timedelta(hours=1)
+    reasons = {1: Reason.KEY_COMPROMISE, 2: Reason.UNSPECIFIED, 3: Reason.SUPERSEDED, 4: Reason.CERTIFICATE_HOLD}
 
-    def publish(number: int, named: list[Revoked]) -> None:
-        assert ca.sign_crl(Kind.USER, named, number=number, this_update=NOW, next_update=NOW + timedelta(days=1))
+    def publish(later: int, *named: int) -> None:
+        entries = b"".join(crl.entry(serial, at, reasons[serial]) for serial in named)
+        dates = {"this_update": NOW, "next_update": NOW + timedelta(days=1)}
+        assert ca.sign_crl(Kind.USER, None, entries, number=int(NOW.timestamp()) + later, **dates)
 
-    publish(1, entries[:2])
+    publish(1, 1, 2)
     size = newest(folder).stat().st_size
-    publish(2, entries)
+    publish(2, 1, 4, 2, 3)
     again = opened()
-    for entry in entries:
-        assert again.ended(Kind.USER, entry.serial) == (entry.at, entry.reason)
+    for serial in (1, 2, 3):
+        assert again.ended(Kind.USER, serial) == (at, reasons[serial])
     assert again.ended(Kind.ADMINISTRATOR, 1) is None
-    assert again.ended(Kind.USER, 4) is None
-    known = [Ended(Kind.USER, entry.serial, NOW, Reason.UNSPECIFIED) for entry in entries]
+    assert again.ended(Kind.USER, 4) is None, "a certificate that is suspended has not ended"
+    known = [Ended(Kind.USER, serial, NOW, Reason.UNSPECIFIED) for serial in (1, 2, 3)]
     assert again.note_ended(known) == 0, "how it ended first stands"
-    assert again.ended(Kind.USER, 1) == (entries[0].at, Reason.KEY_COMPROMISE)
+    assert again.ended(Kind.USER, 1) == (at, Reason.KEY_COMPROMISE)
     assert newest(folder).stat().st_size > size
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -30,7 +31,9 @@ from sqlalchemy import (
     text,
 )
 
-from sekisho.store import tables
+from sekisho.domain.certificate import Reason
+from sekisho.pki import crl
+from sekisho.store import bulk, tables
 from sekisho.store.columns import Instant
 from sekisho.store.sqlite import SqliteDatabase
 
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 OF_A_CONTRACT = 5
 _AT_ONCE = 100_000
 _ENDED_EACH = 100
+_LISTED_AT_ONCE = 10_000
 _LIFE = timedelta(days=365)
 
 
@@ -91,7 +95,33 @@ def fill(
         _load_into_sqlite(db, all_rows)
     else:
         db.change_tables(lambda tx: _load_into_postgresql(tx, all_rows))
+    _list_what_ended(db, bank, first + people)
     settle(db)
+
+
+def _list_what_ended(db: Database, bank: str, before: int) -> None:
+    """Write what the revocation lists say of those that have ended."""
+    t, listed = tables.certificates, tables.crl_entries
+    after = 0
+    while True:
+        ended = select(t.c.id, t.c.kind, t.c.shard, t.c.serial, t.c.not_after, t.c.ended_at, t.c.reason)
+        ended = ended.where(t.c.id > after, t.c.id < before, t.c.id % _ENDED_EACH == 0, t.c.ended_at.is_not(None))
+        with db.read() as tx:
+            rows = [row._asdict() for row in tx.execute(ended.order_by(t.c.id).limit(_LISTED_AT_ONCE))]
+        if not rows:
+            return
+        after = rows[-1]["id"]
+        written = [
+            {
+                "certificate_id": row.pop("id"),
+                "bank": bank,
+                "changed_at": row["ended_at"],
+                "entry": crl.entry(row["serial"], row.pop("ended_at"), Reason(row.pop("reason"))),
+                **row,
+            }
+            for row in rows
+        ]
+        db.write(partial(bulk.add, table=listed, rows=written))
 
 
 def settle(db: Database) -> None:

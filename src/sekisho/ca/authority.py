@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+
 from sekisho.ca import wire
 from sekisho.ca.entries import Ended, Listed
 from sekisho.ca.journal import AlreadyJournaled, Draft, Known
+from sekisho.domain.certificate import Reason
 from sekisho.gatherer import Gatherer
+from sekisho.pki import crl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from sekisho.ca.journal import Journal
     from sekisho.ca.signer import Signer
     from sekisho.domain.person import Kind
-    from sekisho.pki.crl import Revoked
+    from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
 
 # Questions that wait for one flush together, and how long one waits at most.
@@ -51,6 +55,7 @@ class Authority:
         self._journal = journal
         self._now = now
         self._lock = threading.Lock()
+        self._listed: dict[tuple[Kind, int | None], frozenset[bytes]] = {}
         self._under_way: dict[tuple[Kind, int], tuple[bytes, int]] = {}
         self._gathered: Gatherer[Sequence[Draft], list[Known | Exception]] = Gatherer(
             self._write_down, patience_s=_PATIENCE_S, most=_MOST
@@ -64,36 +69,71 @@ class Authority:
     def sign_all(self, orders: Sequence[Order]) -> list[bytes | Exception]:
         """Return the DER certificate for each order, or why that one is refused.
 
-        Raises `JournalNotWritten`, and a refusal where the disk does not keep
+        Raises `JournalNotWritten`, `TokenAway`, and a refusal where the disk does not keep
         up: then nothing is handed out, and whoever asks again gets the same.
         """
         outcomes: list[bytes | Exception | None] = [None] * len(orders)
         drafts: dict[int, Draft] = {}
         with self._claimed(orders) as digests:
             known = self._journal.known([(order.kind, order.serial) for order in orders])
+            to_sign: dict[int, bytes] = {}
             for at, (order, digest) in enumerate(zip(orders, digests, strict=True)):
                 if digest is None:
                     outcomes[at] = AlreadyJournaled("another order with this serial number is under way")
-                    continue
-                found = known.get((order.kind, order.serial)) or self._sign(order, digest)
-                if isinstance(found, Draft):
-                    drafts[at] = found
-                else:
+                elif (found := known.get((order.kind, order.serial))) is not None:
                     outcomes[at] = _answer(found, digest)
+                else:
+                    to_sign[at] = digest
+            signed = self._signer.sign_all([orders[at] for at in to_sign])
+            for (at, digest), outcome in zip(to_sign.items(), signed, strict=True):
+                if isinstance(outcome, Exception):
+                    outcomes[at] = outcome
+                else:
+                    drafts[at] = self._draft(orders[at], digest, outcome)
             if drafts:
                 written = self._gathered.submit(list(drafts.values()))
-                for (at, draft), found in zip(drafts.items(), written, strict=True):
-                    outcomes[at] = _answer(found, draft.order_digest)
+                for (at, draft), kept in zip(drafts.items(), written, strict=True):
+                    outcomes[at] = _answer(kept, draft.order_digest)
         return [AlreadyJournaled() if outcome is None else outcome for outcome in outcomes]
 
     def sign_crl(
-        self, kind: Kind, entries: list[Revoked], *, number: int, this_update: datetime, next_update: datetime
+        self,
+        kind: Kind,
+        shard: int | None,
+        entries: bytes,
+        *,
+        number: int,
+        this_update: datetime,
+        next_update: datetime,
     ) -> bytes:
-        """Return the DER revocation list; what it names is in the journal before it is handed out."""
-        der = self._signer.sign_crl(kind, entries, number=number, this_update=this_update, next_update=next_update)
-        ended = [Ended(kind, entry.serial, entry.at, entry.reason) for entry in entries]
+        """Return the DER revocation list; what it names as ended for good is in the journal before it is handed out."""
+        der = self._signer.sign_crl(
+            kind, shard, entries, number=number, this_update=this_update, next_update=next_update
+        )
+        one_by_one = crl.split(entries)
+        ended = self._newly_ended(kind, self._listed.get((kind, shard), frozenset()), der, one_by_one)
         self._journal.note_ended(ended, Listed(kind, number, this_update, next_update, hashlib.sha256(der).digest()))
+        self._listed[kind, shard] = frozenset(one_by_one)
         return der
+
+    def answer_all(self, answers: Sequence[Answer]) -> list[bytes | Exception]:
+        """Return each answer about a certificate as DER, or why that one is refused. The journal has none of them."""
+        return self._signer.answer_all(answers)
+
+    @staticmethod
+    def _newly_ended(kind: Kind, before: frozenset[bytes], der: bytes, entries: list[bytes]) -> list[Ended]:
+        """Return what a list ends for good that the last one did not: most of a list stays from day to day."""
+        if before.issuperset(entries):
+            return []
+        revoked = x509.load_der_x509_crl(der)
+        ended = []
+        for at, entry in enumerate(entries):
+            if entry not in before:
+                reason = _reason(revoked[at])
+                if reason is not Reason.CERTIFICATE_HOLD:
+                    serial = revoked[at].serial_number
+                    ended.append(Ended(kind, serial, revoked[at].revocation_date_utc, reason))
+        return ended
 
     def erase(self, bank: str, contract_id: str) -> bool:
         """Make unreadable for good what the journal has of a contract; False where it has nothing.
@@ -107,12 +147,9 @@ class Authority:
             raise StillKept(last_end + RETENTION)
         return self._journal.erase(contract, now)
 
-    def _sign(self, order: Order, digest: bytes) -> Draft | Exception:
-        outcome = self._signer.sign_all([order])[0]
-        if isinstance(outcome, Exception):
-            return outcome
+    def _draft(self, order: Order, digest: bytes, der: bytes) -> Draft:
         signed_at = self._now().replace(microsecond=0)
-        return Draft(order.kind, order.serial, _contract_of(order), digest, outcome, signed_at, order.not_after)
+        return Draft(order.kind, order.serial, _contract_of(order), digest, der, signed_at, order.not_after)
 
     @contextmanager
     def _claimed(self, orders: Sequence[Order]) -> Iterator[list[bytes | None]]:
@@ -149,6 +186,14 @@ def _answer(found: Known | Exception, digest: bytes) -> bytes | Exception:
     if isinstance(found, Exception):
         return found
     return found.der if found.order_digest == digest else AlreadyJournaled("another order has this serial number")
+
+
+def _reason(revoked: x509.RevokedCertificate) -> Reason:
+    try:
+        given = revoked.extensions.get_extension_for_class(x509.CRLReason).value.reason
+    except x509.ExtensionNotFound:
+        return Reason.UNSPECIFIED
+    return Reason(given.value)
 
 
 def _contract_of(order: Order) -> str:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sekisho.ca.responder import Responders
 from sekisho.domain.errors import Refusal
 from sekisho.pki import crl, hierarchy, profile
 from sekisho.pki.issuance import Issuance
+from sekisho.pki.linting.person import PersonLinter
 from sekisho.pki.profile import ProfileBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cryptography import x509
-
     from sekisho.domain.person import Kind
     from sekisho.pki.hierarchy import KeyAndCertificate
+    from sekisho.pki.ocsp import Answer
 
 
 class Signer:
@@ -27,8 +30,9 @@ class Signer:
 
     Its checks do not rely on whoever asks: an order that the profile of its
     kind does not allow is refused here although the sites would never send
-    it. `now` is this process's own clock, and `lint` looks at each
-    certificate before it is signed: what it raises refuses that order.
+    it, and what the profile made of it is read once more before the key
+    signs. `now` is this process's own clock. `at_once` is how many signatures
+    the keys make at once, as a token with several sessions does.
     """
 
     def __init__(
@@ -38,13 +42,20 @@ class Signer:
         pki_url: str,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        lint: Callable[[x509.CertificateBuilder], None] | None = None,
+        at_once: int = 1,
     ) -> None:
         self._issuing = issuing
         self._now = now
-        self._lint = lint
+        self._at_once = at_once
+        self._threads = ThreadPoolExecutor(at_once) if at_once > 1 else None
+        self._addresses = {kind: hierarchy.addresses(bank.code, kind, pki_url) for kind in issuing}
         self._issuances = {
-            kind: Issuance(bank, kind, issuer=pair.certificate, addresses=hierarchy.addresses(bank.code, kind, pki_url))
+            kind: Issuance(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
+            for kind, pair in issuing.items()
+        }
+        self._responders = Responders(bank, issuing, now)
+        self._linters = {
+            kind: PersonLinter(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
             for kind, pair in issuing.items()
         }
 
@@ -52,13 +63,19 @@ class Signer:
         """Return the DER certificate. Raises `ProfileBroken` where the profile does not allow it."""
         profile.check_life(order, self._now())
         builder = self._issuances[order.kind].builder(order)
-        if self._lint is not None:
-            self._lint(builder)
-        signed = builder.sign(self._issuing[order.kind].key, hashes.SHA256(), ecdsa_deterministic=True)
+        key = self._linters[order.kind].guard(order, self._issuing[order.kind].key)
+        signed = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
         return signed.public_bytes(Encoding.DER)
 
     def sign_all(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
-        """Return the DER certificate for each order, or why that one is refused."""
+        """Return the DER certificate for each order, or why that one is refused. Raises `TokenAway`."""
+        if self._threads is None or len(orders) == 1:
+            return self._sign_some(orders)
+        shares = [orders[at :: self._at_once] for at in range(self._at_once)]
+        done = list(self._threads.map(self._sign_some, shares))
+        return [done[at % self._at_once][at // self._at_once] for at in range(len(orders))]
+
+    def _sign_some(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
         outcomes: list[bytes | Exception] = []
         for order in orders:
             try:
@@ -70,16 +87,28 @@ class Signer:
     def sign_crl(
         self,
         kind: Kind,
-        entries: list[crl.Revoked],
+        shard: int | None,
+        entries: bytes,
         *,
         number: int,
         this_update: datetime,
         next_update: datetime,
     ) -> bytes:
-        """Return the DER revocation list of the issuing CA for `kind`."""
+        """Return the DER revocation list of the issuing CA for `kind`, or of a shard of what it issued.
+
+        Raises `ListRefused` where it is none, or its number may have been used.
+        """
         issuing = self._issuing[kind]
-        builder = crl.revocation_list(
-            issuing.certificate, entries, number=number, this_update=this_update, next_update=next_update
-        )
-        signed = builder.sign(issuing.key, hashes.SHA256(), ecdsa_deterministic=True)
-        return signed.public_bytes(Encoding.DER)
+        if shard is not None and not 0 <= shard < crl.MOST_SHARDS:
+            raise crl.ListRefused("shard")
+        # A list of a part names the same address as the certificates that it is for (RFC 5280 section 5.2.5).
+        address = None if shard is None else self._addresses[kind].crl(shard)
+        asked = crl.RevocationList(entries, number, this_update, next_update, address)
+        frame = crl.Frame(issuing.certificate, asked)
+        tbs = frame.to_be_signed()
+        signature = issuing.key.sign(tbs, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        return frame.signed(tbs, signature)
+
+    def answer_all(self, answers: Sequence[Answer]) -> list[bytes | Exception]:
+        """Return each answer about a certificate as DER, or why that one is refused."""
+        return self._responders.answer_all(answers)

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import struct
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from sekisho.domain.certificate import Reason
 from sekisho.domain.person import Kind
-from sekisho.pki.crl import Revoked
 from sekisho.pki.profile import Order
 
 if TYPE_CHECKING:
@@ -29,13 +26,9 @@ MOST_ORDERS = 256
 _LENGTH = struct.Struct(">I")
 _CHUNK = 1 << 18
 _KINDS = list(Kind)
-_REASONS = list(Reason)
-# kind, octets of the common name, not before, not after, serial; the name and the key follow
-_ORDER = struct.Struct(">BBqq16s")
-# kind, number, this update, next update
-_LIST = struct.Struct(">BQqq")
-# serial, moment, reason
-_ENTRY = struct.Struct(">16sqB")
+# kind, octets of the common name, shard, not before, not after, serial; the name and the key follow
+_ORDER = struct.Struct(">BBHqq16s")
+NO_SHARD = 0xFFFF
 
 
 class Ask(IntEnum):
@@ -43,21 +36,11 @@ class Ask(IntEnum):
 
     SIGN = 1
     CRL = 2
+    OCSP = 3
 
 
 class Broken(Exception):  # noqa: N818 - names what was found
     """A message is none of these. The connection is of no use any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class SignCrl:
-    """Sign the revocation list of one issuing CA."""
-
-    kind: Kind
-    entries: list[Revoked]
-    number: int
-    this_update: datetime
-    next_update: datetime
 
 
 def question(ask: Ask, parts: Iterable[bytes]) -> bytes:
@@ -87,15 +70,16 @@ def read_answer(message: bytes, count: int) -> list[bytes | None]:
 
 
 def order_part(order: Order) -> bytes:
-    """Write an order. Raises ValueError or OverflowError where it cannot be one."""
+    """Write an order. Raises ValueError, OverflowError or struct.error where it cannot be one."""
     name = order.common_name.encode()
     if len(name) > 255:  # noqa: PLR2004 - what one octet can say
         raise ValueError("a common name longer than any profile allows")
     head = _ORDER.pack(
         _KINDS.index(order.kind),
         len(name),
-        _seconds(order.not_before),
-        _seconds(order.not_after),
+        NO_SHARD if order.shard is None else order.shard,
+        seconds(order.not_before),
+        seconds(order.not_after),
         order.serial.to_bytes(16),
     )
     return head + name + order.spki
@@ -104,40 +88,19 @@ def order_part(order: Order) -> bytes:
 def read_order(part: bytes) -> Order:
     """Read an order. Raises ValueError where it is none."""
     try:
-        kind, length, not_before, not_after, serial = _ORDER.unpack_from(part)
+        kind, length, shard, not_before, not_after, serial = _ORDER.unpack_from(part)
         names_end = _ORDER.size + length
         return Order(
             kind=_KINDS[kind],
             common_name=part[_ORDER.size : names_end].decode(),
             serial=int.from_bytes(serial),
             spki=part[names_end:],
-            not_before=_moment(not_before),
-            not_after=_moment(not_after),
+            not_before=moment(not_before),
+            not_after=moment(not_after),
+            shard=None if shard == NO_SHARD else shard,
         )
     except (struct.error, IndexError, OverflowError, OSError) as wrong:
         raise ValueError("not an order") from wrong
-
-
-def list_part(asked: SignCrl) -> bytes:
-    """Write what a revocation list is to say."""
-    head = _LIST.pack(_KINDS.index(asked.kind), asked.number, _seconds(asked.this_update), _seconds(asked.next_update))
-    return head + b"".join(
-        _ENTRY.pack(entry.serial.to_bytes(16), int(entry.at.timestamp()), _REASONS.index(entry.reason))
-        for entry in asked.entries
-    )
-
-
-def read_list(part: bytes) -> SignCrl:
-    """Read what a revocation list is to say. Raises ValueError where it says nothing sensible."""
-    try:
-        kind, number, this_update, next_update = _LIST.unpack_from(part)
-        entries = [
-            Revoked(int.from_bytes(serial), _moment(at), _REASONS[reason])
-            for serial, at, reason in _ENTRY.iter_unpack(part[_LIST.size :])
-        ]
-        return SignCrl(_KINDS[kind], entries, number, _moment(this_update), _moment(next_update))
-    except (struct.error, IndexError, OverflowError, OSError) as wrong:
-        raise ValueError("not a revocation list") from wrong
 
 
 def send(connection: socket.socket, message: bytes, deadline_s: float) -> None:
@@ -205,11 +168,13 @@ def _parts(message: bytes, at: int) -> list[bytes]:
     return parts
 
 
-def _seconds(moment: datetime) -> int:
-    if moment.microsecond:
+def seconds(at: datetime) -> int:
+    """Write a date. Raises ValueError where it has fractions of a second."""
+    if at.microsecond:
         raise ValueError("a date in fractions of a second")
-    return int(moment.timestamp())
+    return int(at.timestamp())
 
 
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+def moment(at: int) -> datetime:
+    """Read a date."""
+    return datetime.fromtimestamp(at, UTC)

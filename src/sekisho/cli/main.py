@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sekisho.cli.authority import ca
+from sekisho.cli.authority import ca, ca_keys_options
 from sekisho.cli.database import database
 from sekisho.cli.log import start_log
 from sekisho.cli.mails import mails
@@ -22,6 +22,8 @@ from sekisho.domain.certificate import Reason
 
 if TYPE_CHECKING:
     from sekisho.domain.certificate import Certificate
+    from sekisho.settings import CaSettings
+    from sekisho.store.audit import Actor
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -99,7 +101,13 @@ def _where_to_go(described: dict[str, Any]) -> str:
 @click.option("--hours-ja", required=True, help="The help desk's hours in Japanese.")
 @click.option("--hours-en", required=True, help="The help desk's hours in English.")
 @click.option("--port-base", type=click.IntRange(1024, 65530), default=8440, show_default=True)
-def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Certificate of a root whose key is kept elsewhere; it signs the requests that are written then.",
+)
+@ca_keys_options
+def init(data_dir: Path, bank: str, port_base: int, ca_keys: CaSettings, root: Path | None, **words: str) -> None:
     """Set up a new installation: keys, secrets, database and settings file."""
     from sekisho.cli.failure import fail, told
     from sekisho.cli.installation import set_up
@@ -109,9 +117,11 @@ def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
 
     if not (bank.isascii() and bank.isdigit() and len(bank) == 4):  # noqa: PLR2004 - a bank code
         fail("--bank takes four digits", 2)
+    if not (words["name_en"].isprintable() and 0 < len(words["name_en"].strip()) == len(words["name_en"]) <= 64):  # noqa: PLR2004 - ub-organization-name
+        fail("--name-en stands in every certificate: 1 to 64 printable characters, no spaces at the ends", 2)
     with told():
         set_up(
-            on_localhost(data_dir, bank, words["name_en"], port_base),
+            on_localhost(data_dir, bank, words["name_en"], port_base).model_copy(update={"ca": ca_keys}),
             Bank(
                 code=bank,
                 name={"ja": words["name_ja"], "en": words["name_en"]},
@@ -120,7 +130,10 @@ def init(data_dir: Path, bank: str, port_base: int, **words: str) -> None:
                 help_desk_hours={"ja": words["hours_ja"], "en": words["hours_en"]},
                 policy=Policy(),
             ),
+            root,
         )
+    if root is not None:
+        click.echo(f"Have the root sign {data_dir}/ca/*.csr.pem (sekisho ca ceremony sign), then: sekisho ca install")
     click.echo(f"{data_dir} is set up. Put the server's certificate and key into {data_dir}/tls, then: sekisho serve")
 
 
@@ -195,21 +208,51 @@ def list_certificates(data_dir: Path, *, as_json: bool) -> None:
 @data_dir_option
 @json_option
 def revoke(serial: str, reason: str, data_dir: Path, *, as_json: bool) -> None:
-    """Revoke the certificate with SERIAL (hexadecimal), at once and for good; a running server sees it at once."""
-    import getpass
+    """Revoke the certificate with SERIAL (hexadecimal) at once; a running server sees it at once.
 
-    from sekisho.cli.failure import fail, told
-    from sekisho.store.audit import Actor
+    For good, but for certificateHold: that suspends it until it is lifted.
+    """
+    from sekisho.cli.failure import told
     from sekisho.usecases.revoke_certificate import revoke_certificate
 
-    try:
-        number = int(serial.replace(":", "").replace(" ", ""), 16)
-    except ValueError:
-        fail(f"{serial} is not a serial number in hexadecimal digits", 2)
+    number = _serial(serial)
     with told(), opened(data_dir) as ports:
-        actor = Actor(f"operator:{getpass.getuser()}")
-        revoked = revoke_certificate(ports, serial=number, reason=Reason(reason), actor=actor)
+        revoked = revoke_certificate(ports, serial=number, reason=Reason(reason), actor=_operator())
         print_rows([revoked], as_json=as_json, show=_certificate)
+
+
+@certificates.command()
+@click.argument("serial")
+@data_dir_option
+@json_option
+def lift(serial: str, data_dir: Path, *, as_json: bool) -> None:
+    """Lift the suspension (certificateHold) of the certificate with SERIAL (hexadecimal): it counts again at once."""
+    from sekisho.cli.failure import told
+    from sekisho.usecases.lift_certificate import lift_certificate
+
+    number = _serial(serial)
+    with told(), opened(data_dir) as ports:
+        print_rows([lift_certificate(ports, serial=number, actor=_operator())], as_json=as_json, show=_certificate)
+
+
+def _serial(text: str) -> int:
+    from sekisho.cli.failure import fail
+
+    try:
+        number = int(text.replace(":", "").replace(" ", ""), 16)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1 << 128:
+        fail(f"{text} is not a serial number in hexadecimal digits", 2)
+    return number
+
+
+def _operator() -> Actor:
+    import getpass
+
+    from sekisho.store.audit import Actor
+
+    return Actor(f"operator:{getpass.getuser()}")
 
 
 @main.group()
@@ -309,12 +352,15 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         "state": _state(certificate),
         "ended_at": None if certificate.ended_at is None else certificate.ended_at.isoformat(),
         "reason": None if certificate.reason is None else certificate.reason.value,
+        "suspended_at": None if certificate.suspended_at is None else certificate.suspended_at.isoformat(),
     }
 
 
 def _state(certificate: Certificate) -> str:
     if certificate.ending is not None:
         return certificate.ending.value
+    if certificate.suspended_at is not None:
+        return "suspended"
     now = datetime.now(UTC)
     if now < certificate.not_before:
         return "not-yet-valid"

@@ -13,6 +13,7 @@ from sekisho.domain.errors import (
     CertificateReissued,
     CertificateRevoked,
     CertificateSuperseded,
+    CertificateSuspended,
     CertificateWrongKind,
 )
 
@@ -24,13 +25,18 @@ if TYPE_CHECKING:
 
 
 class Reason(StrEnum):
-    """Why a certificate was revoked: RFC 5280 section 5.3.1, in the spelling of its ReasonFlags."""
+    """Why a certificate was revoked: RFC 5280 section 5.3.1, in the spelling of its ReasonFlags.
+
+    Left out are those of authorities (`cACompromise`, `aACompromise`) and `removeFromCRL`, which only delta lists have.
+    Certificate hold is the one that is no end: the certificate is suspended until that is lifted or it ends for good.
+    """
 
     UNSPECIFIED = "unspecified"
     KEY_COMPROMISE = "keyCompromise"
     AFFILIATION_CHANGED = "affiliationChanged"
     SUPERSEDED = "superseded"
     CESSATION_OF_OPERATION = "cessationOfOperation"
+    CERTIFICATE_HOLD = "certificateHold"
     PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
 
 
@@ -59,6 +65,9 @@ class Certificate:
     bytes, which are kept apart: a door needs to know them no further.
     `ended_at` is set once and for good. `supersedes` is the id of the
     certificate that ends at this one's first completed logon.
+    `suspended_at` is when it was suspended, until that is lifted; where it
+    ends for good meanwhile, it stays. `shard` is the part of the revocation
+    list that its distribution point names, None for the undivided list.
     """
 
     id: int
@@ -75,6 +84,8 @@ class Certificate:
     reason: Reason | None = None
     supersedes: int | None = None
     first_logon_at: datetime | None = None
+    suspended_at: datetime | None = None
+    shard: int | None = None
 
     @property
     def exportable(self) -> bool:
@@ -87,8 +98,8 @@ class Certificate:
         return self.person.kind
 
     def in_force(self, now: datetime) -> bool:
-        """Tell whether it is neither ended nor outside its life at `now`."""
-        return self.ended_at is None and self.not_before <= now < self.not_after
+        """Tell whether it is neither ended nor suspended nor outside its life at `now`."""
+        return self.ended_at is None and self.suspended_at is None and self.not_before <= now < self.not_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,18 +116,26 @@ _ENDED: dict[Ending, type[CertificateRefused]] = {
 }
 
 
+def ended_as(ending: Ending) -> CertificateRefused:
+    """Return the refusal that tells how a certificate ended."""
+    return _ENDED[ending]()
+
+
 def admit(certificate: Certificate, *, bank: str, kind: Kind, now: datetime) -> None:
     """Let the certificate in at the door of `bank` and `kind`, or raise the one refusal that fits best.
 
     Whose it is comes first, then that it was ended, then its dates: an ended
-    certificate stays ended whatever the clock says.
+    certificate stays ended whatever the clock says. That it is suspended is
+    told before its dates as well, since whoever suspended it is to be asked.
     """
     if certificate.person.bank != bank:
         raise CertificateOtherBank
     if certificate.person.kind is not kind:
         raise CertificateWrongKind
     if certificate.ending is not None:
-        raise _ENDED[certificate.ending]
+        raise ended_as(certificate.ending)
+    if certificate.suspended_at is not None:
+        raise CertificateSuspended
     if now < certificate.not_before:
         raise CertificateNotYetValid
     if now >= certificate.not_after:

@@ -84,6 +84,12 @@ class CertificateRevoked(CertificateRefused):
     code = "certificate-revoked"
 
 
+class CertificateSuspended(CertificateRefused):
+    """Shut out until that is lifted (RFC 5280: certificateHold)."""
+
+    code = "certificate-suspended"
+
+
 class CertificateExpired(CertificateRefused):
     """Its year is over."""
 
@@ -269,9 +275,15 @@ class KeyRefused(Refusal):
 
 
 class KeyNotAccepted(KeyRefused):
-    """Neither P-256, P-384 nor RSA of 2048 to 4096 bits, or known to be weak."""
+    """Neither P-256, P-384 nor RSA of 2048 to 4096 bits with exponent 65537."""
 
     code = "key-not-accepted"
+
+
+class KeyWeak(KeyRefused):
+    """Others can find the private key, or have it; `weakness` names the check that says so."""
+
+    code = "key-weak"
 
 
 class KeyReused(KeyRefused):

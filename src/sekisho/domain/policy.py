@@ -26,6 +26,8 @@ class Policy:
     way_tegata: bool = True
     way_est: bool = True
     way_browser: bool = False
+    crl_shards: int = 8
+    ocsp_nonce: bool = True
 
 
 LONGEST_CERTIFICATE_LIFE = timedelta(days=398)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from starlette.responses import Response
 
 from sekisho.domain.errors import CsrNotAccepted, NotAccepted
 
+if TYPE_CHECKING:
+    from cryptography import x509
+
+CSR_ATTRIBUTES = "application/csrattrs"
 CERTIFICATES = "application/pkcs7-mime; smime-type=certs-only"
 
 
@@ -34,7 +36,7 @@ def read_credentials(header: str | None) -> Credentials | None:
         return None
     try:
         name, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as unreadable:
+    except ValueError as unreadable:  # no base64, no ASCII, no UTF-8: all of them are ValueErrors
         raise NotAccepted from unreadable
     if not colon:
         raise NotAccepted
@@ -49,35 +51,22 @@ def read_body(body: bytes) -> bytes:
         return stripped
     try:
         return base64.b64decode(b"".join(stripped.split()), validate=True)
-    except (binascii.Error, ValueError) as unreadable:
+    except ValueError as unreadable:
         raise CsrNotAccepted from unreadable
 
 
-def certificates_response(certificates: list[x509.Certificate]) -> Response:
-    """Return certificates as a degenerate PKCS #7 in base64 (RFC 7030 section 4.1.3)."""
-    der = pkcs7.serialize_certificates(certificates, Encoding.DER)
-    return Response(base64.encodebytes(der), media_type=CERTIFICATES)
+def certificates_der(certificates: list[x509.Certificate]) -> bytes:
+    """Return certificates as a degenerate PKCS #7 (RFC 7030 section 4.1.3)."""
+    return pkcs7.serialize_certificates(certificates, Encoding.DER)
 
 
-@asn1.sequence
-class _Attribute:
-    """Attribute of RFC 7030 section 4.5.2: here id-ecPublicKey, whose value is a curve."""
+def in_base64(der: bytes, media_type: str, *, in_lines: bool) -> Response:
+    """Return DER as EST sends it, in lines of 76 characters or in one.
 
-    type: x509.ObjectIdentifier
-    values: asn1.SetOf[x509.ObjectIdentifier]
-
-
-@asn1.sequence
-class _CsrAttrs:
-    """CsrAttrs, a SEQUENCE OF which we send one."""
-
-    key: _Attribute
-
-
-_EC_PUBLIC_KEY = x509.ObjectIdentifier("1.2.840.10045.2.1")
-_P256 = x509.ObjectIdentifier("1.2.840.10045.3.1.7")
-
-
-def csr_attributes() -> bytes:
-    """Return the DER CsrAttrs that asks for a P-256 key: clients that make what is asked for make that."""
-    return asn1.encode_der(_CsrAttrs(key=_Attribute(type=_EC_PUBLIC_KEY, values=asn1.SetOf([_P256]))))
+    A receiver should take both (RFC 8951 section 3.1), and yet `openssl
+    base64 -d` takes lines alone and strongSwan only one. The header is for
+    clients that know RFC 7030 alone and give up without it; others do not
+    look at it (RFC 8951 section 3).
+    """
+    encoded = base64.encodebytes(der) if in_lines else base64.b64encode(der)
+    return Response(encoded, media_type=media_type, headers={"content-transfer-encoding": "base64"})

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from sekisho.domain.errors import CsrNotAccepted, KeyNotAccepted
+from sekisho.pki.weak_keys import check_not_weak
 
 # A request with an RSA key of 4096 bits takes about 1,200 bytes; what is far longer is no request.
 LONGEST_REQUEST = 16_384
 _RSA_SIZES = range(2048, 4097)
 _RSA_EXPONENT = 65_537
+_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,9 @@ def read_csr(data: bytes) -> Csr:
     """Return the request in `data` (DER, or PEM).
 
     Raises `CsrNotAccepted` where it cannot be read or the requester does not
-    hold the key, `KeyNotAccepted` where the key is not one that we certify.
+    hold the key, `KeyNotAccepted` where the key is not one that we certify,
+    and `KeyWeak` where others can find the private key. Sizes are looked at
+    before anything is computed with them.
     """
     if len(data) > LONGEST_REQUEST:
         raise CsrNotAccepted
@@ -48,11 +53,24 @@ def read_csr(data: bytes) -> Csr:
         request = x509.load_pem_x509_csr(data) if pem else x509.load_der_x509_csr(data)
         key = request.public_key()
         check_key(key)
-        if not request.is_signature_valid:
+        if not isinstance(request.signature_hash_algorithm, _HASHES) or not request.is_signature_valid:
             raise CsrNotAccepted
     except (ValueError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion) as unreadable:
         raise CsrNotAccepted from unreadable
+    if isinstance(key, rsa.RSAPublicKey):
+        check_not_weak(key)
     return Csr(spki=key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def load_key(spki: bytes) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
+    """Return the key in a DER SubjectPublicKeyInfo. Raises `KeyNotAccepted` unless it is one that we certify."""
+    try:
+        key = load_der_public_key(spki)
+    except (ValueError, UnsupportedAlgorithm) as unreadable:
+        raise KeyNotAccepted from unreadable
+    check_key(key)
+    assert isinstance(key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey))  # noqa: S101 - check_key has shown it
+    return key
 
 
 def check_key(key: object) -> None:

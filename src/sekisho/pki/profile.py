@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from sekisho.domain.person import Kind, common_name_fits
 from sekisho.domain.policy import LONGEST_CERTIFICATE_LIFE
-from sekisho.pki.csr import check_key
+from sekisho.pki.crl import MOST_SHARDS, list_name
+from sekisho.pki.csr import load_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
@@ -43,7 +43,9 @@ class Order:
     """All that decides the bytes of one person's certificate.
 
     `serial` has at most 128 bits, `spki` is DER, the dates are aware and in
-    whole seconds. Signing one order twice gives the same bytes.
+    whole seconds. `shard` is the part of the revocation list that the
+    certificate names, None for the undivided list. Signing one order twice
+    gives the same bytes.
     """
 
     kind: Kind
@@ -52,15 +54,24 @@ class Order:
     spki: bytes
     not_before: datetime
     not_after: datetime
+    shard: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where relying parties find what belongs to one issuing CA: RFC 5280 sections 4.2.1.13 and 4.2.2.1."""
+    """Where relying parties find what belongs to one issuing CA: RFC 5280 sections 4.2.1.13 and 4.2.2.1.
 
+    `folder` holds the bank's revocation lists.
+    """
+
+    kind: Kind
     ocsp: str
     issuer: str
-    crl: str
+    folder: str
+
+    def crl(self, shard: int | None) -> str:
+        """Return where the revocation list of a shard is, or for None the undivided one."""
+        return f"{self.folder}/{list_name(self.kind, shard)}.crl"
 
 
 def subject(bank: BankName, kind: Kind, common_name: str | None = None) -> x509.Name:
@@ -180,6 +191,8 @@ def check_order(order: Order, bank: BankName, *, issuer_ends: datetime) -> None:
         raise ProfileBroken("length of life")
     if order.not_after > issuer_ends:
         raise ProfileBroken("life beyond the issuer's")
+    if order.shard is not None and not 0 <= order.shard < MOST_SHARDS:
+        raise ProfileBroken("shard")
 
 
 def check_life(order: Order, now: datetime) -> None:
@@ -197,19 +210,18 @@ def check_life(order: Order, now: datetime) -> None:
 def person(order: Order, bank: BankName, *, issuer: x509.Certificate, addresses: Addresses) -> x509.CertificateBuilder:
     """Return the certificate that the order asks for, to be signed by the issuing CA of its kind."""
     check_order(order, bank, issuer_ends=issuer.not_valid_after_utc)
-    key = load_der_public_key(order.spki)
-    check_key(key)
-    before, after = person_extensions(issuer, addresses)
+    key = load_key(order.spki)
+    before, after = person_extensions(issuer, addresses, order.shard)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject(bank, order.kind, order.common_name))
         .issuer_name(issuer.subject)
-        .public_key(key)  # type: ignore[arg-type]  # check_key has shown that it is EC or RSA
+        .public_key(key)
         .serial_number(order.serial)
         .not_valid_before(order.not_before)
         .not_valid_after(order.not_after)
     )
-    key_id = x509.SubjectKeyIdentifier.from_public_key(key)  # type: ignore[arg-type]  # the same
+    key_id = x509.SubjectKeyIdentifier.from_public_key(key)
     for extension in (*before, x509.Extension(key_id.oid, critical=False, value=key_id), *after):
         builder = builder.add_extension(extension.value, critical=extension.critical)
     return builder
@@ -218,8 +230,13 @@ def person(order: Order, bank: BankName, *, issuer: x509.Certificate, addresses:
 _Extensions = list[x509.Extension[x509.ExtensionType]]
 
 
-def person_extensions(issuer: x509.Certificate, addresses: Addresses) -> tuple[_Extensions, _Extensions]:
-    """Return what every person's certificate of an issuing CA has, before and after the subject's key identifier."""
+def person_extensions(
+    issuer: x509.Certificate, addresses: Addresses, shard: int | None
+) -> tuple[_Extensions, _Extensions]:
+    """Return what every person's certificate of an issuing CA has, before and after the subject's key identifier.
+
+    The last one names the revocation list.
+    """
     issuer_key_id = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     usage = x509.KeyUsage(
         digital_signature=True,
@@ -237,7 +254,10 @@ def person_extensions(issuer: x509.Certificate, addresses: Addresses) -> tuple[_
         (AuthorityInformationAccessOID.CA_ISSUERS, addresses.issuer),
     ]
     point = x509.DistributionPoint(
-        full_name=[x509.UniformResourceIdentifier(addresses.crl)], relative_name=None, reasons=None, crl_issuer=None
+        full_name=[x509.UniformResourceIdentifier(addresses.crl(shard))],
+        relative_name=None,
+        reasons=None,
+        crl_issuer=None,
     )
     before: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),

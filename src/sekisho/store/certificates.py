@@ -9,14 +9,13 @@ from sqlalchemy import bindparam, or_, select, update
 
 from sekisho.domain.certificate import Certificate, Ending, IssuedCertificate, KeyHeld, Reason
 from sekisho.domain.person import Kind, PersonId
-from sekisho.pki.crl import Revoked
 from sekisho.store import bulk
 from sekisho.store.bulk import OfMany
-from sekisho.store.tables import certificate_bytes, people
+from sekisho.store.tables import certificate_bytes, crl_entries, people
 from sekisho.store.tables import certificates as t
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row, Select
@@ -40,6 +39,8 @@ def _values(row: Row[Any]) -> dict[str, Any]:
         "reason": None if row.reason is None else Reason(row.reason),
         "supersedes": row.supersedes,
         "first_logon_at": row.first_logon_at,
+        "suspended_at": row.suspended_at,
+        "shard": row.shard,
     }
 
 
@@ -65,6 +66,14 @@ _ISSUED_OF_ORDERS = OfMany(
         _select(certificate_bytes.c.der)
         .join(certificate_bytes, certificate_bytes.c.certificate_id == t.c.id)
         .where(among(t.c.order_id, "orders"))
+    )
+)
+_REVOCATIONS = OfMany(
+    lambda among: (
+        select(t.c.serial, t.c.ended_at, t.c.reason, t.c.suspended_at, crl_entries.c.changed_at)
+        .join(people, people.c.id == t.c.person_id)
+        .outerjoin(crl_entries, crl_entries.c.certificate_id == t.c.id)
+        .where(t.c.kind == bindparam("kind"), among(t.c.serial, "serials"), people.c.bank == bindparam("bank"))
     )
 )
 
@@ -93,6 +102,7 @@ def add(tx: Connection, new: Sequence[NewCertificate], now: datetime) -> list[Is
             "held": one.placed.held.value,
             "issued_at": now,
             "supersedes": one.placed.renews_id,
+            "shard": one.placed.order.shard,
         }
         for one in new
     ]
@@ -110,6 +120,7 @@ def add(tx: Connection, new: Sequence[NewCertificate], now: datetime) -> list[Is
             held=one.placed.held,
             issued_at=now,
             supersedes=one.placed.renews_id,
+            shard=one.placed.order.shard,
             der=one.der,
         )
         for certificate_id, one in zip(ids, new, strict=True)
@@ -124,7 +135,8 @@ def issued_of_orders(tx: Connection, order_ids: Sequence[int]) -> dict[int, Issu
 
 def of_serial(tx: Connection, serial: int) -> Certificate | None:
     """Return the certificate with that serial number, or None."""
-    row = tx.execute(_select().where(t.c.serial == serial)).one_or_none()
+    kinds = [kind.value for kind in Kind]
+    row = tx.execute(_select().where(t.c.kind.in_(kinds), t.c.serial == serial)).one_or_none()
     return None if row is None else from_row(row)
 
 
@@ -145,14 +157,38 @@ def latest(tx: Connection, person_id: int) -> Certificate | None:
     return None if row is None else from_row(row)
 
 
-def end(tx: Connection, certificate_id: int, *, ending: Ending, reason: Reason, now: datetime) -> bool:
-    """End a certificate for good; False where it had ended already, and then nothing changes."""
+def end(tx: Connection, certificate_id: int, *, ending: Ending, reason: Reason, now: datetime) -> datetime | None:
+    """End a certificate for good; None where it had ended already, and then nothing changes.
+
+    Returns since when it is revoked: since `now`, or since it was suspended.
+    """
     ended = tx.execute(
         update(t)
         .where(t.c.id == certificate_id, t.c.ended_at.is_(None))
         .values(ended_at=now, ending=ending.value, reason=reason.value)
+        .returning(t.c.suspended_at)
+    ).one_or_none()
+    return None if ended is None else ended.suspended_at or now
+
+
+def suspend(tx: Connection, certificate_id: int, now: datetime) -> bool:
+    """Suspend a certificate; False where it is suspended already or has ended, and then nothing changes."""
+    suspended = tx.execute(
+        update(t)
+        .where(t.c.id == certificate_id, t.c.ended_at.is_(None), t.c.suspended_at.is_(None))
+        .values(suspended_at=now)
     )
-    return ended.rowcount == 1
+    return suspended.rowcount == 1
+
+
+def lift(tx: Connection, certificate_id: int) -> bool:
+    """Lift a suspension; False where there is none, or the certificate has ended, and then nothing changes."""
+    lifted = tx.execute(
+        update(t)
+        .where(t.c.id == certificate_id, t.c.ended_at.is_(None), t.c.suspended_at.is_not(None))
+        .values(suspended_at=None)
+    )
+    return lifted.rowcount == 1
 
 
 def mark_first_logon(tx: Connection, certificate_id: int, now: datetime) -> bool:
@@ -186,6 +222,30 @@ def with_overlap_over(tx: Connection, issued_before: datetime, most: int) -> lis
         .limit(most)
     )
     return [from_row(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Whether a certificate is revoked or suspended: since when and why.
+
+    `changed_at` is when that last changed, None where it never did.
+    """
+
+    revoked: tuple[datetime, Reason] | None
+    changed_at: datetime | None
+
+
+def revocations(tx: Connection, bank: str, kind: Kind, serials: Collection[int]) -> dict[int, Revocation]:
+    """Return how certificates of an issuing CA stand, by their serial numbers; one that is not stored is left out."""
+    rows = _REVOCATIONS.run(tx, {"bank": bank, "kind": kind.value, "serials": list(serials)})
+    return {row.serial: Revocation(_revoked(row), row.changed_at) for row in rows}
+
+
+def _revoked(row: Row[Any]) -> tuple[datetime, Reason] | None:
+    since = row.suspended_at or row.ended_at
+    if since is None:
+        return None
+    return since, Reason.CERTIFICATE_HOLD if row.reason is None else Reason(row.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,20 +289,6 @@ def by_end(tx: Connection, bank: str, *, after: tuple[datetime, int], until: dat
     return [Ends(row.id, row.person_id, row.issued_at, row.not_after, bool(row.dealt_with)) for row in rows]
 
 
-def revoked_and_unexpired(tx: Connection, bank: str, kind: Kind, now: datetime) -> list[Revoked]:
-    """Return what the CRL of one issuing CA lists, in the order of their ending.
-
-    A list names no moment after its own, whatever a clock that was ahead had written.
-    """
-    rows = tx.execute(
-        select(t.c.serial, t.c.ended_at, t.c.reason)
-        .join(people, people.c.id == t.c.person_id)
-        .where(people.c.bank == bank, t.c.kind == kind.value, t.c.ended_at.is_not(None), t.c.not_after > now)
-        .order_by(t.c.ended_at, t.c.id)
-    )
-    return [Revoked(row.serial, min(row.ended_at, now).replace(microsecond=0), Reason(row.reason)) for row in rows]
-
-
 def listed(
     tx: Connection, *, after: int = 0, most: int = 1000, person_ids: Sequence[int] | None = None
 ) -> list[Certificate]:
@@ -251,15 +297,3 @@ def listed(
     if person_ids is not None:
         query = query.where(t.c.person_id.in_(person_ids))
     return [from_row(row) for row in tx.execute(query)]
-
-
-def last_revocation(tx: Connection, bank: str, kind: Kind, until: datetime) -> datetime | None:
-    """Return when one of the bank's certificates of a kind was last ended, up to a moment, or None."""
-    moment: datetime | None = tx.scalar(
-        select(t.c.ended_at)
-        .join(people, people.c.id == t.c.person_id)
-        .where(people.c.bank == bank, t.c.kind == kind.value, t.c.ended_at <= until)
-        .order_by(t.c.ended_at.desc())
-        .limit(1)
-    )
-    return moment

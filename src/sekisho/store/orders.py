@@ -69,6 +69,7 @@ def _placed(row: Row[Any]) -> PlacedOrder:
             spki=row.spki,
             not_before=row.not_before,
             not_after=row.not_after,
+            shard=row.shard,
         ),
         spki_sha256=row.spki_sha256,
         held=KeyHeld(row.held),
@@ -104,6 +105,7 @@ def add(tx: Connection, new: Sequence[NewOrder], now: datetime) -> list[PlacedOr
             "not_before": one.order.not_before,
             "not_after": one.order.not_after,
             "held": one.held.value,
+            "shard": one.order.shard,
             "ordered_at": now,
         }
         for one in new

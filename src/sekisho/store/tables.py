@@ -15,6 +15,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -145,6 +146,8 @@ orders = Table(
     Column("voided_at", Instant),
     # Set with the certificate: what is unfinished is found without looking at what is done.
     Column("finished_at", Instant),
+    # The part of the revocation list that the certificate names, which is among what decides its bytes.
+    Column("shard", SmallInteger),
     Index("ix_orders_person_id", "person_id"),
     Index("ix_orders_unfinished", "ordered_at", **_where("finished_at IS NULL")),
 )
@@ -170,11 +173,12 @@ certificates = Table(
     Column("reason", String(24)),
     Column("supersedes", _Id),
     Column("first_logon_at", Instant),
+    Column("suspended_at", Instant),
+    Column("shard", SmallInteger),
     UniqueConstraint("kind", "serial"),
     Index("ix_certificates_person_id", "person_id", "id"),
     Index("ix_certificates_not_after", "not_after", "id"),
-    # Few certificates end, few supersede one, and fewer wait for their first logon: these hold the few.
-    Index("ix_certificates_ended_at", "kind", "ended_at", **_where("ended_at IS NOT NULL")),
+    # Few certificates supersede one, and fewer wait for their first logon: these hold the few.
     Index("ix_certificates_supersedes", "supersedes", **_where("supersedes IS NOT NULL")),
     Index(
         "ix_certificates_unused_renewals",
@@ -257,11 +261,29 @@ crls = Table(
     "crls",
     metadata,
     Column("bank", String(4), ForeignKey("banks.code"), primary_key=True),
-    Column("kind", String(13), primary_key=True),
+    Column("name", String(20), primary_key=True),
     Column("number", _Id, nullable=False),
     Column("der", LargeBinary, nullable=False),
     Column("this_update", Instant, nullable=False),
     Column("next_update", Instant, nullable=False),
+    Column("lately", LargeBinary(32), nullable=False),
+)
+
+# What the lists say of each certificate that is revoked or suspended, as DER; null where that was lifted.
+crl_entries = Table(
+    "crl_entries",
+    metadata,
+    Column("certificate_id", _Id, ForeignKey("certificates.id"), primary_key=True, autoincrement=False),
+    Column("bank", String(4), nullable=False),
+    Column("kind", String(13), nullable=False),
+    Column("shard", SmallInteger),
+    Column("serial", Serial, nullable=False),
+    Column("not_after", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("entry", LargeBinary),
+    Index("ix_crl_entries_shard", "bank", "kind", "shard"),
+    Index("ix_crl_entries_changed_at", "bank", "kind", "changed_at"),
+    Index("ix_crl_entries_not_after", "bank", "kind", "not_after"),
 )
 
 # How far each reminder has come among the certificates in the order of their ends: whatever stands before that was

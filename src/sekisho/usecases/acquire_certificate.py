@@ -62,6 +62,7 @@ def acquire_certificate(
     work the same: two argon2 checks and the same statements.
     """
     now = ports.now()
+    ports.compromised.check(csr.spki)
     who = _read_claim(bank.code, claim)
     with ports.db.read() as tx:
         person = people.find(tx, who)
@@ -84,6 +85,7 @@ def acquire_certificate(
         life=bank.policy.certificate_life,
         now=now,
         entropy=ports.entropy,
+        shards=bank.policy.crl_shards,
     )
     return ports.crowd.serve(_issue, ports, _Proven(known, wanted))
 

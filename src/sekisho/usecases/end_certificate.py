@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sekisho.store import audit, certificates, sessions
+from sekisho.domain.certificate import Reason
+from sekisho.store import audit, certificates, crl_entries, sessions
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
 
-    from sekisho.domain.certificate import Certificate, Ending, Reason
+    from sekisho.domain.certificate import Certificate, Ending
     from sekisho.store.audit import Actor
 
 
 def end_certificate(
     tx: Connection, certificate: Certificate, *, ending: Ending, reason: Reason, actor: Actor, now: datetime
 ) -> bool:
-    """End it in `tx` with its audit row; False where something had ended it before, and then nothing changes."""
-    if not certificates.end(tx, certificate.id, ending=ending, reason=reason, now=now):
+    """End it in `tx` with its audit row; False where something had ended it before, and then nothing changes.
+
+    One that was suspended counts as revoked since then (X.509 section 8.5.2.2), with the reason of its end.
+    """
+    if reason is Reason.CERTIFICATE_HOLD:
+        raise ValueError("a hold is no end")
+    since = certificates.end(tx, certificate.id, ending=ending, reason=reason, now=now)
+    if since is None:
         return False
+    crl_entries.put(tx, certificate, (since, reason), now)
     ended = sessions.end_of_certificate(tx, certificate.id, now)
     audit.add(
         tx,

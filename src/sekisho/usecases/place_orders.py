@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 class Request:
     """A person who may have a certificate for the key in `csr`, if there is a permit: who they are was judged before.
 
-    `life` is how long the certificate will live from `at` on.
+    `life` is how long the certificate will live from `at` on, `shards` in how
+    many parts the revocation list is divided for what is issued now.
     """
 
     person_id: int
@@ -46,6 +47,7 @@ class Request:
     life: timedelta
     serial: int
     at: datetime
+    shards: int = 1
 
 
 def request(
@@ -58,9 +60,10 @@ def request(
     life: timedelta,
     now: datetime,
     entropy: Callable[[int], bytes],
+    shards: int = 1,
 ) -> Request:
     """Return a request, with the random serial that its certificate will have."""
-    return Request(person_id, who, csr, held, actor, life, serial_number(entropy), now)
+    return Request(person_id, who, csr, held, actor, life, serial_number(entropy), now, shards)
 
 
 def order_of(asked: Request) -> Order:
@@ -73,6 +76,8 @@ def order_of(asked: Request) -> Order:
         spki=asked.csr.spki,
         not_before=acquired - BACKDATE,
         not_after=acquired + asked.life,
+        # Serial numbers are random, so each shard gets its share.
+        shard=asked.serial % asked.shards if asked.shards > 1 else None,
     )
 
 

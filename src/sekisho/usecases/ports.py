@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sekisho.gatherer import Crowd
+from sekisho.pki.compromised_keys import CompromisedKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.person import Kind
-    from sekisho.pki.crl import Revoked
+    from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
     from sekisho.vault.pins import PinHasher
     from sekisho.vault.seal import CardSeal
@@ -53,9 +54,19 @@ class Ca(Protocol):
         """
 
     def sign_crl(
-        self, kind: Kind, entries: list[Revoked], *, number: int, this_update: datetime, next_update: datetime
+        self,
+        kind: Kind,
+        shard: int | None,
+        entries: bytes,
+        *,
+        number: int,
+        this_update: datetime,
+        next_update: datetime,
     ) -> bytes:
-        """Return a DER revocation list."""
+        """Return a DER revocation list with these entries (DER, one after the other)."""
+
+    def answer_all(self, asked: Sequence[Answer]) -> list[bytes | Exception]:
+        """Return each answer about a certificate as a signed OCSP response (DER), or why that one is refused."""
 
 
 class MailServerAway(Exception):  # noqa: N818 - names what is the case
@@ -103,7 +114,8 @@ class Ports:
 
     `now()` is read once, in the first line of a use case; below it time is a
     plain value. `entropy(n)` returns n random bytes. `cas` holds one CA for
-    each bank code. `crowd` serves callers who come at once together.
+    each bank code. `compromised` are keys that nobody gets a certificate for.
+    `crowd` serves callers who come at once together.
     """
 
     db: Db
@@ -113,4 +125,5 @@ class Ports:
     seal: CardSeal
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
+    compromised: CompromisedKeys = field(default_factory=CompromisedKeys, repr=False)
     crowd: Crowd = field(init=False, default_factory=Crowd, compare=False, repr=False)

@@ -1,4 +1,4 @@
-"""Keep each issuing CA's revocation list fresh."""
+"""Keep each issuing CA's revocation lists fresh: the undivided one, and one for each shard."""
 
 from __future__ import annotations
 
@@ -6,35 +6,82 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sekisho.domain.person import Kind
-from sekisho.store import certificates, crls
-from sekisho.store.crls import PublishedCrl
+from sekisho.pki.crl import list_name
+from sekisho.store import crl_entries, crls
+from sekisho.store.crls import PublishedList
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
     from sekisho.usecases.ports import Ports
 
 LIFE = timedelta(days=1)
 _RENEW_AFTER = timedelta(hours=1)
-_SECOND = timedelta(seconds=1)  # `now` has none of its microseconds
+# For how long what has expired stays where a look at the last list cannot tell, and where it is not removed yet.
+_KEPT = timedelta(days=10)
+_REMOVED_AT_ONCE = 250
 
 
-def publish_crls(ports: Ports, *, bank: str) -> int:
-    """Sign and publish the lists that are older than an hour or lack a revocation; return how many."""
-    return sum(_publish(ports, bank, kind) for kind in Kind)
+def publish_crls(ports: Ports, *, bank: str, shards: int = 1) -> int:
+    """Sign and publish the lists that are older than an hour or lack what has changed; return how many.
+
+    `shards` is in how many parts what is issued now is divided, 1 for none.
+    """
+    wanting = list(_wanting(ports, bank, shards))
+    published = sum(_publish(ports, bank, kind, shard) for kind, shard in wanting)
+    for kind in Kind:
+        _remove_expired(ports, bank, kind)
+    return published
 
 
-def _publish(ports: Ports, bank: str, kind: Kind) -> bool:
-    now = ports.now().replace(microsecond=0)
+def _wanting(ports: Ports, bank: str, shards: int) -> Iterator[tuple[Kind, int | None]]:
+    """Return the lists that are to be made anew."""
+    now = ports.now()
     with ports.db.read() as tx:
-        last = crls.find(tx, bank, kind)
-        # A list from the future was made before the clock was set back, and what was revoked since is not in it.
-        if last is not None and timedelta(0) <= now - last.this_update < _RENEW_AFTER:
-            newest = certificates.last_revocation(tx, bank, kind, until=now + _SECOND)
-            if newest is None or newest < last.this_update:
-                return False
-        entries = certificates.revoked_and_unexpired(tx, bank, kind, now)
+        last = crls.all_of(tx, bank)
+        fresh = {name: one.this_update for name, one in last.items() if not _is_due(one, now)}
+        changes = crl_entries.changed_since(tx, bank, list(Kind), min(fresh.values(), default=now))
+    for kind in Kind:
+        of_kind = [one for one in changes if one.kind is kind]
+        for shard in (None, *_shards(kind, last, shards)):
+            name = list_name(kind, shard)
+            if name not in fresh or crl_entries.lately(of_kind, shard, until=fresh[name]) != last[name].lately:
+                yield kind, shard
+
+
+def _shards(kind: Kind, names: Iterable[str], shards: int) -> list[int]:
+    """Return every shard that a certificate may name: there may have been more of them before."""
+    prefix = f"{kind.value}-"
+    before = {int(name.removeprefix(prefix)) for name in names if name.startswith(prefix)}
+    return sorted(before.union(range(shards) if shards > 1 else ()))
+
+
+def _publish(ports: Ports, bank: str, kind: Kind, shard: int | None) -> bool:
+    now = ports.now().replace(microsecond=0)
+    name = list_name(kind, shard)
+    with ports.db.read() as tx:
+        last = crls.find(tx, bank, name)
+        # What expired stays for one list past its end (RFC 5280 section 3.3).
+        since = now - _KEPT if last is None else min(last.this_update, now)
+        entries = crl_entries.joined(tx, bank, kind, shard, since=since, now=now)
+        changes = crl_entries.changed_since(tx, bank, [kind], now)
     # A number grows for ever, through restarts and restores (RFC 5280 section
     # 5.2.3): the clock gives one that no restored table can fall behind.
     number = max(int(now.timestamp()), 0 if last is None else last.number + 1)
-    der = ports.cas[bank].sign_crl(kind, entries, number=number, this_update=now, next_update=now + LIFE)
-    published = PublishedCrl(number, der, now, now + LIFE)
-    return ports.db.write(lambda tx: crls.save(tx, bank, kind, published))
+    signed = ports.cas[bank].sign_crl(kind, shard, entries, number=number, this_update=now, next_update=now + LIFE)
+    published = PublishedList(number, now, now + LIFE, crl_entries.lately(changes, shard, until=now))
+    return ports.db.write(lambda tx: crls.save(tx, bank, name, published, signed))
+
+
+def _is_due(last: PublishedList, now: datetime) -> bool:
+    """Tell whether a list is old, or from the future: made before the clock was set back, and with dates of then."""
+    return not timedelta(0) <= now - last.this_update < _RENEW_AFTER
+
+
+def _remove_expired(ports: Ports, bank: str, kind: Kind) -> None:
+    """Remove what no list names any more, some at each time."""
+    with ports.db.read() as tx:
+        old = crl_entries.expired(tx, bank, kind, ports.now() - _KEPT, _REMOVED_AT_ONCE)
+    if old:
+        ports.db.write(lambda tx: crl_entries.remove(tx, old))

@@ -89,4 +89,6 @@ def _state(user: Person, certificate: Certificate | None, permit: Permit | None,
         return UserState.NONE
     if certificate.ended_at is not None:
         return UserState.REVOKED
+    if certificate.suspended_at is not None:
+        return UserState.SUSPENDED
     return UserState.IN_FORCE if certificate.in_force(now) else UserState.EXPIRED

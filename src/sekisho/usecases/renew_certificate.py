@@ -48,6 +48,7 @@ def renew_certificate(
     renewal that was never used, whose key is lost then.
     """
     now = ports.now()
+    ports.compromised.check(csr.spki)
     check_entry(pin, "pin")
     show = partial(show_certificate, der=der, bank=bank.code, kind=kind, now=now)
     with ports.db.read() as tx:
@@ -89,6 +90,7 @@ def renew_certificate(
             life=bank.policy.certificate_life,
             now=now,
             entropy=ports.entropy,
+            shards=bank.policy.crl_shards,
         )
         return _order(tx, present.certificate, wanted)
 

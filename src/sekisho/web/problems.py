@@ -13,6 +13,7 @@ NOT_FOUND = 404
 CONFLICT = 409
 TOO_MANY_REQUESTS = 429
 INTERNAL_SERVER_ERROR = 500
+NOT_IMPLEMENTED = 501
 SERVICE_UNAVAILABLE = 503
 
 # What passes by itself: for so long (RFC 9110 section 10.2.3) a program, or a browser that asks again, may wait.
@@ -30,6 +31,7 @@ STATUS: dict[str, int] = {
     "certificate-reissued": FORBIDDEN,
     "certificate-revoked": FORBIDDEN,
     "certificate-superseded": FORBIDDEN,
+    "certificate-suspended": FORBIDDEN,
     "certificate-unknown": FORBIDDEN,
     "certificate-wrong-kind": FORBIDDEN,
     "choice-missing": BAD_REQUEST,
@@ -43,9 +45,11 @@ STATUS: dict[str, int] = {
     "internal": INTERNAL_SERVER_ERROR,
     "key-not-accepted": BAD_REQUEST,
     "key-reused": CONFLICT,
+    "key-weak": BAD_REQUEST,
     "method-not-allowed": 405,
     "not-accepted": FORBIDDEN,
     "not-open-yet": SERVICE_UNAVAILABLE,
+    "operation-not-offered": NOT_IMPLEMENTED,
     "page-unknown": NOT_FOUND,
     "passkey-not-accepted": FORBIDDEN,
     "permit-expired": FORBIDDEN,

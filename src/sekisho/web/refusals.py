@@ -23,6 +23,12 @@ class MethodNotAllowed(RequestRefused):
     code = "method-not-allowed"
 
 
+class OperationNotOffered(RequestRefused):
+    """EST knows the operation, and this site does not offer it."""
+
+    code = "operation-not-offered"
+
+
 class RequestTooLarge(RequestRefused):
     """More was sent than any form of ours holds."""
 

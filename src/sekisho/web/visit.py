@@ -78,14 +78,17 @@ class Visit:
 
     def check_form(self) -> None:
         """Refuse a form that another site, browser or session made: nothing was done then."""
-        site = self.site
+        self.check_source()
         known = self.browser if self.browser_known else None
+        if not self.site.forms.fits(self.form.get("csrf", ""), self.site.name, known, self.token):
+            raise FormExpired
+
+    def check_source(self) -> None:
+        """Refuse what a page of another site made the browser send; programs say nothing of where it comes from."""
         if self.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             raise FormExpired
         origin = self.headers.get("origin")
-        if origin is not None and origin != site.urls[site.name]:
-            raise FormExpired
-        if not site.forms.fits(self.form.get("csrf", ""), site.name, known, self.token):
+        if origin is not None and origin != self.site.urls[self.site.name]:
             raise FormExpired
 
     def entry(self, name: str) -> str:

@@ -1,0 +1,119 @@
+"""Revocation lists that are put together from stored entries are what `cryptography` would have made of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.support.authority import NOW, new_hierarchy
+
+from sekisho.domain.certificate import Reason
+from sekisho.domain.person import Kind
+from sekisho.pki import crl
+
+PAIR = new_hierarchy().issuing[Kind.USER]
+ADDRESS = "http://localhost:8444/9990/user-3.crl"
+Entries = list[tuple[int, datetime, Reason]]
+moments = st.integers(946_684_800, 4_733_510_400).map(lambda at: datetime.fromtimestamp(at, UTC))
+entries = st.lists(
+    st.tuples(st.integers(1, (1 << 128) - 1), moments, st.sampled_from(Reason)), max_size=40, unique_by=lambda e: e[0]
+)
+
+
+def asked(of: Entries, **changed: Any) -> crl.RevocationList:
+    written = b"".join(crl.entry(*one) for one in of)
+    return replace(crl.RevocationList(written, int(NOW.timestamp()), NOW, NOW + timedelta(days=1)), **changed)
+
+
+def signed(wanted: crl.RevocationList) -> x509.CertificateRevocationList:
+    frame = crl.Frame(PAIR.certificate, wanted)
+    tbs = frame.to_be_signed()
+    return x509.load_der_x509_crl(frame.signed(tbs, PAIR.key.sign(tbs, ec.ECDSA(hashes.SHA256()))))
+
+
+def by_cryptography(of: Entries, wanted: crl.RevocationList) -> x509.CertificateRevocationList:
+    """Make the same list entry by entry."""
+    revoked = []
+    for serial, at, reason in of:
+        builder = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at)
+        if reason is not Reason.UNSPECIFIED:
+            builder = builder.add_extension(x509.CRLReason(x509.ReasonFlags(reason.value)), critical=False)
+        revoked.append(builder.build())
+    key_id = PAIR.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    made = (
+        x509.CertificateRevocationListBuilder(
+            PAIR.certificate.subject, wanted.this_update, wanted.next_update, revoked_certificates=revoked
+        )
+        .add_extension(x509.CRLNumber(wanted.number), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id), critical=False)
+    )
+    if wanted.address is not None:
+        point = x509.IssuingDistributionPoint(
+            full_name=[x509.UniformResourceIdentifier(wanted.address)],
+            relative_name=None,
+            only_contains_user_certs=False,
+            only_contains_ca_certs=False,
+            only_some_reasons=None,
+            indirect_crl=False,
+            only_contains_attribute_certs=False,
+        )
+        made = made.add_extension(point, critical=True)
+    return made.sign(PAIR.key, hashes.SHA256())
+
+
+@pytest.mark.parametrize("address", [None, ADDRESS])
+@given(of=entries)
+@example(of=[])
+@example(
+    of=[(0x80, NOW, Reason.UNSPECIFIED), (0x7F, NOW, Reason.CERTIFICATE_HOLD), ((1 << 128) - 1, NOW, Reason.SUPERSEDED)]
+)
+@example(of=[(7, datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC), Reason.SUPERSEDED)])
+@example(of=[(7, datetime(2050, 1, 1, tzinfo=UTC), Reason.SUPERSEDED)])
+def test_the_same_octets(address: str | None, of: Entries) -> None:
+    wanted = asked(of, address=address)
+    ours, theirs = signed(wanted), by_cryptography(of, wanted)
+    assert ours.tbs_certlist_bytes == theirs.tbs_certlist_bytes
+    assert ours.signature_algorithm_oid == theirs.signature_algorithm_oid
+    assert ours.is_signature_valid(PAIR.certificate.public_key())  # type: ignore[arg-type]
+
+
+def test_the_same_octets_of_lists_whose_length_takes_one_octet_more() -> None:
+    for count in (1, 2, 3, 5, 6, 7, 1_500, 6_000):
+        of = [(int.from_bytes(os.urandom(16)) | 1, NOW, Reason.SUPERSEDED) for _ in range(count)]
+        wanted = asked(of)
+        assert signed(wanted).tbs_certlist_bytes == by_cryptography(of, wanted).tbs_certlist_bytes
+
+
+@pytest.mark.parametrize("year", [2049, 2050])
+def test_dates_of_the_list_change_their_form_in_2050(year: int) -> None:
+    at = datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC)
+    wanted = asked([(7, at, Reason.SUPERSEDED)], this_update=at, next_update=at + timedelta(days=1), number=1 << 40)
+    ours = signed(wanted)
+    assert ours.tbs_certlist_bytes == by_cryptography([(7, at, Reason.SUPERSEDED)], wanted).tbs_certlist_bytes
+    assert ours.last_update_utc == at
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"number": int(NOW.timestamp()) - 1},
+        {"next_update": NOW},
+        {"next_update": NOW + timedelta(days=10, seconds=1)},
+        {"entries": b"\x30\x00"},
+        {"entries": b"\x30\x82"},
+        {"entries": b"\x05\x00"},
+        {"entries": crl.entry(7, NOW, Reason.SUPERSEDED) + b"\x00"},
+        {"entries": crl.entry(7, NOW, Reason.SUPERSEDED)[:-1]},
+    ],
+)
+def test_what_is_no_list_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(crl.ListRefused):
+        signed(asked([], **changed))
