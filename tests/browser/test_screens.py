@@ -27,6 +27,7 @@ from tests.browser.support.screens_of_people import (
     see_pins_of_the_administrator,
     see_users_registered,
 )
+from tests.browser.support.screens_of_second_steps import see_second_steps
 from tests.browser.support.walk import Walk, send_form, told
 from tests.support.est_client import run
 from tests.support.served import Served, free_port_base
@@ -464,6 +465,7 @@ def test_every_page_that_a_person_can_reach(
         see_pins(walk, user, served.user("keiri01"))
         keiri01 = see_changes(walk, administrator, user)
         see_way_out_of_the_administrator(walk, administrator)
+        see_second_steps(walk)
         user = walk.page(keiri01)
         walk.log_on_user(user, keiri01)
         see_sessions_end(walk, keiri02, user)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import insert, select
 from tests.support.desk import DETAILS, acquire, last_code, replace_pins
 from tests.support.plans import collected, whole_reads
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, PINS, World, new_csr, world
@@ -15,6 +16,7 @@ from sekisho.bench import synthetic
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import MailedCodeNeeded, MailedCodeWrong, NotAccepted
 from sekisho.domain.secret import SecretName
+from sekisho.store import tables
 from sekisho.store.tables import metadata
 from sekisho.usecases.change_details import change_details
 from sekisho.usecases.change_pins import PinEntries, change_pins
@@ -78,10 +80,24 @@ def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             "WHERE id > 1000 AND ended_at IS NULL"
         )
         synthetic.settle(bank.db)
+        give_passkeys(bank)
         if "never" in state:
             bank.change("DELETE FROM sqlite_stat1")
             bank.db.close()
         yield bank
+
+
+def give_passkeys(bank: World) -> None:
+    """Give everybody among the first a passkey, as a bank whose administrators all have one."""
+
+    def give(tx: Any) -> None:
+        people = list(tx.scalars(select(tables.people.c.id).order_by(tables.people.c.id).limit(SOME)))
+        key = {"label": "key", "credential": os.urandom(150), "sign_count": 0, "added_at": bank.clock[0]}
+        rows = [{"person_id": i, "credential_id": os.urandom(32), **key} for i in people]
+        tx.execute(insert(tables.passkeys), rows)
+
+    bank.db.write(give)
+    bank.change("ANALYZE passkeys")
 
 
 def renew(bank: World, held: IssuedCertificate) -> IssuedCertificate:

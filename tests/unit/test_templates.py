@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import html5lib  # type: ignore[import-untyped] # publishes no types
 import pytest
 from jinja2 import UndefinedError
+from markupsafe import Markup
 
 from sekisho.domain.person import PersonId
 from sekisho.domain.secret import SecretName
@@ -101,6 +102,37 @@ def alert(lang: Language, code: str, **values: object) -> messages.Refused:
     return messages.refused(lang, code, **values)
 
 
+def second_steps(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
+    administrator: dict[str, Any] = {"person": ADMINISTRATOR, "site": "administrator"}
+    step: dict[str, Any] = {"site": "administrator", "others": [SimpleNamespace(step="card", href="/card")]}
+    key = SimpleNamespace(id=7, label='<b>Desk</b> & "key"', added_at=NOW - timedelta(days=9), used_at=NOW)
+    unused = SimpleNamespace(id=8, label="key", added_at=NOW, used_at=None)
+    everything = {"card": True, "offers_totp": True, "offers_passkey": True}
+    not_digits = {"code": messages.field_text(lang, "entry-not-six-digits", "label.code")}
+    return {
+        "totp": ("totp.html", step),
+        "totp-refused": ("totp.html", step | {"alert": alert(lang, "entry-not-digits"), "errors": not_digits}),
+        "passkey": ("passkey.html", step | {"asked": '{"challenge": "AAAA"}'}),
+        "second-steps": ("second_steps.html", administrator | everything | {"totp_since": None, "passkeys": []}),
+        "second-steps-all": (
+            "second_steps.html",
+            administrator | everything | {"totp_since": NOW, "passkeys": [key, unused]},
+        ),
+        "second-steps-none": (
+            "second_steps.html",
+            administrator
+            | {"card": False, "offers_totp": False, "offers_passkey": False, "totp_since": None, "passkeys": []},
+        ),
+        "totp-add": (
+            "totp_add.html",
+            administrator | {"picture": Markup('<svg width="9" height="9"></svg>'), "secret": "ABCD EFGH"},
+        ),
+        "passkey-add": ("passkey_add.html", administrator | {"asked": "{}"}),
+        "totp-remove": ("second_step_remove.html", administrator | {"which": "totp", "label": None}),
+        "passkey-remove": ("second_step_remove.html", administrator | {"which": "7", "label": "Desk & key"}),
+    }
+
+
 def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return name → template and what it needs besides the common context."""
     ways = SimpleNamespace(tegata=True, browser=True, est=True)
@@ -177,11 +209,21 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                 "errors": {"pin": pin_missing},
             },
         ),
-        "card": ("card.html", {"positions": [3, 10, 1, 7], "site": "administrator"}),
+        "card": ("card.html", {"positions": [3, 10, 1, 7], "site": "administrator", "others": []}),
+        "card-others": (
+            "card.html",
+            {
+                "positions": [3, 10, 1, 7],
+                "site": "administrator",
+                "others": [SimpleNamespace(step="totp", href="/totp")],
+            },
+        ),
+        **second_steps(lang),
         "card-refused": (
             "card.html",
             {
                 "positions": [3, 10, 1, 7],
+                "others": [],
                 "site": "administrator",
                 "alert": alert(lang, "entry-not-digits"),
                 "errors": {"digit_2": messages.field_text(lang, "entry-not-digits", "label.field")},

@@ -244,6 +244,18 @@ class NothingToWithdraw(EntryRefused):
     code = "permit-none-to-withdraw"
 
 
+class SecondStepMissing(EntryRefused):
+    """That second step is not set up, or the bank does not offer it."""
+
+    code = "second-step-missing"
+
+
+class PasskeyNotAccepted(EntryRefused):
+    """What the passkey answered does not hold, or answers a question that was asked before."""
+
+    code = "passkey-not-accepted"
+
+
 class PinNotAllowed(EntryRefused):
     """A new PIN breaks a rule of the policy; `fields` names the rule that each breaks first."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sekisho.domain.second_step import SecondStep
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -23,6 +25,7 @@ class Policy:
     last_logons_shown: int = 3
     pin_age: timedelta = timedelta(days=90)
     grace: timedelta = timedelta(0)
+    second_steps: frozenset[SecondStep] = frozenset(SecondStep)
     way_tegata: bool = True
     way_est: bool = True
     way_browser: bool = False

@@ -19,6 +19,9 @@ class SecretName(StrEnum):
     PIN = "pin"
     CONFIRMATION_PIN = "confirmation-pin"
     CARD = "card"
+    TOTP = "totp"
+    # Shown to a person who adds one, and not theirs until they have typed a code of it.
+    NEW_TOTP = "new-totp"
 
 
 _PLAIN = "abcdefghijkmnpqrstuvwxyz23456789"

@@ -17,6 +17,7 @@ from sekisho.domain.errors import (
 from sekisho.portal.emergency import emergency_routes
 from sekisho.portal.many_users import many_routes
 from sekisho.portal.pins import pins_routes
+from sekisho.portal.second_steps import second_step_routes
 from sekisho.portal.secure import ShownCertificate, card_routes, logged_on, secure_routes, shown
 from sekisho.portal.site_app import site_app
 from sekisho.portal.user_list import user_list
@@ -68,6 +69,7 @@ def administrator_app(site: Site, *, est: Sequence[BaseRoute]) -> Starlette:
         *card_routes(site),
         *pins_routes(site),
         *emergency_routes(site),
+        *second_step_routes(site),
         Route("/contract", endpoint(site, logged_on(contract_page))),
         Route(USERS, endpoint(site, logged_on(users_page))),
         Route(_CHANGE, endpoint(site, logged_on(change_page)), methods=["GET"]),

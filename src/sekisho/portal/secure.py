@@ -13,9 +13,11 @@ from starlette.routing import Route
 
 from sekisho.domain.card import ASKED
 from sekisho.domain.errors import DoorClosed, EntryRefused, SessionRefused
+from sekisho.domain.second_step import SecondStep
 from sekisho.usecases.log_off import log_off
 from sekisho.usecases.log_on import answer_card, enter_pin
 from sekisho.usecases.meet_visitor import meet_visitor
+from sekisho.usecases.read_second_steps import SecondSteps, read_second_steps
 from sekisho.usecases.read_status import read_inbox, read_status
 from sekisho.usecases.resume_session import LoggedOn, resume_session
 from sekisho.web import cookies, messages
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 
 PINS_PATH = "/pins"
+# Where each second step of an administrator's logon is taken.
+STEP_PATH = {SecondStep.CARD: "/card", SecondStep.TOTP: "/totp", SecondStep.PASSKEY: "/passkey"}
 # What the page's script takes for "go on" (RFC 9110 section 15.5.10).
 _MOVED_ON = 409
 
@@ -52,6 +56,14 @@ class ShownCertificate:
     days_left: int
     exportable: bool
     held: str
+
+
+@dataclass(frozen=True, slots=True)
+class OtherStep:
+    """Another way to take the second step."""
+
+    step: str
+    href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +107,7 @@ def logged_on(handler: Callable[[Visit, LoggedOn], Response]) -> Callable[[Visit
     def check(visit: Visit) -> Response:
         current = resume(visit)
         if current.session.positions:
-            return visit.go("/card")
+            return visit.go(STEP_PATH[SecondStep.CARD])
         if current.pins_to_replace and visit.path != PINS_PATH:
             return visit.go(PINS_PATH)
         return handler(visit, current)
@@ -138,7 +150,7 @@ def take_pin(visit: Visit) -> Response:
         )
     except (EntryRefused, DoorClosed) as refusal:
         return visit.back("/", refusal)
-    response = visit.go("/card" if opened.positions else "/status")
+    response = visit.go("/status" if opened.step is None else STEP_PATH[opened.step])
     cookies.put(response, cookies.session_name(site.name), cookies.write_token(opened.token))
     return response
 
@@ -148,6 +160,9 @@ def card_page(visit: Visit) -> Response:
     current = resume(visit)
     if not current.session.positions:
         return visit.go("/status")
+    steps = read_second_steps(visit.site.ports, bank=visit.site.bank, person=current.person)
+    if not steps.card:
+        return visit.go(STEP_PATH[steps.offered[0]])
     positions = current.session.positions
     refused = visit.refused()
     errors = {
@@ -155,7 +170,13 @@ def card_page(visit: Visit) -> Response:
         for n, position in enumerate(positions, 1)
         if refused is not None and f"digit_{n}" in refused[2]
     }
-    return visit.page("card.html", positions=list(positions), errors=errors)
+    others = other_steps(steps, SecondStep.CARD)
+    return visit.page("card.html", positions=list(positions), errors=errors, others=others)
+
+
+def other_steps(steps: SecondSteps, but: SecondStep) -> list[OtherStep]:
+    """Return the second steps that the person may take in place of one."""
+    return [OtherStep(step.value, STEP_PATH[step]) for step in steps.offered if step is not but]
 
 
 def take_card(visit: Visit) -> Response:

@@ -9,6 +9,7 @@ from sqlalchemy import insert, select
 
 from sekisho.domain.contract import Application, Bank
 from sekisho.domain.policy import Policy
+from sekisho.domain.second_step import SecondStep
 from sekisho.store.tables import banks as t
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def add(tx: Connection, bank: Bank, now: datetime) -> None:
             way_browser=bank.policy.way_browser,
             grace_days=bank.policy.grace.days,
             applications=[{"code": one.code, **one.name} for one in bank.applications],
+            second_steps=",".join(step for step in SecondStep if step in bank.policy.second_steps),
             registered_at=now,
         )
     )
@@ -55,6 +57,7 @@ def find(tx: Connection, code: str) -> Bank | None:
             way_est=row.way_est,
             way_browser=row.way_browser,
             grace=timedelta(days=row.grace_days),
+            second_steps=frozenset(SecondStep(step) for step in row.second_steps.split(",") if step),
         ),
         applications=tuple(
             Application(one["code"], {"ja": one["ja"], "en": one["en"]}) for one in row.applications or ()

@@ -85,5 +85,5 @@ def of_fingerprint(tx: Connection, fingerprint: bytes, secret: SecretName) -> At
     if row.verifier is None:
         return AtDoor(certificate, person, None)
     asked = read_asked(row.asked)
-    found = Secret(person.id, secret, row.verifier, row.misses, asked, row.provisional_until)
+    found = Secret(person.id, secret, row.verifier, row.misses, asked, provisional_until=row.provisional_until)
     return AtDoor(certificate, person, found)

@@ -28,19 +28,21 @@ _CHANGED = {
         "deleted_at",
     ),
     "mailed_codes": ("used_at", "misses"),
-    "secrets": ("misses", "asked", "provisional_until"),
+    "secrets": ("misses", "asked", "provisional_until", "used_step"),
     "permits": ("spent_at", "withdrawn_at", "misses", "reminded_at", "expired_at"),
     "orders": ("computer", "voided_at", "finished_at"),
     "certificates": ("ended_at", "ending", "reason", "first_logon_at", "suspended_at"),
-    "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end"),
+    "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end", "challenge"),
+    "passkeys": ("sign_count", "used_at"),
     "notices": ("read_at", "mailed_at", "mail_due_at", "mail_tries", "mail_given_up_at", "mail_said"),
     "reminders": ("reached_at", "reached_id"),
     "crls": ("number", "der", "this_update", "next_update", "lately"),
     "crl_entries": ("changed_at", "entry"),
 }
 # A secret that is set anew is another secret, and of those that it replaced only the last few are kept; a session that
-# ended long ago is of no use to anybody; of an expired certificate no revocation list says anything.
-_REMOVED = ("secrets", "past_pins", "sessions", "crl_entries")
+# ended long ago is of no use to anybody; of an expired certificate no revocation list says anything; a passkey that
+# its holder has taken away opens nothing.
+_REMOVED = ("secrets", "past_pins", "sessions", "crl_entries", "passkeys")
 
 
 def grant_web(tx: Connection, role: str) -> None:

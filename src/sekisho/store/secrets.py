@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from sekisho.domain.secret import PINS_REMEMBERED, SecretName
 from sekisho.store.bulk import OfMany
@@ -32,6 +32,8 @@ class Secret:
     verifier: str
     misses: int
     asked: tuple[int, ...]
+    set_at: datetime | None = None
+    used_step: int | None = None
     provisional_until: datetime | None = None
 
     def ended(self, now: datetime) -> bool:
@@ -155,7 +157,16 @@ def of_people(
     found: dict[int, dict[SecretName, Secret]] = {}
     for row in _OF.run(tx, {"people": list(person_ids), "names": [name.value for name in names]}):
         name = SecretName(row.name)
-        secret = Secret(row.person_id, name, row.verifier, row.misses, read_asked(row.asked), row.provisional_until)
+        secret = Secret(
+            row.person_id,
+            name,
+            row.verifier,
+            row.misses,
+            read_asked(row.asked),
+            row.set_at,
+            row.used_step,
+            row.provisional_until,
+        )
         found.setdefault(row.person_id, {})[name] = secret
     return found
 
@@ -191,3 +202,22 @@ def ask(tx: Connection, person_id: int, positions: Sequence[int]) -> None:
         .where(t.c.person_id == person_id, t.c.name == SecretName.CARD.value)
         .values(asked=",".join(map(str, positions)) or None)
     )
+
+
+def remove(tx: Connection, person_id: int, name: SecretName) -> bool:
+    """Take a secret away; False where it was not set."""
+    return tx.execute(delete(t).where(t.c.person_id == person_id, t.c.name == name.value)).rowcount == 1
+
+
+def use_step(tx: Connection, person_id: int, name: SecretName, step: int) -> bool:
+    """Note the time step whose one-time code was taken; False where that one, or a later one, was before."""
+    used = tx.execute(
+        update(t)
+        .where(
+            t.c.person_id == person_id,
+            t.c.name == name.value,
+            or_(t.c.used_step.is_(None), t.c.used_step < step),
+        )
+        .values(used_step=step)
+    )
+    return used.rowcount == 1

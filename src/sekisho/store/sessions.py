@@ -160,3 +160,20 @@ def remove_old(tx: Connection, opened_before: datetime, most: int) -> int:
 def last_logon_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, datetime]:
     """Return the last completed logon of each person who ever logged on, by the person's row."""
     return {row.person_id: row.at for row in _LAST_LOGON_OF.run(tx, {"people": list(person_ids)})}
+
+
+def put_challenge(tx: Connection, session_id: int, challenge: bytes) -> None:
+    """Keep what a passkey has to sign next."""
+    tx.execute(update(t).where(t.c.id == session_id, t.c.ended_at.is_(None)).values(challenge=challenge))
+
+
+def challenge_of(tx: Connection, session_id: int) -> bytes | None:
+    """Return what a passkey has to sign next, or None where nothing was asked or it was answered."""
+    challenge: bytes | None = tx.scalar(select(t.c.challenge).where(t.c.id == session_id))
+    return challenge
+
+
+def take_challenge(tx: Connection, session_id: int, challenge: bytes) -> bool:
+    """Take the question away, so that it is answered once; False where it was answered before."""
+    taken = tx.execute(update(t).where(t.c.id == session_id, t.c.challenge == challenge).values(challenge=None))
+    return taken.rowcount == 1

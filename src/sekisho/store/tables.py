@@ -60,6 +60,7 @@ banks = Table(
     # The bank's applications that a user may be let into: [{"code": ..., "ja": ..., "en": ...}].
     Column("applications", JSON(none_as_null=True)),
     Column("grace_days", Integer, nullable=False, server_default="0"),
+    Column("second_steps", String(20), nullable=False, server_default="card,totp,passkey"),
     Column("registered_at", Instant, nullable=False),
 )
 
@@ -113,6 +114,8 @@ secrets = Table(
     Column("asked", String(20)),
     Column("set_at", Instant, nullable=False),
     Column("provisional_until", Instant),
+    # The last time step of which a one-time code was taken.
+    Column("used_step", BigInteger),
 )
 
 # The verifiers of PINs that were replaced, of each the last few: a new PIN is none of them.
@@ -251,6 +254,8 @@ sessions = Table(
     Column("completed_at", Instant),
     Column("ended_at", Instant),
     Column("end", String(12)),
+    # What a passkey has to sign next; an answer takes it away.
+    Column("challenge", LargeBinary(32)),
     Index("ix_sessions_person_id", "person_id", "completed_at"),
     Index("ix_sessions_open_certificate_id", "certificate_id", "ended_at"),
     Index("ix_sessions_opened_at", "opened_at"),
@@ -336,4 +341,18 @@ reminders = Table(
     Column("days", Integer, primary_key=True, autoincrement=False),
     Column("reached_at", Instant, nullable=False),
     Column("reached_id", _Id, nullable=False),
+)
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False),
+    Column("label", String(40), nullable=False),
+    Column("credential_id", LargeBinary, nullable=False, unique=True),
+    Column("credential", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("added_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    Index("ix_passkeys_person_id", "person_id", "id"),
 )

@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING
 
 from sekisho.domain import card
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import EntryMissing, EntryTooLong, ProvisionalPinEnded, Refusal, SessionRefused
+from sekisho.domain.errors import (
+    EntryMissing,
+    EntryTooLong,
+    ProvisionalPinEnded,
+    Refusal,
+    SecondStepMissing,
+    SessionRefused,
+)
 from sekisho.domain.person import Kind
+from sekisho.domain.second_step import SecondStep
 from sekisho.domain.secret import LONGEST_ENTRY, SecretName
 from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, certificates, notices, people, secrets, sessions
 from sekisho.usecases.end_certificate import end_certificate
 from sekisho.usecases.judge_entry import judge_entry
+from sekisho.usecases.read_second_steps import second_steps_of
 from sekisho.usecases.show_certificate import show_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -33,10 +42,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """What the browser gets: the cookie's token, and the card positions still asked (none for a user)."""
+    """What the browser gets: the cookie's token, and for an administrator what is asked next.
+
+    `positions` are those of the card that would be asked, `step` is what the
+    person has set up to be asked first.
+    """
 
     token: bytes
     positions: tuple[int, ...]
+    step: SecondStep | None = None
 
 
 def enter_pin(
@@ -69,7 +83,7 @@ def enter_pin(
     token = ports.entropy(32)
     actor = audit.actor_of(person.who, address)
 
-    def judge_and_open(tx: Connection) -> Refusal | tuple[int, ...]:
+    def judge_and_open(tx: Connection) -> Refusal | OpenedSession:
         people.lock(tx, [person.id])
         # Ended while argon2 was busy: then it opens nothing any more.
         present = show(tx)
@@ -95,13 +109,14 @@ def enter_pin(
             if secret.misses:
                 secrets.clear_misses(tx, person.id, [SecretName.PIN])
             _complete(tx, person, present.certificate, session_id, actor, now, language)
-        return positions
+        step = second_steps_of(tx, bank, person).offered[0] if positions else None
+        return OpenedSession(token, positions, step)
 
     # A counted miss is told once it is committed.
     outcome = ports.db.write(judge_and_open)
     if isinstance(outcome, Refusal):
         raise outcome
-    return OpenedSession(token, outcome)
+    return outcome
 
 
 def answer_card(
@@ -119,26 +134,59 @@ def answer_card(
     answer = card.read_answer(digits)
     with ports.db.read() as tx:
         person, checked = _whose(tx, certificate, SecretName.CARD)
+        offered = second_steps_of(tx, bank, person).card
     person.check_door()
+    if not offered:
+        raise SecondStepMissing
     table = ports.seal.open(checked.verifier, person.who.contract_id)
     right = card.answers(table, session.positions, answer)
-    token = ports.entropy(32)
     actor = audit.actor_of(person.who, address)
 
-    def judge_and_complete(tx: Connection) -> Refusal | None:
-        session.check(certificate.id, bank.policy, now)
-        people.lock(tx, [person.id])
+    def judge(tx: Connection) -> Refusal | None:
         present, secret = _whose(tx, certificate, SecretName.CARD)
-        refusal = judge_entry(
-            tx, present, secret, checked=checked, right=right, policy=bank.policy, actor=actor, now=now
-        )
-        if refusal is None:
-            if not sessions.complete(tx, session.id, token_sha256(token), now):
-                return SessionRefused()
-            secrets.ask(tx, person.id, ())
-            secrets.clear_misses(tx, person.id, [SecretName.PIN, SecretName.CARD])
-            _complete(tx, person, certificates.get(tx, certificate.id), session.id, actor, now, language)
-        return refusal
+        return judge_entry(tx, present, secret, checked=checked, right=right, policy=bank.policy, actor=actor, now=now)
+
+    last = LastStep(SecondStep.CARD, person, certificate, session, actor, now, language)
+    return complete_logon(ports, bank, last, judge, SecretName.CARD)
+
+
+@dataclass(frozen=True, slots=True)
+class LastStep:
+    """The second step of one administrator's logon, and what there is to know of the logon."""
+
+    step: SecondStep
+    person: Person
+    certificate: Certificate
+    session: Session
+    actor: Actor
+    at: datetime
+    language: str | None
+
+
+def complete_logon(
+    ports: Ports, bank: Bank, last: LastStep, judge: Callable[[Connection], Refusal | None], *secret: SecretName
+) -> OpenedSession:
+    """Complete an administrator's logon where `judge` has nothing against it; the session gets a new token.
+
+    `judge` runs in the transaction, with the person held. What it refuses is
+    told once that is committed, misses included. `secret` is the one that
+    was entered, if any: its count begins anew.
+    """
+    token = ports.entropy(32)
+    now, person, session = last.at, last.person, last.session
+
+    def judge_and_complete(tx: Connection) -> Refusal | None:
+        session.check(last.certificate.id, bank.policy, now)
+        people.lock(tx, [person.id])
+        if (refusal := judge(tx)) is not None:
+            return refusal
+        if not sessions.complete(tx, session.id, token_sha256(token), now):
+            return SessionRefused()
+        secrets.ask(tx, person.id, ())
+        secrets.clear_misses(tx, person.id, [SecretName.PIN, *secret])
+        present = certificates.get(tx, last.certificate.id)
+        _complete(tx, person, present, session.id, last.actor, now, last.language, second_step=last.step.value)
+        return None
 
     if (refusal := ports.db.write(judge_and_complete)) is not None:
         raise refusal
@@ -187,12 +235,13 @@ def _complete(
     actor: Actor,
     now: datetime,
     language: str | None,
+    **how: str,
 ) -> None:
     """Do what the last step of a logon brings with it."""
     if language is not None and language != person.language:
         people.remember_language(tx, person.id, language)
     sessions.end_of_people(tx, [person.id], SessionEnd.ELSEWHERE, now, but=session_id)
-    audit.add(tx, "logged-on", actor, at=now, who=person.who, person_id=person.id, serial=certificate.serial)
+    audit.add(tx, "logged-on", actor, at=now, who=person.who, person_id=person.id, serial=certificate.serial, **how)
     if certificate.first_logon_at is not None or not certificates.mark_first_logon(tx, certificate.id, now):
         return
     notices.add(tx, person.id, "logon-new-certificate", now)

@@ -36,6 +36,7 @@ DIFFERS = {
     r"([a-z2-9]{5}-){3}[a-z2-9]{5}": "PASSWORD",
     r'"?\b[0-9a-f]{8}\b"?': "REFERENCE",  # in quotes where it happens to look like a number
     r"blob:\S+": "BLOB",
+    r"\b([A-Z2-7]{4} ){7}[A-Z2-7]{4}\b": "SECRET",
 }
 
 

@@ -1,0 +1,52 @@
+"""What an administrator can take the second step of a logon with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sekisho.domain.second_step import SecondStep
+from sekisho.domain.secret import SecretName
+from sekisho.store import passkeys, secrets
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from sekisho.domain.contract import Bank, Person
+    from sekisho.store.passkeys import Passkey
+    from sekisho.store.secrets import Secret
+    from sekisho.usecases.ports import Ports
+
+
+@dataclass(frozen=True, slots=True)
+class SecondSteps:
+    """What an administrator has, of what the bank offers. Who has nothing else has the card."""
+
+    card: bool
+    totp: Secret | None
+    passkeys: list[Passkey]
+
+    @property
+    def offered(self) -> list[SecondStep]:
+        """What can be taken at a logon, what the person has set up first."""
+        has = {SecondStep.PASSKEY: bool(self.passkeys), SecondStep.TOTP: self.totp is not None}
+        return [*(step for step, there in has.items() if there), *([SecondStep.CARD] if self.card else [])]
+
+
+def second_steps_of(tx: Connection, bank: Bank, person: Person) -> SecondSteps:
+    """Return what the administrator may take the second step with."""
+    offered = bank.policy.second_steps
+    app = secrets.of(tx, person.id, [SecretName.TOTP]).get(SecretName.TOTP) if SecondStep.TOTP in offered else None
+    keys = passkeys.of(tx, person.id) if SecondStep.PASSKEY in offered else []
+    return SecondSteps(SecondStep.CARD in offered or not (app or keys), app, keys)
+
+
+def read_second_steps(ports: Ports, *, bank: Bank, person: Person) -> SecondSteps:
+    """Return what the administrator may take the second step with."""
+    with ports.db.read() as tx:
+        return second_steps_of(tx, bank, person)
+
+
+def secret_owner(person: Person) -> str:
+    """Name whom an authenticator app's secret is sealed for: nobody else's opens with it, nor does a card."""
+    return f"totp:{person.who.bank}:{person.who.contract_id}:{person.id}"
