@@ -8,9 +8,10 @@ import os
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,14 +52,69 @@ class SiteSettings(_Strict):
     port: Annotated[int, Field(ge=1, le=65535)]
 
 
-class CaSettings(_Strict):
-    """A CA that runs apart: the socket at which it answers, and the user that it runs as.
+class TokenSettings(_Strict):
+    """A token with the issuing CAs' keys: the PKCS#11 module, the token's label, the file of its user PIN.
 
-    Without a socket `serve` starts a CA of its own.
+    `processes` is how many sessions sign at once, each in a process of its own.
+    """
+
+    module: Path
+    label: str
+    pin_file: Path
+    processes: Annotated[int, Field(ge=1, le=32)] = 1
+
+
+class CaSettings(_Strict):
+    """The CA, as far as it is not what `serve` starts by itself with open keys in files.
+
+    One that runs apart answers at `socket` and runs as `user`; without a
+    socket `serve` starts one. `passphrase_file` opens keys in encrypted files.
     """
 
     socket: Path | None = None
     user: str | None = None
+    passphrase_file: Path | None = None
+    token: TokenSettings | None = None
+
+
+class MailSettings(_Strict):
+    """The mail server. Always with TLS: `smtp://` by STARTTLS, `smtps://` from the first byte.
+
+    `sender` is the address that mails come from. `authorities` is a PEM file
+    that the server's certificate is checked against, in place of the
+    system's. The password stands in a file of its own. Relative files are
+    below the data folder.
+    """
+
+    server: Annotated[str, StringConstraints(pattern=r"^smtps?://[^/@?#\s]+$")]
+    sender: Annotated[str, StringConstraints(pattern=r"^[!-?A-~]+@[A-Za-z0-9.-]+$")]
+    authorities: Path | None = None
+    user: Annotated[str | None, StringConstraints(min_length=1)] = None
+    password_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.user is None) != (self.password_file is None):
+            raise ValueError("user and password_file go together")
+        if not self.host or not 0 < self.port < 2**16:
+            raise ValueError("server names no host, or a port that is none")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The server's name, which its certificate has to carry."""
+        return urlsplit(self.server).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port, by default the one for submission (RFC 6409, RFC 8314)."""
+        port = urlsplit(self.server).port
+        return (465 if self.implicit_tls else 587) if port is None else port
+
+    @property
+    def implicit_tls(self) -> bool:
+        """Whether TLS begins with the first byte."""
+        return self.server.startswith("smtps:")
 
 
 class Settings(_Strict):
@@ -71,7 +127,8 @@ class Settings(_Strict):
     a question about a certificate is answered.
     `database_url` is the address of a PostgreSQL database, which may hold a
     password and therefore comes from the environment (`DATABASE_URL`) and
-    stands in no file; None is for SQLite in the data folder.
+    stands in no file; None is for SQLite in the data folder. Without `mail`,
+    mails are put into the folder `outbox`.
     """
 
     data_dir: Path
@@ -83,6 +140,7 @@ class Settings(_Strict):
     ca: CaSettings = CaSettings()
     crl_shards: Annotated[int, Field(ge=1, le=1000)] = 8
     ocsp_nonce: bool = True
+    mail: MailSettings | None = None
     database_url: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
     @property
@@ -128,6 +186,26 @@ class Settings(_Strict):
         """Where the CA answers."""
         return self.ca.socket or self.run_dir / "ca.sock"
 
+    def read_secret(self, file: Path) -> str:
+        """Return the line in a file that somebody put there for the CA.
+
+        A relative path is looked for among systemd's credentials
+        (`LoadCredential=`), then in the data folder. Raises
+        `DataFolderDamaged` where it cannot be read, or others may read it.
+        """
+        given = os.environ.get("CREDENTIALS_DIRECTORY")
+        places = [Path(folder) / file for folder in (given, self.data_dir) if folder]
+        place = next((one for one in places if one.exists()), places[-1])
+        try:
+            if place.stat().st_mode & 0o077:
+                raise DataFolderDamaged(f"{place} may be read by others than its owner; chmod 600 it")
+            line = place.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as unreadable:
+            raise DataFolderDamaged(f"{place} cannot be read: {unreadable}") from unreadable
+        if not line:
+            raise DataFolderDamaged(f"{place} is empty")
+        return line
+
     def save(self) -> None:
         """Write the file, whole or not at all."""
         lines = [f"bank = {_text(self.bank)}", f"organization = {_text(self.organization)}"]
@@ -145,7 +223,12 @@ class Settings(_Strict):
                 f"host = {_text(site.host)}",
                 f"port = {site.port}",
             ]
-        lines += _table("ca", self.ca)
+        lines += _table("ca", self.ca.model_dump(exclude={"token"}, exclude_none=True))
+        if self.ca.token is not None:
+            lines += _table("ca.token", self.ca.token.model_dump())
+        if self.mail is not None:
+            lines += ["", "[mail]"]
+            lines += [f"{name} = {_text(str(value))}" for name, value in self.mail if value is not None]
         new = self.data_dir / f"{FILE}.new"
         new.write_text("\n".join(lines) + "\n", "utf-8")
         new.replace(self.data_dir / FILE)
@@ -190,10 +273,10 @@ def _database_url() -> str | None:
     return os.environ.get(DATABASE_URL) or None
 
 
-def _table(name: str, values: BaseModel) -> list[str]:
+def _table(name: str, values: Mapping[str, object]) -> list[str]:
     """Write what was set in a table, and nothing where nothing was."""
-    told = [(key, value) for key, value in values.model_dump(exclude_none=True).items() if value != {}]
-    return ["", f"[{name}]", *(f"{key} = {_text(str(value))}" for key, value in told)] if told else []
+    lines = [f"{key} = {value if isinstance(value, int) else _text(str(value))}" for key, value in values.items()]
+    return ["", f"[{name}]", *lines] if lines else []
 
 
 def _text(value: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
 import mmap
 import os
 import secrets
 import sqlite3
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
@@ -20,6 +22,7 @@ from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.client import CaClient
 from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
+from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, TokenSpec
 from sekisho.domain.errors import StoreAway
 from sekisho.domain.person import Kind
 from sekisho.edge.choice import ChoiceBook
@@ -27,6 +30,7 @@ from sekisho.edge.marks import Marks
 from sekisho.edge.server import Site as Listener
 from sekisho.edge.server import SiteTls
 from sekisho.est.routes import public_routes, secure_routes
+from sekisho.mail_server import MailServer, ServerAddress
 from sekisho.outbox import Outbox
 from sekisho.pki.compromised_keys import CompromisedKeys
 from sekisho.pki.profile import BankName
@@ -52,8 +56,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sekisho.domain.contract import Bank
-    from sekisho.settings import Settings, SiteName
+    from sekisho.settings import Settings, SiteName, TokenSettings
     from sekisho.store.database import Database
+    from sekisho.usecases.ports import Mail
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 # Looking through a larger file takes minutes, in which a command, or each worker of a start, would do nothing else.
@@ -93,7 +98,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
         yield Ports(
             db=db,
             cas={settings.bank: CaClient(settings.ca_socket, owner=_ca_owner(settings))},
-            mail=Outbox(settings.outbox),
+            mail=_mail(settings),
             pins=PinHasher(_secret(settings, "pepper")),
             seal=CardSeal(_secret(settings, "card-key")),
             now=lambda: datetime.now(UTC),
@@ -124,6 +129,23 @@ def _compromised_keys(settings: Settings) -> CompromisedKeys:
         return CompromisedKeys()
     except (OSError, ValueError) as unusable:  # an empty file cannot be mapped: ValueError
         raise DataFolderDamaged(f"{file} cannot be used: {unusable}") from unusable
+
+
+def _mail(settings: Settings) -> Mail:
+    mail = settings.mail
+    if mail is None:
+        return Outbox(settings.outbox, f"no-reply@bank-{settings.bank}.invalid")
+    folder = settings.data_dir
+    address = ServerAddress(
+        host=mail.host,
+        port=mail.port,
+        implicit_tls=mail.implicit_tls,
+        own_name=urlsplit(settings.sites["public"].url).hostname or "localhost",
+        authorities=None if mail.authorities is None else folder / mail.authorities,
+        user=mail.user,
+        password_file=None if mail.password_file is None else folder / mail.password_file,
+    )
+    return MailServer(address, mail.sender)
 
 
 def open_store(settings: Settings) -> Database:
@@ -220,20 +242,55 @@ def open_authority(
     Raises `DataFolderDamaged` where its keys cannot be used or its journal
     does not hold, and `JournalInUse`.
     """
-    try:
-        issuing = keys.load_issuing(settings.ca_dir)
-        key = keys.journal_key(settings.ca_dir)
-    except (OSError, ValueError) as unreadable:
-        raise DataFolderDamaged(f"the keys in {settings.ca_dir} cannot be used: {unreadable}") from unreadable
-    signer = Signer(BankName(settings.bank, settings.organization), issuing, settings.sites["pki"].url, now=now)
-    try:
-        journal = Journal(settings.ca_dir / "journal", key)
-    except JournalBroken as broken:
-        raise DataFolderDamaged(f"the CA's journal does not hold, so nothing is signed: {broken}") from broken
-    try:
+    with ExitStack() as closing:
+        try:
+            keys.check_installed(settings.ca_dir)
+            passphrase = ca_passphrase(settings)
+            key = keys.journal_key(settings.ca_dir, passphrase)
+            token = _open_token(settings, key)
+            if token is not None:
+                closing.callback(token.close)
+            issuing = keys.load_issuing(settings.ca_dir, passphrase, token)
+        except (OSError, ValueError, TokenAway, PinRefused, KeyNotUsable) as unusable:
+            raise DataFolderDamaged(f"the keys in {settings.ca_dir} cannot be used: {unusable}") from unusable
+        at_once = 1 if token is None else token.processes
+        bank = BankName(settings.bank, settings.organization)
+        signer = Signer(bank, issuing, settings.sites["pki"].url, now=now, at_once=at_once)
+        try:
+            journal = Journal(settings.ca_dir / "journal", key)
+        except JournalBroken as broken:
+            raise DataFolderDamaged(f"the CA's journal does not hold, so nothing is signed: {broken}") from broken
+        closing.callback(journal.close)
         yield Authority(signer, journal, now=now)
-    finally:
-        journal.close()
+
+
+def ca_passphrase(settings: Settings) -> bytes | None:
+    """Return what opens the CA's keys in encrypted files. Raises `DataFolderDamaged`."""
+    file = settings.ca.passphrase_file
+    return None if file is None else settings.read_secret(file).encode()
+
+
+def token_spec(settings: TokenSettings, pin: str) -> TokenSpec:
+    """Return which token the settings name."""
+    return TokenSpec(str(settings.module), settings.label, pin)
+
+
+def _open_token(settings: Settings, journal_key: bytes) -> Token | None:
+    """Open the token where keys lie in one. A PIN that it refused once is not tried again: it closes after a few."""
+    in_token = keys.public_keys(settings.ca_dir)
+    if settings.ca.token is None or not in_token:
+        return None
+    pin = settings.read_secret(settings.ca.token.pin_file)
+    refused = settings.ca_dir / "pin-refused"
+    tag = hmac.digest(journal_key, pin.encode(), "sha256")
+    if refused.exists() and refused.read_bytes() == tag:
+        raise PinRefused(f"the token refused this PIN before; put the right one into {settings.ca.token.pin_file}")
+    try:
+        spec = token_spec(settings.ca.token, pin)
+        return Token(spec, list(in_token.values()), processes=settings.ca.token.processes)
+    except PinRefused:
+        refused.write_bytes(tag)
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +305,7 @@ def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list
     """Return every listener with its application, of which each of so many processes has its own."""
     bank = load_bank(settings, ports)
     try:
+        keys.check_installed(settings.ca_dir)
         certificates = {name: keys.load_certificate(settings.ca_dir, name) for name in ("root", *map(str, Kind))}
     except (OSError, ValueError) as unreadable:
         raise DataFolderDamaged(f"the certificates in {settings.ca_dir} cannot be used: {unreadable}") from unreadable

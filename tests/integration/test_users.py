@@ -40,6 +40,7 @@ from sekisho.store import people
 from sekisho.usecases.change_details import change_details
 from sekisho.usecases.change_user import Change, permit_reissue
 from sekisho.usecases.delete_user import delete_user
+from sekisho.usecases.ports import MailServerAway
 from sekisho.usecases.provisional_pins import reset_pins
 from sekisho.usecases.read_users import read_user, read_users
 from sekisho.usecases.register_user import UserDetails, register_user
@@ -299,10 +300,12 @@ def test_a_mail_that_cannot_be_sent_leaves_no_code(bank: World, desk: Desk) -> N
     issued = desk.register()
 
     class Broken:
-        def send(self, *_: object) -> None:
-            raise OSError("connection refused")
+        sender = "no-reply@mihon.example"
 
-    mailbox, bank.ports = bank.ports.mail, replace(bank.ports, mail=Broken())
+        def line(self) -> None:
+            raise MailServerAway("connection refused")
+
+    mailbox, bank.ports = bank.ports.mail, replace(bank.ports, mail=Broken())  # type: ignore[arg-type]
     with pytest.raises(MailAway):
         acquire(bank, issued)
     bank.ports = replace(bank.ports, mail=mailbox)

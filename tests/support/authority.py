@@ -103,4 +103,6 @@ def running(folder: Path) -> Iterator[Running]:
 if __name__ == "__main__":
     at = Path(sys.argv[1])
     signer = Signer(BANK, keys.load_issuing(at), PKI_URL, now=lambda: NOW)
-    process.serve(Authority(signer, Journal(at / "journal", keys.journal_key(at)), now=lambda: NOW), at / "ca.sock")
+    process.serve(
+        Authority(signer, Journal(at / "journal", keys.journal_key(at, None)), now=lambda: NOW), at / "ca.sock"
+    )

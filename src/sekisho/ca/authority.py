@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sekisho.ca.journal import Journal
     from sekisho.ca.signer import Signer
     from sekisho.domain.person import Kind
+    from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
 
 # Questions that wait for one flush together, and how long one waits at most.
@@ -68,26 +69,31 @@ class Authority:
     def sign_all(self, orders: Sequence[Order]) -> list[bytes | Exception]:
         """Return the DER certificate for each order, or why that one is refused.
 
-        Raises `JournalNotWritten`, and a refusal where the disk does not keep
+        Raises `JournalNotWritten`, `TokenAway`, and a refusal where the disk does not keep
         up: then nothing is handed out, and whoever asks again gets the same.
         """
         outcomes: list[bytes | Exception | None] = [None] * len(orders)
         drafts: dict[int, Draft] = {}
         with self._claimed(orders) as digests:
             known = self._journal.known([(order.kind, order.serial) for order in orders])
+            to_sign: dict[int, bytes] = {}
             for at, (order, digest) in enumerate(zip(orders, digests, strict=True)):
                 if digest is None:
                     outcomes[at] = AlreadyJournaled("another order with this serial number is under way")
-                    continue
-                found = known.get((order.kind, order.serial)) or self._sign(order, digest)
-                if isinstance(found, Draft):
-                    drafts[at] = found
-                else:
+                elif (found := known.get((order.kind, order.serial))) is not None:
                     outcomes[at] = _answer(found, digest)
+                else:
+                    to_sign[at] = digest
+            signed = self._signer.sign_all([orders[at] for at in to_sign])
+            for (at, digest), outcome in zip(to_sign.items(), signed, strict=True):
+                if isinstance(outcome, Exception):
+                    outcomes[at] = outcome
+                else:
+                    drafts[at] = self._draft(orders[at], digest, outcome)
             if drafts:
                 written = self._gathered.submit(list(drafts.values()))
-                for (at, draft), found in zip(drafts.items(), written, strict=True):
-                    outcomes[at] = _answer(found, draft.order_digest)
+                for (at, draft), kept in zip(drafts.items(), written, strict=True):
+                    outcomes[at] = _answer(kept, draft.order_digest)
         return [AlreadyJournaled() if outcome is None else outcome for outcome in outcomes]
 
     def sign_crl(
@@ -109,6 +115,10 @@ class Authority:
         self._journal.note_ended(ended, Listed(kind, number, this_update, next_update, hashlib.sha256(der).digest()))
         self._listed[kind, shard] = frozenset(one_by_one)
         return der
+
+    def answer_all(self, answers: Sequence[Answer]) -> list[bytes | Exception]:
+        """Return each answer about a certificate as DER, or why that one is refused. The journal has none of them."""
+        return self._signer.answer_all(answers)
 
     @staticmethod
     def _newly_ended(kind: Kind, before: frozenset[bytes], der: bytes, entries: list[bytes]) -> list[Ended]:
@@ -137,12 +147,9 @@ class Authority:
             raise StillKept(last_end + RETENTION)
         return self._journal.erase(contract, now)
 
-    def _sign(self, order: Order, digest: bytes) -> Draft | Exception:
-        outcome = self._signer.sign_all([order])[0]
-        if isinstance(outcome, Exception):
-            return outcome
+    def _draft(self, order: Order, digest: bytes, der: bytes) -> Draft:
         signed_at = self._now().replace(microsecond=0)
-        return Draft(order.kind, order.serial, _contract_of(order), digest, outcome, signed_at, order.not_after)
+        return Draft(order.kind, order.serial, _contract_of(order), digest, der, signed_at, order.not_after)
 
     @contextmanager
     def _claimed(self, orders: Sequence[Order]) -> Iterator[list[bytes | None]]:

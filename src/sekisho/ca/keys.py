@@ -1,4 +1,4 @@
-"""The CA's keys, each in a file that its own process alone reads."""
+"""The CA's keys, in files that its own process alone reads, or in a token."""
 
 from __future__ import annotations
 
@@ -7,58 +7,192 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
 
+from sekisho.ca.token import TokenKey
 from sekisho.domain.person import Kind
+from sekisho.pki.authority_request import write_request
 from sekisho.pki.hierarchy import Hierarchy, KeyAndCertificate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from sekisho.ca.token import Token
+    from sekisho.pki.profile import BankName
+
 _JOURNAL_KEY = 32
+_SALT = 16
 
 
 def save(folder: Path, hierarchy: Hierarchy) -> None:
-    """Write a new hierarchy. Raises FileExistsError rather than touch a key that is there."""
+    """Write a new hierarchy. Raises FileExistsError rather than touch a key that is there.
+
+    A key in a token stays there.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     named = {"root": hierarchy.root} | {kind.value: pair for kind, pair in hierarchy.issuing.items()}
     for name, pair in named.items():
-        private = pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        write_secret(folder / f"{name}.key.pem", private)
+        if not isinstance(pair.key, TokenKey):
+            write_secret(folder / f"{name}.key.pem", to_pem(pair.key, None))
         (folder / f"{name}.pem").write_bytes(pair.certificate.public_bytes(Encoding.PEM))
 
 
-def journal_key(folder: Path) -> bytes:
+def save_waiting(
+    folder: Path, bank: BankName, root: x509.Certificate, issuing_keys: Mapping[Kind, TokenKey] | None
+) -> None:
+    """Write the keys of issuing CAs (those of a token stay there), and requests for the root to sign.
+
+    Raises FileExistsError rather than touch a key that is there.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "root.pem").write_bytes(root.public_bytes(Encoding.PEM))
+    for kind in Kind:
+        key: ec.EllipticCurvePrivateKey
+        if issuing_keys is None:
+            key = ec.generate_private_key(ec.SECP256R1())
+            write_secret(folder / f"{kind.value}.key.pem", to_pem(key, None))
+        else:
+            key = issuing_keys[kind]
+        (folder / f"{kind.value}.csr.pem").write_bytes(write_request(bank, kind, key))
+
+
+def install(request: Path, certificate: bytes) -> Path:
+    """Put a certificate (PEM) in the place of its request, and return where it is now."""
+    file = request.with_name(request.name.replace(".csr.pem", ".pem"))
+    _replace(file, certificate)
+    request.unlink()
+    return file
+
+
+def encrypt(folder: Path, passphrase: bytes) -> list[Path]:
+    """Encrypt the keys that lie open in the folder with a passphrase, and return their files.
+
+    Each is replaced by a whole file; one that is encrypted already stays as
+    it is, so a run that was cut short is run again. Raises ValueError where
+    there is nothing to encrypt that can be read.
+    """
+    done = []
+    for file in sorted(folder.glob("*.key.pem")):
+        content = file.read_bytes()
+        if b"ENCRYPTED" in content:
+            continue
+        _replace(file, to_pem(read_pem(content, None, file.name), passphrase))
+        done.append(file)
+    file = folder / "journal.key"
+    if not file.exists() or file.stat().st_size == _JOURNAL_KEY:
+        salt = os.urandom(_SALT)
+        _replace(file, salt + aes_key_wrap(_stretched(passphrase, salt), journal_key(folder, None)))
+        done.append(file)
+    return done
+
+
+def journal_key(folder: Path, passphrase: bytes | None) -> bytes:
     """Return the 32 octets that open the journal; made where there is neither a key nor a journal yet.
 
-    Raises ValueError where a journal stands there and its key is gone, or is none.
+    Raises ValueError where a journal stands there and its key is gone, cannot
+    be opened, or is none.
     """
     file = folder / "journal.key"
     if not file.exists():
         if (folder / "journal").exists():
             raise ValueError("journal.key is missing, and without it the journal cannot be read")
         write_secret(file, os.urandom(_JOURNAL_KEY))
-    key = file.read_bytes()
-    if len(key) != _JOURNAL_KEY:
-        raise ValueError(f"journal.key is not {_JOURNAL_KEY} bytes long")
-    return key
+        if passphrase is not None:
+            encrypt(folder, passphrase)
+    content = file.read_bytes()
+    if len(content) == _JOURNAL_KEY:
+        return content
+    if passphrase is None:
+        raise ValueError("journal.key is encrypted, and no passphrase is given")
+    try:
+        return aes_key_unwrap(_stretched(passphrase, content[:_SALT]), content[_SALT:])
+    except (InvalidUnwrap, ValueError):
+        raise ValueError("the passphrase does not open journal.key") from None
 
 
-def load_issuing(folder: Path) -> dict[Kind, KeyAndCertificate]:
-    """Return the issuing CAs. The root's key stays on disk: nothing that runs needs it."""
+def check_installed(folder: Path) -> None:
+    """Raise ValueError where an issuing CA waits for its certificate."""
+    for kind in Kind:
+        if not (folder / f"{kind.value}.pem").exists() and (folder / f"{kind.value}.csr.pem").exists():
+            raise ValueError(
+                f"the issuing CA for {kind.value}s has no certificate yet; have the root sign {kind.value}.csr.pem, "
+                "then: sekisho ca install"
+            )
+
+
+def public_keys(folder: Path) -> dict[Kind, ec.EllipticCurvePublicKey]:
+    """Return the public keys of the issuing CAs whose private keys lie in no file here."""
+    found = {}
+    for kind in Kind:
+        if not (folder / f"{kind.value}.key.pem").exists():
+            key = load_certificate(folder, kind.value).public_key()
+            if not isinstance(key, ec.EllipticCurvePublicKey):
+                raise ValueError(f"the issuing CA for {kind.value}s has no elliptic key")
+            found[kind] = key
+    return found
+
+
+def load_issuing(
+    folder: Path, passphrase: bytes | None = None, token: Token | None = None
+) -> dict[Kind, KeyAndCertificate]:
+    """Return the issuing CAs, whose keys lie in files or in the token.
+
+    The root's key stays on disk: nothing that runs needs it. Raises
+    ValueError where a key cannot be used.
+    """
     issuing = {}
     for kind in Kind:
-        key = load_pem_private_key((folder / f"{kind.value}.key.pem").read_bytes(), None)
-        certificate = x509.load_pem_x509_certificate((folder / f"{kind.value}.pem").read_bytes())
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        certificate = load_certificate(folder, kind.value)
+        file = folder / f"{kind.value}.key.pem"
+        public = certificate.public_key()
+        if token is not None and not file.exists() and isinstance(public, ec.EllipticCurvePublicKey):
+            issuing[kind] = KeyAndCertificate(token.key(public), certificate)
+            continue
+        key = read_pem(file.read_bytes(), passphrase, file.name)
+        if key.public_key() != public:
             raise ValueError(f"the key of the issuing CA for {kind.value}s is not its certificate's")
         issuing[kind] = KeyAndCertificate(key, certificate)
     return issuing
+
+
+def read_pem(pem: bytes, passphrase: bytes | None, name: str) -> ec.EllipticCurvePrivateKey:
+    """Return the key in a file of this name. Raises ValueError where it cannot be used."""
+    encrypted = b"ENCRYPTED" in pem
+    if encrypted and passphrase is None:
+        raise ValueError(f"{name} is encrypted, and no passphrase is given")
+    try:
+        key = load_pem_private_key(pem, passphrase if encrypted else None)
+    except ValueError:
+        raise ValueError(f"{'the passphrase does not open' if encrypted else 'there is no key in'} {name}") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError(f"{name} is no elliptic key")  # noqa: TRY004 - it is what the file holds
+    return key
+
+
+def to_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> bytes:
+    """Return a key as PKCS #8, open where no passphrase is given."""
+    protection = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection)
+
+
+def _stretched(passphrase: bytes, salt: bytes) -> bytes:
+    return Scrypt(salt, 32, n=2**15, r=8, p=1).derive(passphrase)
+
+
+def _replace(file: Path, content: bytes) -> None:
+    new = file.with_name(f"{file.name}.new")
+    new.unlink(missing_ok=True)
+    write_secret(new, content)
+    new.replace(file)
 
 
 def load_certificate(folder: Path, name: str) -> x509.Certificate:

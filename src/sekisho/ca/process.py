@@ -10,8 +10,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from sekisho.ca import lists, peer, wire
+from sekisho.ca import answers, lists, peer, wire
 from sekisho.ca.journal import JournalNotWritten
+from sekisho.ca.token import TokenAway
 from sekisho.ca.wire import Ask
 from sekisho.domain.errors import Refusal
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sekisho.ca.authority import Authority
+    from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
 
 log = logging.getLogger("sekisho.ca")
@@ -99,6 +101,8 @@ def _answer(connection: socket.socket, authority: Authority, allowed: frozenset[
             return
         except (OSError, wire.Broken) as gone:
             log.warning("a caller went away: %r", gone)
+        except TokenAway as away:
+            log.warning("nothing is signed while the token is away: %s", away)
         except (JournalNotWritten, Refusal) as full:
             # Who asks again gets what was signed once it stands in the journal.
             log.error("the journal could not be written, so nothing is handed out: %s", full)  # noqa: TRY400 - the trace says no more
@@ -112,6 +116,8 @@ def _results(message: bytes, authority: Authority) -> list[bytes | None]:
     ask, parts = wire.read_question(message)
     if ask is Ask.CRL:
         return [_sign_list(part, authority) for part in parts]
+    if ask is Ask.OCSP:
+        return _answer_about(parts, authority)
     return _sign_orders(parts, authority)
 
 
@@ -145,3 +151,19 @@ def _sign_list(part: bytes, authority: Authority) -> bytes | None:
     except ValueError as refused:
         log.error("refused to sign a revocation list: %s", refused)  # noqa: TRY400 - the trace says no more
         return None
+
+
+def _answer_about(parts: list[bytes], authority: Authority) -> list[bytes | None]:
+    results: list[bytes | None] = [None] * len(parts)
+    asked: dict[int, Answer] = {}
+    for at, part in enumerate(parts):
+        try:
+            asked[at] = answers.read(part)
+        except ValueError as unreadable:
+            log.error("refused to answer: %s", unreadable)  # noqa: TRY400 - the trace says no more
+    for at, outcome in zip(asked, authority.answer_all(list(asked.values())), strict=True):
+        if isinstance(outcome, Exception):
+            log.error("refused to answer about serial %x: %r", asked[at].serial, outcome)
+        else:
+            results[at] = outcome
+    return results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sekisho.ca.responder import Responders
 from sekisho.domain.errors import Refusal
 from sekisho.pki import crl, hierarchy, profile
 from sekisho.pki.issuance import Issuance
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from sekisho.domain.person import Kind
     from sekisho.pki.hierarchy import KeyAndCertificate
+    from sekisho.pki.ocsp import Answer
 
 
 class Signer:
@@ -28,7 +31,8 @@ class Signer:
     Its checks do not rely on whoever asks: an order that the profile of its
     kind does not allow is refused here although the sites would never send
     it, and what the profile made of it is read once more before the key
-    signs. `now` is this process's own clock.
+    signs. `now` is this process's own clock. `at_once` is how many signatures
+    the keys make at once, as a token with several sessions does.
     """
 
     def __init__(
@@ -38,14 +42,18 @@ class Signer:
         pki_url: str,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        at_once: int = 1,
     ) -> None:
         self._issuing = issuing
         self._now = now
+        self._at_once = at_once
+        self._threads = ThreadPoolExecutor(at_once) if at_once > 1 else None
         self._addresses = {kind: hierarchy.addresses(bank.code, kind, pki_url) for kind in issuing}
         self._issuances = {
             kind: Issuance(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
             for kind, pair in issuing.items()
         }
+        self._responders = Responders(bank, issuing, now)
         self._linters = {
             kind: PersonLinter(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
             for kind, pair in issuing.items()
@@ -60,7 +68,14 @@ class Signer:
         return signed.public_bytes(Encoding.DER)
 
     def sign_all(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
-        """Return the DER certificate for each order, or why that one is refused."""
+        """Return the DER certificate for each order, or why that one is refused. Raises `TokenAway`."""
+        if self._threads is None or len(orders) == 1:
+            return self._sign_some(orders)
+        shares = [orders[at :: self._at_once] for at in range(self._at_once)]
+        done = list(self._threads.map(self._sign_some, shares))
+        return [done[at % self._at_once][at // self._at_once] for at in range(len(orders))]
+
+    def _sign_some(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
         outcomes: list[bytes | Exception] = []
         for order in orders:
             try:
@@ -93,3 +108,7 @@ class Signer:
         tbs = frame.to_be_signed()
         signature = issuing.key.sign(tbs, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
         return frame.signed(tbs, signature)
+
+    def answer_all(self, answers: Sequence[Answer]) -> list[bytes | Exception]:
+        """Return each answer about a certificate as DER, or why that one is refused."""
+        return self._responders.answer_all(answers)

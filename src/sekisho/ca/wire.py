@@ -36,6 +36,7 @@ class Ask(IntEnum):
 
     SIGN = 1
     CRL = 2
+    OCSP = 3
 
 
 class Broken(Exception):  # noqa: N818 - names what was found

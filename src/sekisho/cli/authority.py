@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sekisho.cli.options import data_dir_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FILE = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
+
+
+def ca_keys_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where the CA's keys are, which it gets as `ca_keys`."""
+
+    @wraps(command)
+    def with_keys(
+        *,
+        ca_passphrase_file: Path | None,
+        token_module: Path | None,
+        token_label: str | None,
+        token_pin_file: Path | None,
+        **others: Any,
+    ) -> None:
+        from sekisho.cli.failure import fail
+        from sekisho.settings import CaSettings, TokenSettings
+
+        token = None
+        if token_module or token_label or token_pin_file:
+            if not (token_module and token_label and token_pin_file):
+                fail("--token-module, --token-label and --token-pin-file go together", 2)
+            token = TokenSettings(module=token_module, label=token_label, pin_file=token_pin_file)
+        command(ca_keys=CaSettings(passphrase_file=ca_passphrase_file, token=token), **others)
+
+    for option in (
+        click.option("--token-pin-file", type=_FILE, help="File with the token's user PIN."),
+        click.option("--token-label", help="Label of the token."),
+        click.option("--token-module", type=_FILE, help="PKCS#11 module of the token that makes the CA's keys."),
+        click.option(
+            "--ca-passphrase-file", type=_FILE, help="Encrypt the CA's keys with the passphrase in this file."
+        ),
+    ):
+        with_keys = option(with_keys)
+    return with_keys
 
 
 @click.group(invoke_without_command=True)
@@ -38,3 +79,84 @@ def ca(context: click.Context, data_dir: Path, socket_file: Path | None, allowed
             installation.run_ca(loaded)
         else:
             installation.run_ca_apart(loaded, socket_file, allowed)
+
+
+@ca.command("encrypt-keys")
+@data_dir_option
+def encrypt_keys(data_dir: Path) -> None:
+    """Encrypt the CA's keys in files with the passphrase in the file that [ca] passphrase_file names."""
+    from sekisho import settings, wiring
+    from sekisho.ca import keys
+    from sekisho.cli.failure import told
+
+    with told():
+        loaded = settings.load(data_dir)
+        passphrase = wiring.ca_passphrase(loaded)
+        if passphrase is None:
+            raise settings.DataFolderDamaged(f"{loaded.data_dir / settings.FILE}: [ca] passphrase_file is not set")
+        for file in keys.encrypt(loaded.ca_dir, passphrase):
+            click.echo(f"{file} is encrypted")
+
+
+@ca.group()
+def ceremony() -> None:
+    """Do with two people what only the root does. For a computer without a network."""
+
+
+_OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where files and record are put; nothing there is replaced.",
+)
+
+
+@ceremony.command("root")
+@click.option("--bank", required=True, help="The bank's 4-digit code.")
+@click.option("--organization", required=True, help="The bank's name in English; it stands in every certificate.")
+@_OUT
+def make_root(bank: str, organization: str, out: Path) -> None:
+    """Make a bank's root."""
+    from sekisho.cli import ceremony as script
+    from sekisho.cli.failure import fail, told
+    from sekisho.pki.profile import BankName
+
+    if not (bank.isascii() and bank.isdigit() and len(bank) == 4):  # noqa: PLR2004 - a bank code
+        fail("--bank takes four digits", 2)
+    with told():
+        script.make_root(BankName(bank, organization), out)
+
+
+@ceremony.command("sign")
+@click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option(
+    "--request",
+    "requests",
+    type=_FILE,
+    multiple=True,
+    required=True,
+    help="A request of an issuing CA; may be repeated.",
+)
+@click.option("--pki-url", required=True, help="The address of the installation's pki site, as the world sees it.")
+@_OUT
+def sign_requests(root: Path, requests: tuple[Path, ...], pki_url: str, out: Path) -> None:
+    """Have the root sign the requests of issuing CAs."""
+    from sekisho.cli import ceremony as script
+    from sekisho.cli.failure import told
+
+    with told():
+        script.sign_requests(root, requests, pki_url.rstrip("/"), out)
+
+
+@ca.command()
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@data_dir_option
+def install(files: tuple[Path, ...], data_dir: Path) -> None:
+    """Put FILES, the certificates that the root signed for this installation's issuing CAs, where they belong."""
+    from sekisho import settings
+    from sekisho.cli import installation
+    from sekisho.cli.failure import told
+
+    with told():
+        for file in installation.install_certificates(settings.load(data_dir), files):
+            click.echo(f"{file} is in place")

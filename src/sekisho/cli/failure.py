@@ -14,6 +14,7 @@ from sekisho.cli import exit_codes
 from sekisho.cli.workers import WorkerDidNotStart
 from sekisho.domain.errors import Refusal
 from sekisho.edge.server import AddressInUse, ServerCertificateUnusable
+from sekisho.pki.authority_request import NotOfThisBank
 from sekisho.settings import DatabaseNotUsable, DataFolderDamaged, DataFolderMissing
 from sekisho.web import messages
 
@@ -43,6 +44,7 @@ _SAID_BY_THEMSELVES: dict[type[Exception], int] = {
     FolderInUse: exit_codes.FOLDER_IN_USE,
     JournalInUse: exit_codes.FOLDER_IN_USE,
     NoSuchUser: exit_codes.USAGE,
+    NotOfThisBank: exit_codes.REFUSED,
     ServerCertificateUnusable: exit_codes.FOLDER_DAMAGED,
 }
 

@@ -12,13 +12,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from sekisho import background, wiring
 from sekisho.ca import child, keys, peer, process
+from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, make_key
 from sekisho.cli.failure import FolderInUse, NoSuchUser
 from sekisho.cli.workers import supervise
+from sekisho.domain.person import Kind
 from sekisho.edge.server import serve as serve_listeners
 from sekisho.pki import hierarchy
+from sekisho.pki.authority_request import NotOfThisBank, bank_of_root, check_issuing, read_request
 from sekisho.pki.profile import BankName
+from sekisho.settings import DataFolderDamaged
 from sekisho.store import banks, migrate
 
 if TYPE_CHECKING:
@@ -28,29 +35,43 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from sekisho.ca.token import TokenKey
     from sekisho.domain.contract import Bank
     from sekisho.edge.server import Site as Listener
     from sekisho.settings import Settings
     from sekisho.usecases.ports import Ports
 
 
-def set_up(settings: Settings, bank: Bank) -> None:
+def set_up(settings: Settings, bank: Bank, root: Path | None = None) -> None:
     """Make keys, secrets and database of a new installation; the settings file comes last and makes it whole.
 
-    Raises FileExistsError where one is there, whole or not: nothing is replaced.
+    With the certificate of a `root` whose key is elsewhere, the issuing CAs
+    have requests for that root instead of certificates. Raises
+    FileExistsError where an installation is there, whole or not: nothing is
+    replaced. Raises `NotOfThisBank` where the root is another bank's.
     """
+    bank_name = BankName(settings.bank, settings.organization)
+    root_certificate = None if root is None else _read_root(root, bank_name)
     folder = settings.data_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise FileExistsError(17, "is not empty; nothing was changed", str(folder))
     now = datetime.now(UTC)
-    made = hierarchy.make(
-        BankName(settings.bank, settings.organization),
-        pki_url=settings.sites["pki"].url,
-        now=now,
-        entropy=secrets.token_bytes,
-    )
-    keys.save(settings.ca_dir, made)
+    with _issuing_keys(settings) as issuing_keys:
+        if root_certificate is None:
+            made = hierarchy.make(
+                bank_name,
+                pki_url=settings.sites["pki"].url,
+                now=now,
+                entropy=secrets.token_bytes,
+                issuing_keys=issuing_keys,
+            )
+            keys.save(settings.ca_dir, made)
+        else:
+            keys.save_waiting(settings.ca_dir, bank_name, root_certificate, issuing_keys)
+    passphrase = wiring.ca_passphrase(settings)
+    if passphrase is not None:
+        keys.encrypt(settings.ca_dir, passphrase)
     wiring.make_secrets(settings)
     (folder / settings.tls_certificate).parent.mkdir(mode=0o700, exist_ok=True)
     db = wiring.open_store(settings)
@@ -63,6 +84,64 @@ def set_up(settings: Settings, bank: Bank) -> None:
     if settings.database_url is None:
         settings.database.chmod(0o600)
     settings.save()
+
+
+def _read_root(file: Path, bank: BankName) -> x509.Certificate:
+    try:
+        root = x509.load_pem_x509_certificate(file.read_bytes())
+    except ValueError as unreadable:
+        raise NotOfThisBank(f"{file} is no certificate") from unreadable
+    if bank_of_root(root) != bank:
+        raise NotOfThisBank(f"{file} is the root of {bank_of_root(root)}, and this is {bank}")
+    return root
+
+
+def install_certificates(settings: Settings, files: Sequence[Path]) -> list[Path]:
+    """Put certificates that the root signed where the CA finds them, all or none; return where.
+
+    Raises `NotOfThisBank` where one is not what was requested.
+    """
+    bank = BankName(settings.bank, settings.organization)
+    root = keys.load_certificate(settings.ca_dir, "root")
+    wanted = {
+        request: read_request(request.read_bytes(), bank) for request in sorted(settings.ca_dir.glob("*.csr.pem"))
+    }
+    found: dict[Path, bytes] = {}
+    for file in files:
+        try:
+            certificate = x509.load_pem_x509_certificate(file.read_bytes())
+        except ValueError as unreadable:
+            raise NotOfThisBank(f"{file} is no certificate") from unreadable
+        fitting = [(request, *asked) for request, asked in wanted.items() if asked[1] == certificate.public_key()]
+        if not fitting:
+            raise NotOfThisBank(f"{file}: nothing that waits here has its key")
+        request, kind, key = fitting[0]
+        try:
+            check_issuing(
+                certificate, bank, kind, key, root=root, pki_url=settings.sites["pki"].url, now=datetime.now(UTC)
+            )
+        except NotOfThisBank as other:
+            raise NotOfThisBank(f"{file}: {other}") from other
+        found[request] = certificate.public_bytes(Encoding.PEM)
+    return [keys.install(request, content) for request, content in found.items()]
+
+
+@contextmanager
+def _issuing_keys(settings: Settings) -> Iterator[dict[Kind, TokenKey] | None]:
+    """Make the issuing CAs' keys in the token that the settings name, or none. Raises `DataFolderDamaged`."""
+    if settings.ca.token is None:
+        yield None
+        return
+    spec = wiring.token_spec(settings.ca.token, settings.read_secret(settings.ca.token.pin_file))
+    try:
+        made = {kind: make_key(spec, f"sekisho {settings.bank} {kind.value} 1") for kind in Kind}
+        token = Token(spec, list(made.values()))
+    except (TokenAway, PinRefused, KeyNotUsable) as unusable:
+        raise DataFolderDamaged(f"the token {spec.label} cannot be used: {unusable}") from unusable
+    try:
+        yield {kind: token.key(public) for kind, public in made.items()}
+    finally:
+        token.close()
 
 
 @contextmanager
@@ -85,12 +164,14 @@ def serve(
     around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     ca_command: Sequence[str] | None = None,
     workers: int = 1,
+    behind: bool = True,
 ) -> None:
     """Serve a data folder until SIGINT or SIGTERM, with this process alone or with so many `workers` of it.
 
-    `ready` is called once every listener answers. `prepare` runs before,
-    with the CA up. `adapt`, `around` and `ca_command` let a test put its own
-    clock and faults in, where this process is the one that serves.
+    With `behind` it does the work that nobody waits for as well. `ready` is
+    called once every listener answers. `prepare` runs before, with the CA up.
+    `adapt`, `around` and `ca_command` let a test put its own clock and faults
+    in, where this process is the one that serves.
     """
     make_run_folder(settings)
     if settings.ca.socket is None:
@@ -102,10 +183,29 @@ def serve(
         bank = wiring.load_bank(settings, ports)
         prepare(ports, bank)
         if workers > 1:
-            supervise(settings, ports, bank, workers, ready)
+            supervise(settings, ports, bank, workers, ready, behind=behind)
             return
         listeners = [replace(site, app=around(site.app)) for site in wiring.build_sites(settings, ports)]
-        asyncio.run(_serve(listeners, ports, bank, ready))
+        asyncio.run(_serve(listeners, ports, bank, ready, behind=behind))
+
+
+def work(settings: Settings, ready: Callable[[], None]) -> None:
+    """Do the work that nobody waits for, and nothing else, until SIGINT or SIGTERM."""
+    with wiring.open_ports(settings) as ports:
+        bank = wiring.load_bank(settings, ports)
+        asyncio.run(_work(ports, bank, ready))
+
+
+async def _work(ports: Ports, bank: Bank, ready: Callable[[], None]) -> None:
+    stop = _stopped_by_signals()
+    ready()
+    await background.work(ports, bank, stop)
+
+
+def work_once(settings: Settings) -> list[background.Outcome] | None:
+    """Do what of that work is there now; None where another process does it."""
+    with wiring.open_ports(settings) as ports:
+        return background.work_once(ports, wiring.load_bank(settings, ports))
 
 
 def make_run_folder(settings: Settings) -> None:
@@ -116,17 +216,24 @@ def make_run_folder(settings: Settings) -> None:
         raise PermissionError(13, "belongs to somebody else", str(folder))
 
 
-async def _serve(listeners: list[Listener], ports: Ports, bank: Bank, ready: Callable[[], None]) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    behind = asyncio.create_task(background.work(ports, bank, stop))
+async def _serve(
+    listeners: list[Listener], ports: Ports, bank: Bank, ready: Callable[[], None], *, behind: bool
+) -> None:
+    stop = _stopped_by_signals()
+    working = asyncio.create_task(background.work(ports, bank, stop) if behind else stop.wait())
     try:
         await serve_listeners(listeners, ready=ready, stop=stop)
     finally:
         stop.set()
-        await behind
+        await working
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
 
 
 def run_ca(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

@@ -13,7 +13,7 @@ from sekisho.pki import profile
 from sekisho.pki.linting.authority import guard_issuing, guard_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from cryptography import x509
@@ -35,33 +35,55 @@ class Hierarchy:
     issuing: dict[Kind, KeyAndCertificate]
 
 
-def make(bank: profile.BankName, *, pki_url: str, now: datetime, entropy: Callable[[int], bytes]) -> Hierarchy:
-    """Make the keys (P-384 for the root, P-256 for the rest) and certificates of a bank."""
-    now = now.replace(microsecond=0)
-    root_key = ec.generate_private_key(ec.SECP384R1())
-    serial = serial_number(entropy)
-    root = profile.root(bank, root_key.public_key(), serial, now).sign(
-        guard_root(root_key, bank, serial=serial, now=now), hashes.SHA384()
-    )
+def make(
+    bank: profile.BankName,
+    *,
+    pki_url: str,
+    now: datetime,
+    entropy: Callable[[int], bytes],
+    issuing_keys: Mapping[Kind, ec.EllipticCurvePrivateKey] | None = None,
+) -> Hierarchy:
+    """Make the certificates of a bank, and keys (P-384 for the root, P-256 for the rest) where none are given."""
+    root = make_root(bank, now=now, entropy=entropy)
     issuing = {}
     for kind in Kind:
-        key = ec.generate_private_key(ec.SECP256R1())
-        serial = serial_number(entropy)
-        address = f"{pki_url}/{bank.code}/root.cer"
-        builder = profile.issuing(
-            bank,
-            kind,
-            key.public_key(),
-            serial,
-            now,
-            root_certificate=root,
-            root_address=address,
-        )
-        guarded = guard_issuing(
-            root_key, bank, kind, key=key.public_key(), serial=serial, now=now, root=root, root_address=address
-        )
-        issuing[kind] = KeyAndCertificate(key, builder.sign(guarded, hashes.SHA384()))
-    return Hierarchy(KeyAndCertificate(root_key, root), issuing)
+        key = ec.generate_private_key(ec.SECP256R1()) if issuing_keys is None else issuing_keys[kind]
+        certificate = certify_issuing(root, bank, kind, key.public_key(), pki_url=pki_url, now=now, entropy=entropy)
+        issuing[kind] = KeyAndCertificate(key, certificate)
+    return Hierarchy(root, issuing)
+
+
+def make_root(bank: profile.BankName, *, now: datetime, entropy: Callable[[int], bytes]) -> KeyAndCertificate:
+    """Make a bank's root."""
+    now, serial = now.replace(microsecond=0), serial_number(entropy)
+    key = ec.generate_private_key(ec.SECP384R1())
+    builder = profile.root(bank, key.public_key(), serial, now)
+    return KeyAndCertificate(key, builder.sign(guard_root(key, bank, serial=serial, now=now), hashes.SHA384()))
+
+
+def certify_issuing(
+    root: KeyAndCertificate,
+    bank: profile.BankName,
+    kind: Kind,
+    key: ec.EllipticCurvePublicKey,
+    *,
+    pki_url: str,
+    now: datetime,
+    entropy: Callable[[int], bytes],
+) -> x509.Certificate:
+    """Return the issuing CA for `kind` with this key, signed by the root."""
+    now, serial = now.replace(microsecond=0), serial_number(entropy)
+    address = root_address(bank.code, pki_url)
+    builder = profile.issuing(bank, kind, key, serial, now, root_certificate=root.certificate, root_address=address)
+    guarded = guard_issuing(
+        root.key, bank, kind, key=key, serial=serial, now=now, root=root.certificate, root_address=address
+    )
+    return builder.sign(guarded, hashes.SHA384())
+
+
+def root_address(bank_code: str, pki_url: str) -> str:
+    """Return where the pki site serves the root."""
+    return f"{pki_url}/{bank_code}/root.cer"
 
 
 def addresses(bank_code: str, kind: Kind, pki_url: str) -> profile.Addresses:

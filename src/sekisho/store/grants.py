@@ -19,6 +19,7 @@ _CHANGED = {
     "contracts": ("opened_at",),
     "people": (
         "name",
+        "language",
         "mail_address",
         "mail_confirmed_at",
         "applications",
@@ -28,17 +29,18 @@ _CHANGED = {
     ),
     "mailed_codes": ("used_at", "misses"),
     "secrets": ("misses", "asked", "provisional_until"),
-    "permits": ("spent_at", "withdrawn_at", "misses"),
+    "permits": ("spent_at", "withdrawn_at", "misses", "reminded_at", "expired_at"),
     "orders": ("computer", "voided_at", "finished_at"),
     "certificates": ("ended_at", "ending", "reason", "first_logon_at", "suspended_at"),
     "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end"),
-    "notices": ("read_at", "mailed_at"),
+    "notices": ("read_at", "mailed_at", "mail_due_at", "mail_tries", "mail_given_up_at", "mail_said"),
+    "reminders": ("reached_at", "reached_id"),
     "crls": ("number", "der", "this_update", "next_update", "lately"),
     "crl_entries": ("changed_at", "entry"),
 }
-# A secret that is set anew is another secret, and of those that it replaced only the last few are kept; of an expired
-# certificate no revocation list says anything.
-_REMOVED = ("secrets", "past_pins", "crl_entries")
+# A secret that is set anew is another secret, and of those that it replaced only the last few are kept; a session that
+# ended long ago is of no use to anybody; of an expired certificate no revocation list says anything.
+_REMOVED = ("secrets", "past_pins", "sessions", "crl_entries")
 
 
 def grant_web(tx: Connection, role: str) -> None:

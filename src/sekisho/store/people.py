@@ -171,6 +171,12 @@ def administrators_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, in
     return {row.id: row.administrator_id for row in _ADMINISTRATORS.run(tx, {"people": list(person_ids)})}
 
 
+def told_of(tx: Connection, who: PersonId) -> list[int]:
+    """Return the rows of the person and, for a user, of their administrator: who is told of what concerns them."""
+    both = [find(tx, one) for one in dict.fromkeys((who, who.administrator))]
+    return [person.id for person in both if person is not None]
+
+
 def users_of(tx: Connection, bank: str, contract_id: str) -> list[Person]:
     """Return a contract's users in the order of their IDs."""
     rows = tx.execute(
@@ -242,3 +248,8 @@ def confirm_mail_address(tx: Connection, person_id: int, address: str, now: date
 def delete(tx: Connection, person_id: int, now: datetime) -> None:
     """Note that a user is one no more. The row stays: it holds the ID, and certificates name it."""
     tx.execute(update(t).where(t.c.id == person_id, t.c.deleted_at.is_(None)).values(deleted_at=now))
+
+
+def remember_language(tx: Connection, person_id: int, language: str) -> None:
+    """Note the language that the person is told things in."""
+    tx.execute(update(t).where(t.c.id == person_id).values(language=language))

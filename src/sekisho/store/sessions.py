@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from sekisho.domain.person import PersonId
 from sekisho.domain.session import Session, SessionEnd
@@ -37,6 +37,7 @@ _OF_TOKEN = (
     .join(people, people.c.id == t.c.person_id)
     .where(t.c.token_sha256 == bindparam("token"))
 )
+_REMOVE = OfMany(lambda among: delete(t).where(among(t.c.id, "rows")))
 _END_OF_PEOPLE = (
     update(t)
     .where(t.c.person_id.in_(bindparam("people", expanding=True)), t.c.ended_at.is_(None), t.c.id != bindparam("but"))
@@ -152,3 +153,10 @@ def last_logons(tx: Connection, person_id: int, most: int, *, but: int | None = 
 def last_logon_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, datetime]:
     """Return the last completed logon of each person who ever logged on, by the person's row."""
     return {row.person_id: row.at for row in _LAST_LOGON_OF.run(tx, {"people": list(person_ids)})}
+
+
+def remove_old(tx: Connection, opened_before: datetime, most: int) -> int:
+    """Remove sessions for good, the oldest first, and return how many."""
+    old = list(tx.scalars(select(t.c.id).where(t.c.opened_at < opened_before).order_by(t.c.opened_at).limit(most)))
+    removed: int = _REMOVE.run(tx, {"rows": old}).rowcount if old else 0
+    return removed
