@@ -19,6 +19,7 @@ _CHANGED = {
     "contracts": ("opened_at",),
     "people": (
         "name",
+        "language",
         "mail_address",
         "mail_confirmed_at",
         "applications",

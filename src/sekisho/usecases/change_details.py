@@ -56,7 +56,8 @@ def change_details(ports: Ports, *, bank: Bank, confirmation: Confirmation, user
             mail_address_changed=int(details.mail_address != user.mail_address),
             applications=", ".join(details.applications),
         )
-        for told in (user.id, administrator.id):
-            notices.add(tx, told, "user-changed", now, user_id=user.who.user_id)
+        # Where the mail address is changed, the one before is told: who reads it may know of nothing.
+        notices.add(tx, user.id, "user-changed", now, mail_to=user.mail_address, user_id=user.who.user_id)
+        notices.add(tx, administrator.id, "user-changed", now, user_id=user.who.user_id)
 
     confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=change)

@@ -143,7 +143,7 @@ def _compose(bank: Bank, notice: Notice, person: Person, address: str, sender: s
         help_desk_hours=bank.help_desk_hours[language],
         **notice_values(notice, person),
     )
-    return _mail(bank, language, words, address, sender, notice.id, notice.at)
+    return _mail(bank, language, words, address, message_id(notice.id, notice.at, sender), notice.at, sender)
 
 
 def code_mail(ports: Ports, bank: Bank) -> CodeMail:
@@ -159,12 +159,11 @@ def code_mail(ports: Ports, bank: Bank) -> CodeMail:
             help_desk_phone=bank.help_desk_phone,
             help_desk_hours=bank.help_desk_hours[language],
         )
-        mail = ports.mail
+        now, sender = ports.now(), ports.mail.sender
         try:
-            with mail.line() as line:
-                line.send(
-                    _mail(bank, language, words, address, mail.sender, notice_id, ports.now()), f"{notice_id:012d}"
-                )
+            mail = _mail(bank, language, words, address, message_id(notice_id, now, sender), now, sender)
+            with ports.mail.line() as line:
+                line.send(mail, f"{notice_id:012d}")
         except (MailServerAway, MailNotTaken) as away:
             raise MailAway from away
 
@@ -176,10 +175,11 @@ def _mail(
     language: messages.Language,
     words: messages.Mail,
     address: str,
-    sender: str,
-    notice_id: int,
+    named: str,
     at: datetime,
+    sender: str,
 ) -> EmailMessage:
+    """Write a mail whose Message-ID is `named`. Raises `MailNotTaken` where the address is none."""
     mail = EmailMessage()
     mail["Subject"] = words.subject
     mail["From"] = Address(bank.service_name[language], addr_spec=sender)
@@ -188,7 +188,7 @@ def _mail(
     except ValueError as wrong:
         raise MailNotTaken("this is no mail address", final=True) from wrong
     mail["Date"] = format_datetime(at)
-    mail["Message-ID"] = message_id(notice_id, at, sender)
+    mail["Message-ID"] = named
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5
     # Every server takes base64; 8 bits only those that say so.
     mail.set_content(words.body, cte="7bit" if words.body.isascii() else "base64")
