@@ -27,7 +27,7 @@ _CHANGED = {
     "crl_entries": ("changed_at", "entry"),
 }
 # A secret that is set anew is another secret; of an expired certificate no revocation list says anything.
-_REMOVED = ("secrets", "crl_entries")
+_REMOVED = ("secrets", "crl_entries", "restores")
 
 
 def grant_web(tx: Connection, role: str) -> None:

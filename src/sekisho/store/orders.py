@@ -149,6 +149,12 @@ def standing_of(tx: Connection, order_ids: Sequence[int]) -> dict[int, Standing]
     return {row.id: Standing(row.finished_at is not None, row.voided_at is not None) for row in rows}
 
 
+def of_serial(tx: Connection, kind: Kind, serial: int) -> PlacedOrder | None:
+    """Return the order with that serial number, or None."""
+    row = tx.execute(_SELECT.where(t.c.kind == kind.value, t.c.serial == serial)).one_or_none()
+    return None if row is None else _placed(row)
+
+
 def finish(tx: Connection, order_ids: Sequence[int], now: datetime) -> None:
     """Note that the orders' certificates are stored."""
     _FINISH.run(tx, {"rows": list(order_ids), "now": now})

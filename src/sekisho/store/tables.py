@@ -264,3 +264,11 @@ crl_entries = Table(
     Index("ix_crl_entries_changed_at", "bank", "kind", "changed_at"),
     Index("ix_crl_entries_not_after", "bank", "kind", "not_after"),
 )
+
+# A row stands here while the database is known to be older than the CA's journal.
+restores = Table(
+    "restores",
+    metadata,
+    Column("bank", String(4), ForeignKey("banks.code"), primary_key=True),
+    Column("found_at", Instant, nullable=False),
+)
