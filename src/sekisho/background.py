@@ -1,20 +1,25 @@
-"""The work that nobody waits for: mails, revocation lists, ends of overlaps, unfinished orders."""
+"""The work that nobody waits for: mails, reminders, revocation lists, ends of overlaps, unfinished orders ..."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import Refusal, StoreAway
 from sekisho.store import audit, restores
 from sekisho.store.audit import Actor
+from sekisho.usecases.clean_up import clean_up
 from sekisho.usecases.end_overlaps import end_overlaps
+from sekisho.usecases.expire_permits import expire_permits
+from sekisho.usecases.ports import MailServerAway
 from sekisho.usecases.publish_crl import publish_crls
 from sekisho.usecases.reconcile import notice_restore
 from sekisho.usecases.resume_orders import resume_orders
-from sekisho.web.mails import send_mails
+from sekisho.usecases.send_reminders import remind_of_permits, remind_of_renewal
+from sekisho.web.mails import Unmarked, send_mails
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,34 +29,102 @@ if TYPE_CHECKING:
 
 _SYSTEM = Actor(audit.SYSTEM)
 log = logging.getLogger("sekisho")
+# A mail server that is away is asked again after a while, each time twice as long.
+_LONGEST_PAUSE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Some work: how often somebody looks for it, and how it is done. `run` returns how much there was."""
+
+    name: str
+    every_s: float
+    run: Callable[[], int]
+
+
+def jobs(ports: Ports, bank: Bank, stopped: Callable[[], bool]) -> list[Job]:
+    """Return all of it. What takes long looks at `stopped`."""
+    unmarked: Unmarked = {}
+    return [
+        Job("mails", 0.5, lambda: send_mails(ports, bank=bank, unmarked=unmarked, stopped=stopped)),
+        Job("revocation lists", 2, lambda: publish(ports, bank)),
+        Job("comparison with the CA's journal", 300, lambda: _compare(ports, bank)),
+        Job("ends of overlaps", 60, lambda: end_overlaps(ports, bank=bank)),
+        Job("unfinished orders", 30, lambda: resume_orders(ports)),
+        Job("reminders of renewal", 60, lambda: remind_of_renewal(ports, bank=bank)),
+        Job("reminders of permits", 60, lambda: remind_of_permits(ports, bank=bank)),
+        Job("ends of permits", 60, lambda: expire_permits(ports, bank=bank)),
+        Job("clean-up", 600, lambda: clean_up(ports)),
+    ]
 
 
 async def work(ports: Ports, bank: Bank, stop: asyncio.Event) -> None:
-    """Do it until `stop`. Of several nodes on one database, the one that holds the lead does."""
-    rounds: list[tuple[str, float, Callable[[], int]]] = [
-        ("mails", 0.5, lambda: send_mails(ports, bank=bank)),
-        ("revocation lists", 2, lambda: publish(ports, bank)),
-        ("comparison with the CA's journal", 300, lambda: notice_restore(ports, bank=bank.code, actor=_SYSTEM)),
-        ("ends of overlaps", 60, lambda: end_overlaps(ports, bank=bank)),
-        ("unfinished orders", 30, lambda: resume_orders(ports)),
-    ]
+    """Do it until `stop`. Of several processes on one database, the one that holds the lead does."""
 
-    async def repeat(name: str, every_s: float, job: Callable[[], int]) -> None:
-        trouble = Trouble(name)
+    async def repeat(job: Job) -> None:
+        trouble = Trouble(job.name)
+        failed = 0
         while not stop.is_set():
+            done = 0
             try:
                 led = await asyncio.to_thread(ports.db.holds_lead)
                 if led:
-                    await asyncio.to_thread(job)
+                    done = await asyncio.to_thread(job.run)
             except Exception as failure:  # noqa: BLE001 - told, and tried again
+                failed += isinstance(failure, MailServerAway)
                 trouble.met(failure)
             else:
+                failed = 0
                 if led:
                     trouble.over()
+            # Where there was something to do, there may be more.
+            pause_s = 0.0 if done else pause(job.every_s, failed)
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), every_s)
+                await asyncio.wait_for(stop.wait(), pause_s)
 
-    await asyncio.gather(*(repeat(*one) for one in rounds))
+    await asyncio.gather(*(repeat(job) for job in jobs(ports, bank, stop.is_set)))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one job came to: how much was done, what the rest waits for (a code or a reason), what failed."""
+
+    job: str
+    done: int
+    waits_for: str | None = None
+    failed: str | None = None
+
+
+def work_once(ports: Ports, bank: Bank) -> list[Outcome] | None:
+    """Do all that is there to be done now, each job until it finds nothing; None where another process does it."""
+    if not ports.db.holds_lead():
+        return None
+    return [_do(job) for job in jobs(ports, bank, lambda: False)]
+
+
+def _do(job: Job) -> Outcome:
+    done = 0
+    try:
+        while some := job.run():
+            done += some
+    except Exception as failure:
+        what = reason(failure)
+        if what is None:
+            log.exception("background work (%s) failed", job.name)
+            return Outcome(job.name, done, failed=type(failure).__name__)
+        return Outcome(job.name, done, waits_for=what)
+    return Outcome(job.name, done)
+
+
+def pause(every_s: float, failed: int) -> float:
+    """Return how many seconds pass until the next look, after so many in a row that found a server away."""
+    return max(every_s, min(every_s * 2 ** min(failed, 16), _LONGEST_PAUSE_S)) if failed else every_s
+
+
+def _compare(ports: Ports, bank: Bank) -> int:
+    """Look whether the database was set back; there is no more of it to be done at once."""
+    notice_restore(ports, bank=bank.code, actor=_SYSTEM)
+    return 0
 
 
 def publish(ports: Ports, bank: Bank) -> int:
@@ -77,14 +150,12 @@ class Trouble:
         """Note what it met this time."""
         if isinstance(failure, StoreAway):
             return  # the store has said so itself, once for everybody
-        what = failure.code if isinstance(failure, Refusal) else repr(failure)
-        if what == self._told:
+        what = reason(failure)
+        if (what or repr(failure)) == self._told:
             return
-        self._told = what
-        if isinstance(failure, Refusal):
+        self._told = what or repr(failure)
+        if what is not None:
             log.warning("background work (%s) has to wait: %s", self._name, what)
-        elif isinstance(failure, DatabaseBehind):
-            log.error("background work (%s) has to wait: %s", self._name, failure)
         else:
             log.error("background work (%s) failed and is tried again", self._name, exc_info=failure)
 
@@ -93,3 +164,10 @@ class Trouble:
         if self._told is not None:
             self._told = None
             log.info("background work (%s) goes on", self._name)
+
+
+def reason(failure: Exception) -> str | None:
+    """Return what work has to wait for, or None where the failure is a bug."""
+    if isinstance(failure, MailServerAway | DatabaseBehind):
+        return str(failure)
+    return failure.code if isinstance(failure, Refusal) else None

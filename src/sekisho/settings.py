@@ -8,9 +8,10 @@ import os
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,46 @@ class CaSettings(_Strict):
     token: TokenSettings | None = None
 
 
+class MailSettings(_Strict):
+    """The mail server. Always with TLS: `smtp://` by STARTTLS, `smtps://` from the first byte.
+
+    `sender` is the address that mails come from. `authorities` is a PEM file
+    that the server's certificate is checked against, in place of the
+    system's. The password stands in a file of its own. Relative files are
+    below the data folder.
+    """
+
+    server: Annotated[str, StringConstraints(pattern=r"^smtps?://[^/@?#\s]+$")]
+    sender: Annotated[str, StringConstraints(pattern=r"^[!-?A-~]+@[A-Za-z0-9.-]+$")]
+    authorities: Path | None = None
+    user: Annotated[str | None, StringConstraints(min_length=1)] = None
+    password_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.user is None) != (self.password_file is None):
+            raise ValueError("user and password_file go together")
+        if not self.host or not 0 < self.port < 2**16:
+            raise ValueError("server names no host, or a port that is none")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The server's name, which its certificate has to carry."""
+        return urlsplit(self.server).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port, by default the one for submission (RFC 6409, RFC 8314)."""
+        port = urlsplit(self.server).port
+        return (465 if self.implicit_tls else 587) if port is None else port
+
+    @property
+    def implicit_tls(self) -> bool:
+        """Whether TLS begins with the first byte."""
+        return self.server.startswith("smtps:")
+
+
 class Settings(_Strict):
     """One bank's installation on one machine.
 
@@ -86,7 +127,8 @@ class Settings(_Strict):
     a question about a certificate is answered.
     `database_url` is the address of a PostgreSQL database, which may hold a
     password and therefore comes from the environment (`DATABASE_URL`) and
-    stands in no file; None is for SQLite in the data folder.
+    stands in no file; None is for SQLite in the data folder. Without `mail`,
+    mails are put into the folder `outbox`.
     """
 
     data_dir: Path
@@ -98,6 +140,7 @@ class Settings(_Strict):
     ca: CaSettings = CaSettings()
     crl_shards: Annotated[int, Field(ge=1, le=1000)] = 8
     ocsp_nonce: bool = True
+    mail: MailSettings | None = None
     database_url: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
     @property
@@ -183,6 +226,9 @@ class Settings(_Strict):
         lines += _table("ca", self.ca.model_dump(exclude={"token"}, exclude_none=True))
         if self.ca.token is not None:
             lines += _table("ca.token", self.ca.token.model_dump())
+        if self.mail is not None:
+            lines += ["", "[mail]"]
+            lines += [f"{name} = {_text(str(value))}" for name, value in self.mail if value is not None]
         new = self.data_dir / f"{FILE}.new"
         new.write_text("\n".join(lines) + "\n", "utf-8")
         new.replace(self.data_dir / FILE)

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
@@ -29,6 +30,7 @@ from sekisho.edge.marks import Marks
 from sekisho.edge.server import Site as Listener
 from sekisho.edge.server import SiteTls
 from sekisho.est.routes import public_routes, secure_routes
+from sekisho.mail_server import MailServer, ServerAddress
 from sekisho.outbox import Outbox
 from sekisho.pki.compromised_keys import CompromisedKeys
 from sekisho.pki.profile import BankName
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from sekisho.domain.contract import Bank
     from sekisho.settings import Settings, SiteName, TokenSettings
     from sekisho.store.database import Database
+    from sekisho.usecases.ports import Mail
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 # Looking through a larger file takes minutes, in which a command, or each worker of a start, would do nothing else.
@@ -97,7 +100,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
             db=db,
             cas={settings.bank: ca},
             records={settings.bank: ca},
-            mail=Outbox(settings.outbox),
+            mail=_mail(settings),
             pins=PinHasher(_secret(settings, "pepper")),
             seal=CardSeal(_secret(settings, "card-key")),
             now=lambda: datetime.now(UTC),
@@ -133,6 +136,23 @@ def _compromised_keys(settings: Settings) -> CompromisedKeys:
         return CompromisedKeys()
     except (OSError, ValueError) as unusable:  # an empty file cannot be mapped: ValueError
         raise DataFolderDamaged(f"{file} cannot be used: {unusable}") from unusable
+
+
+def _mail(settings: Settings) -> Mail:
+    mail = settings.mail
+    if mail is None:
+        return Outbox(settings.outbox, f"no-reply@bank-{settings.bank}.invalid")
+    folder = settings.data_dir
+    address = ServerAddress(
+        host=mail.host,
+        port=mail.port,
+        implicit_tls=mail.implicit_tls,
+        own_name=urlsplit(settings.sites["public"].url).hostname or "localhost",
+        authorities=None if mail.authorities is None else folder / mail.authorities,
+        user=mail.user,
+        password_file=None if mail.password_file is None else folder / mail.password_file,
+    )
+    return MailServer(address, mail.sender)
 
 
 def open_store(settings: Settings) -> Database:

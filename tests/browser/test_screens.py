@@ -22,6 +22,7 @@ from tests.browser.support.judge import Judge
 from tests.browser.support.walk import Walk, send_form, told
 from tests.support.est_client import run
 from tests.support.served import Served, free_port_base
+from tests.support.serving import NO_WORKER
 from tests.support.world import BANK, KEIRI01, new_csr, world
 from tests.support.world import new_key as new_private_key
 
@@ -413,7 +414,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    one = Served(tmp_path / "data", free_port_base())
+    one = Served(tmp_path / "data", free_port_base(), env={NO_WORKER: "1"})
     one.start()
     yield one
     one.stop()

@@ -35,7 +35,7 @@ def test_every_measure_against_its_limit_and_each_process_weighed(tmp_path: Path
     done = bench(temporary, "--rounds", "1", "--seconds", "0.5", "--engines", "sqlite", "--write", str(written))
     result = result_of(done)
     measured = {(one["measure"], one["processes"], one["callers"]) for one in result["lines"]}
-    served = [("logon", 8), ("logon", 64), ("EST enrollment", 8), ("status page", 4)]
+    served = [("logon", 8), ("logon", 64), ("EST enrollment", 8), ("EST renewal", 8), ("status page", 4)]
     assert measured == {
         ("issuance", 1, 32),
         *((name, workers, callers) for name, callers in served for workers in (1, 2)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ from sekisho.domain.errors import (
     PermitWithdrawn,
     Refusal,
 )
-from sekisho.store import people, permits
+from sekisho.store import audit, people, permits
 from sekisho.usecases.resume_orders import resume_orders
 
 if TYPE_CHECKING:
@@ -231,3 +232,33 @@ def test_nothing_is_left_to_resume(bank: World) -> None:
     bank.acquire(KEIRI01)
     bank.later(minutes=5)
     assert resume_orders(bank.ports) == 0
+
+
+def test_what_the_ca_will_not_sign_is_written_down_and_the_order_waits(bank: World) -> None:
+    """A certificate that breaks a rule of its profile comes of a bug: no certificate, an audit row, nothing lost."""
+    from sekisho.ca.signer import Signer
+    from sekisho.domain.person import Kind
+    from sekisho.pki import hierarchy
+    from sekisho.pki.issuance import Issuance
+    from sekisho.pki.linting.finding import LintFailed
+    from sekisho.pki.profile import BankName
+
+    signer = bank.ports.cas["9990"]
+    assert isinstance(signer, Signer)
+    right = signer._issuances[Kind.USER]
+    issuer = bank.made.issuing[Kind.USER].certificate
+    elsewhere = hierarchy.addresses("9990", Kind.USER, "http://elsewhere.example")
+    signer._issuances[Kind.USER] = Issuance(
+        BankName("9990", bank.bank.name["en"]), Kind.USER, issuer=issuer, addresses=elsewhere
+    )
+    key = new_key()
+    with pytest.raises(LintFailed):
+        bank.acquire(KEIRI01, new_csr(key))
+    bank.later(seconds=1)
+    with pytest.raises(LintFailed):
+        resume_orders(bank.ports, left_alone=timedelta(0))
+    with bank.db.read() as tx:
+        noted = [row for row in audit.listed(tx) if row["action"] == "signing-refused"]
+    assert len(noted) == 1, "what is tried again in the background is not written down again"
+    signer._issuances[Kind.USER] = right
+    assert bank.acquire(KEIRI01, new_csr(key)).serial == noted[0]["serial"]

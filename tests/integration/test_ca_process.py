@@ -7,12 +7,13 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.ocsp import load_der_ocsp_response
 from tests.support.authority import NOW, PATIENCE_S, Running, order, running, spki
 from tests.support.trace import Trace
 
@@ -24,6 +25,7 @@ from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import CaAway
 from sekisho.domain.person import Kind
 from sekisho.pki import crl as lists
+from sekisho.pki import ocsp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -280,3 +282,53 @@ def test_a_list_that_is_none_is_refused(client: CaClient, entries: bytes, change
     with pytest.raises(CaRefused):
         client.sign_crl(entries=entries, **(asked | changed))
     assert client.sign_crl(entries=b"", **asked)
+
+
+def asked_about(**changed: Any) -> ocsp.Answer:
+    made = ocsp.Answer(Kind.USER, ocsp.Digest.SHA256, 7, ocsp.Status.GOOD, timedelta(hours=1))
+    return replace(made, **changed)
+
+
+def test_answers_about_certificates_are_signed_many_in_one_question(client: CaClient) -> None:
+    revoked = {"status": ocsp.Status.REVOKED, "revoked": (NOW, Reason.CERTIFICATE_HOLD)}
+    asked = [
+        asked_about(serial=n + 1, kind=list(Kind)[n % 2], nonce=b"n" * (n % 129) or None, **(revoked if n % 3 else {}))
+        for n in range(wire.MOST_ORDERS + 10)
+    ]
+    for one, der in zip(asked, client.answer_all(asked), strict=True):
+        assert isinstance(der, bytes)
+        answer = load_der_ocsp_response(der)
+        assert answer.serial_number == one.serial
+        assert answer.certificate_status.name == one.status.name
+        assert [extension.value.nonce for extension in answer.extensions] == ([one.nonce] if one.nonce else [])
+        if one.revoked is not None:
+            assert answer.revocation_time_utc == NOW
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"life": timedelta(days=2)},
+        {"life": timedelta(0)},
+        {"status": ocsp.Status.REVOKED},
+        {"nonce": b"n" * 129},
+        {"serial": 1 << 160},
+        {"serial": -1},
+    ],
+)
+def test_an_answer_that_is_none_is_refused_alone(client: CaClient, changed: dict[str, Any]) -> None:
+    before, refused, after = client.answer_all([asked_about(), asked_about(**changed), asked_about()])
+    assert isinstance(refused, CaRefused)
+    assert isinstance(before, bytes)
+    assert isinstance(after, bytes)
+
+
+def test_the_dates_of_an_answer_are_the_cas_own(client: CaClient) -> None:
+    """Whoever asks cannot have one signed for tomorrow; and one that was revoked tomorrow is revoked now."""
+    tomorrow = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    asked = asked_about(status=ocsp.Status.REVOKED, revoked=(tomorrow, Reason.SUPERSEDED))
+    (der,) = client.answer_all([asked])
+    assert isinstance(der, bytes)
+    answer = load_der_ocsp_response(der)
+    assert answer.this_update_utc < tomorrow
+    assert answer.revocation_time_utc == answer.this_update_utc

@@ -15,7 +15,9 @@ from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import NotAccepted
 from sekisho.store.tables import metadata
 from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
+from sekisho.usecases.clean_up import clean_up
 from sekisho.usecases.end_overlaps import end_overlaps
+from sekisho.usecases.expire_permits import expire_permits
 from sekisho.usecases.log_off import log_off
 from sekisho.usecases.meet_visitor import meet_visitor
 from sekisho.usecases.publish_crl import publish_crls
@@ -24,6 +26,7 @@ from sekisho.usecases.read_status import read_inbox, read_status
 from sekisho.usecases.read_users import read_user, read_users
 from sekisho.usecases.renew_certificate import renew_certificate
 from sekisho.usecases.resume_orders import resume_orders
+from sekisho.usecases.send_reminders import remind_of_permits, remind_of_renewal
 from sekisho.web.mails import send_mails
 
 if TYPE_CHECKING:
@@ -113,7 +116,15 @@ def journeys(bank: World) -> None:
     bank.resume(user, token := bank.log_on(user))
     bank.later(seconds=30)
     log_off(bank.ports, session=bank.resume(user, token).session, address=ADDRESS)
-    bank.later(days=336)
+    permit_reissue(
+        bank.ports, bank=BANK, change=change(bank.resume(administrator, bank.log_on(administrator)), "keiri02")
+    )
+    bank.later(days=12)
+    assert remind_of_permits(bank.ports, bank=BANK)
+    bank.later(days=3)
+    assert expire_permits(bank.ports, bank=BANK)
+    bank.later(days=321)
+    assert remind_of_renewal(bank.ports, bank=BANK)
     renew(bank, user)
     renewed = renew(bank, user)
     send_mails(bank.ports, bank=BANK)
@@ -126,6 +137,8 @@ def journeys(bank: World) -> None:
     bank.later(days=8)
     end_overlaps(bank.ports, bank=BANK)
     bank.log_on(renewed)
+    bank.later(days=401)
+    assert clean_up(bank.ports)
 
 
 def test_no_statement_of_a_hot_path_reads_a_table_that_grows(crowded: World) -> None:

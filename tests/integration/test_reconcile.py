@@ -277,7 +277,7 @@ def test_a_restored_file_is_noticed_at_the_start_and_repaired_by_the_operator(tm
         served.stop()
         # Without a running server the command starts the CA itself.
         found = served.sekisho("ca", "reconcile", "--json")
-        assert found.returncode == 29
+        assert found.returncode == 30
         finding, summary = [json.loads(line) for line in found.stdout.splitlines()]
         assert (finding["finding"], finding["serial"], finding["repaired"]) == ("certificate-missing", serial, False)
         assert (summary["journal"], summary["certificates"], summary["disagreements"]) == (3, 2, 1)

@@ -6,7 +6,9 @@ it there appends it to `reached` and kills itself with SIGKILL.
 While it names "bug", whatever reads the database fails as only a bug would.
 `clock` beside it holds seconds by which the clock is ahead. Each page names
 its template in the header `x-template`. With LOOSE in the environment no
-commit waits for the disk, so that a test can see that it would notice.
+commit waits for the disk, so that a test can see that it would notice. With
+NO_WORKER nothing is done that nobody asked for: what a page shows is then
+what the test has brought about, wherever it sets the clock.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from sekisho.usecases.ports import Db, Ports
 
 LOOSE = "SEKISHO_TEST_LOOSE"
+NO_WORKER = "SEKISHO_TEST_NO_WORKER"
 STEPS = (
     "before tx 1",
     "after tx 1",
@@ -164,6 +167,7 @@ def main(data_dir: Path, port_base: int) -> None:
             prepare=demo.fill(settings),
             adapt=adapt,
             around=lambda app: FaultyAnswer(app, fault),
+            behind=NO_WORKER not in os.environ,
             ca_command=[sys.executable, "-m", "tests.support.serving", "ca", str(data_dir)],
         )
 

@@ -58,6 +58,7 @@ BANK = Bank(
 )
 CONTRACT = "12345678901"
 ADDRESS = "192.0.2.7"
+PKI_URL = "http://pki.example.com"
 ADMINISTRATOR = PersonId("9990", CONTRACT)
 KEIRI01 = PersonId("9990", CONTRACT, "keiri01")
 KEIRI02 = PersonId("9990", CONTRACT, "keiri02")
@@ -90,9 +91,15 @@ class Mailbox:
     """Takes mails and keeps them by key."""
 
     mails: dict[str, EmailMessage] = field(default_factory=dict)
+    sender: str = "no-reply@mihon.example"
 
-    def send(self, message: EmailMessage, key: str) -> None:
+    @contextmanager
+    def line(self) -> Iterator[Mailbox]:
+        yield self
+
+    def send(self, message: EmailMessage, key: str) -> str:
         self.mails[key] = message
+        return "250 kept"
 
 
 @dataclass
@@ -195,7 +202,9 @@ def _template(cluster: Cluster) -> str:
 
 
 @contextmanager
-def world(folder: Path, engine: str = "sqlite", *, permitted: bool = True, bank: Bank = BANK) -> Iterator[World]:
+def world(
+    folder: Path, engine: str = "sqlite", *, permitted: bool = True, bank: Bank = BANK, pki_url: str = PKI_URL
+) -> Iterator[World]:
     """Open a bank with an administrator and two users, who may all acquire.
 
     In a folder whose SQLite database another bank lives in, it becomes that one's neighbour.
@@ -204,11 +213,11 @@ def world(folder: Path, engine: str = "sqlite", *, permitted: bool = True, bank:
         clock = [datetime(2026, 11, 24, 3, 0, 0, tzinfo=UTC)]
         db.write(lambda tx: banks.add(tx, bank, clock[0]))
         bank_name = BankName(bank.code, bank.name["en"])
-        made = hierarchy.make(bank_name, pki_url="http://pki.example.com", now=clock[0], entropy=os.urandom)
+        made = hierarchy.make(bank_name, pki_url=pki_url, now=clock[0], entropy=os.urandom)
         mailbox = Mailbox()
         ports = Ports(
             db=db,
-            cas={bank.code: Signer(bank_name, made.issuing, "http://pki.example.com", now=lambda: clock[0])},
+            cas={bank.code: Signer(bank_name, made.issuing, pki_url, now=lambda: clock[0])},
             mail=mailbox,
             pins=CheapPins(b"p" * 32),
             seal=CardSeal(b"c" * 32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -183,10 +184,30 @@ def test_a_notice_speaks_to_the_person_or_about_the_user(code: str, lang: Langua
     assert messages.notice(lang, code, until=AT, user_id=None) == to_user
 
 
+def codes_of_notices() -> Iterator[str]:
+    """Yield the code of each notice that the source adds by name."""
+    for module in SOURCE.rglob("*.py"):
+        for call in ast.walk(ast.parse(module.read_text("utf-8"))):
+            match call:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name("notices"), attr="add" | "add_all"), args=[_, _, code, *_]
+                ):
+                    if isinstance(code, ast.Constant):
+                        yield str(code.value)
+                case ast.Call(func=ast.Name("_tell_both"), args=[_, _, ast.Constant(code), *_]):
+                    yield str(code)
+
+
+def test_every_notice_has_words() -> None:
+    codes = {*codes_of_notices(), "permit-ended"}
+    assert len(codes) > 8
+    assert {code for code in codes if not messages.has(f"notice.{code}.title")} == set()
+
+
 @both_languages
 def test_a_mail_carries_no_full_id_and_no_link(lang: Language) -> None:
     codes = {key.split(".")[1] for key in KEYS if key.startswith("notice.")}
-    for code in codes - {"contract-closed"}:
+    for code in codes - {"contract-closed", "renewal-due"}:
         mail = messages.mail(
             lang,
             code,

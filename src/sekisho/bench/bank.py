@@ -12,10 +12,13 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from argon2 import PasswordHasher
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -32,10 +35,10 @@ from sekisho.domain.policy import Policy
 from sekisho.domain.secret import SecretName
 from sekisho.pki.csr import Csr
 from sekisho.settings import DATABASE_URL, Settings, on_localhost
-from sekisho.store.tables import notices
+from sekisho.store.tables import notices, secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sekisho.usecases.ports import Ports
 
@@ -50,7 +53,9 @@ BANK = Bank(
 PIN, CONFIRMATION_PIN = "bench1aa", "bench2bb"
 _READY_S = 120.0
 PORTS = 6
+_LAST_DAYS = timedelta(days=10)
 _EST = f"/.well-known/est/{BANK.code}/simpleenroll"
+_EST_RENEWAL = f"/.well-known/est/{BANK.code}/simplereenroll"
 
 
 @dataclass(eq=False)
@@ -86,9 +91,14 @@ class BenchBank:
     settings: Settings = field(init=False)
     tls_ca: Path = field(init=False)
     users: list[Caller] = field(init=False, default_factory=list)
+    ending: list[tuple[int, Caller]] = field(init=False, default_factory=list)
 
-    def set_up(self, callers: int, say: Callable[[str], None]) -> None:
-        """Make it, fill it, and give so many of its users a certificate of which they hold the key."""
+    def set_up(self, callers: int, renewing: int, say: Callable[[str], None]) -> None:
+        """Make it, fill it, and give so many of its users a certificate of which they hold the key.
+
+        Of so many more the certificate ends soon, and the PIN is checked at
+        argon2's least cost: what a renewal costs besides the PIN is to be seen.
+        """
         self.folder.mkdir()
         made = on_localhost(self.folder / "bank", BANK.code, BANK.name["en"], self.base)
         self.settings = made.model_copy(update={"database_url": self.url})
@@ -116,7 +126,10 @@ class BenchBank:
             db.close()
         say(f"{self.people:,} certificates in {self.engine} after {time.monotonic() - started:.0f} s")
         with self.ca(), wiring.open_ports(self.settings) as ports:
-            self.users = self._certify(ports, callers)
+            certified = self._certify(ports, callers, renewing)
+            self.users = [caller for _, caller in certified[:callers]]
+            self.ending = certified[callers:]
+            _check_in_no_time(ports, [person for person, _ in self.ending])
 
     @property
     def authority(self) -> bytes:
@@ -197,20 +210,36 @@ class BenchBank:
             issuing.grant(ports, people)
         port = self.settings.sites["public"].port
         return [
-            Caller(port, _address(at), self.tls_ca, path=_EST, bodies=[_enrollment(one) for one in people[at::callers]])
+            Caller(
+                *(port, _address(at), self.tls_ca),
+                path=_EST,
+                bodies=[_request(one, f"{PIN}:{CONFIRMATION_PIN}") for one in people[at::callers]],
+            )
             for at in range(callers)
+        ]
+
+    def renewing(self, each: int) -> list[Caller]:
+        """Return those whose certificate ends soon, with so many requests prepared for each."""
+        return [
+            replace(caller, path=_EST_RENEWAL, bodies=[_request(person, PIN) for _ in range(each)])
+            for person, caller in self.ending
         ]
 
     def tidy(self) -> None:
         """Take away what would go on being worked at: notices that wait to be mailed."""
         with wiring.open_ports(self.settings) as ports:
-            now = ports.now()
             ports.db.write(
-                lambda tx: tx.execute(update(notices).where(notices.c.mailed_at.is_(None)).values(mailed_at=now))
+                lambda tx: tx.execute(
+                    update(notices).where(notices.c.mail_due_at.is_not(None)).values(mail_due_at=None)
+                )
             )
 
-    def _certify(self, ports: Ports, count: int) -> list[Caller]:
-        """Give users all over the bank a certificate more, and return them as callers."""
+    def _certify(self, ports: Ports, lasting: int, ending: int) -> list[tuple[int, Caller]]:
+        """Give users all over the bank a certificate more, which of the last of them ends soon.
+
+        Returns them as rows and callers.
+        """
+        count = lasting + ending
         users = [number for number in range(1, self.people + 1) if synthetic.user_id_of(number)]
         chosen = users[:: max(1, len(users) // count)][:count]
         issuing.grant(ports, chosen)
@@ -219,12 +248,13 @@ class BenchBank:
         for at, person in enumerate(chosen):
             key = ec.generate_private_key(ec.SECP256R1())
             spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-            issued = issuing.issue(ports, person, known[person], Csr(spki))
+            life = issuing.LIFE if at < lasting else _LAST_DAYS
+            issued = issuing.issue(ports, person, known[person], Csr(spki), life=life)
             certificate, private = self.folder / f"{at}.pem", self.folder / f"{at}.key.pem"
             certificate.write_bytes(x509.load_der_x509_certificate(issued.der).public_bytes(Encoding.PEM))
             private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
             port = self.settings.sites["user"].port
-            callers.append(Caller(port, _address(at), self.tls_ca, certificate, private, PIN))
+            callers.append((person, Caller(port, _address(at), self.tls_ca, certificate, private, PIN)))
         self.tidy()
         return callers
 
@@ -234,11 +264,20 @@ def _address(number: int) -> str:
     return f"127.0.{1 + number // 200}.{1 + number % 200}"
 
 
-def _enrollment(person: int) -> tuple[str, bytes]:
-    """Return a person's EST request, as headers and body."""
+def _check_in_no_time(ports: Ports, people: Sequence[int]) -> None:
+    """Have people's PINs be checked at argon2's least cost: each verifier says its own."""
+    pins = copy(ports.pins)
+    pins._argon2 = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001 - nobody else may weaken it
+    verifier = pins.hash(PIN)
+    mine = (secrets.c.person_id.in_(people), secrets.c.name == SecretName.PIN.value)
+    ports.db.write(lambda tx: tx.execute(update(secrets).where(*mine).values(verifier=verifier)))
+
+
+def _request(person: int, password: str) -> tuple[str, bytes]:
+    """Return a person's EST request for a new key, as headers and body."""
     who = issuing.whose(person)
     name = who.contract_id if who.user_id is None else f"{who.contract_id}/{who.user_id}"
-    credentials = base64.b64encode(f"{name}:{PIN}:{CONFIRMATION_PIN}".encode()).decode()
+    credentials = base64.b64encode(f"{name}:{password}".encode()).decode()
     csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     signed = csr.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
     headers = f"authorization: Basic {credentials}\r\ncontent-type: application/pkcs10\r\n"

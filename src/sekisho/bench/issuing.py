@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sekisho.usecases.ports import Ports
 
 _ADDRESS = "192.0.2.1"
-_LIFE = timedelta(days=365)
+LIFE = timedelta(days=365)
 _WINDOW = timedelta(days=14)
 _BANK = "9990"
 Known = dict[SecretName, secrets.Secret]
@@ -61,7 +61,7 @@ def secrets_of(ports: Ports, people: Sequence[int]) -> Mapping[int, Known]:
         return found
 
 
-def issue(ports: Ports, person: int, known: Known, csr: Csr) -> IssuedCertificate:
+def issue(ports: Ports, person: int, known: Known, csr: Csr, *, life: timedelta = LIFE) -> IssuedCertificate:
     """Do what `acquire_certificate` does once both PINs were found right."""
     who = whose(person)
     wanted = request(
@@ -70,7 +70,7 @@ def issue(ports: Ports, person: int, known: Known, csr: Csr) -> IssuedCertificat
         csr,
         held=KeyHeld.FILE,
         actor=audit.actor_of(who, _ADDRESS),
-        life=_LIFE,
+        life=life,
         now=ports.now(),
         entropy=ports.entropy,
     )

@@ -40,6 +40,7 @@ _FEWEST = 500
 _CROWD = 32
 _FEW, _MANY = 8, 64
 _KEPT = 4  # callers on connections that stay: as many as keep one process busy
+_RENEWALS = 500  # the same without that price
 _ENROLLMENTS = 150  # a second, of all callers: more than any machine's argon2 allows for the price of two checks
 # Big enough that no checkpoint falls into one measure and not into the next; all else is PostgreSQL's default.
 _POSTGRESQL = {
@@ -51,7 +52,7 @@ _POSTGRESQL = {
 }
 
 # What each measure has to reach of its limit.
-GOALS = {"issuance": 0.30, "logon": 0.85, "EST enrollment": 0.80, "status page": 0.05}
+GOALS = {"issuance": 0.30, "logon": 0.85, "EST enrollment": 0.80, "EST renewal": 0.50, "status page": 0.05}
 GOAL_OF_SIZES = round(1 / 1.2, 3)
 
 
@@ -154,7 +155,7 @@ def _banks(
             url = None if cluster is None else cluster.url(cluster.new_database())
             bank = BenchBank(folder / f"{engine}-{people}", engine, people, url, base)
             closing.callback(shutil.rmtree, bank.folder, ignore_errors=True)
-            bank.set_up(_MANY, say)
+            bank.set_up(_MANY, _FEW, say)
             closing.callback(shutil.rmtree, bank.settings.run_dir, ignore_errors=True)
             banks.append(bank)
             base += PORTS
@@ -177,6 +178,7 @@ class _Rounds:
         self._folder = folder
         self._load = load
         self._fastapi: list[Caller] = []
+        self._asgi: list[Caller] = []
         self._pins = PinHasher(os.urandom(32))
         self._verifier = self._pins.hash(PIN)
         self._sign = limits.build_and_sign()
@@ -188,16 +190,12 @@ class _Rounds:
     def take(self, banks: Sequence[BenchBank], hello_ports: tuple[int, int]) -> None:
         """Measure each thing once: hello is said in raw ASGI and by FastAPI at these ports."""
         asgi, fastapi = ([replace(one, port=port) for one in banks[0].users] for port in hello_ports)
-        self._fastapi = fastapi[:_KEPT]
+        self._fastapi, self._asgi = fastapi[:_KEPT], asgi[:_FEW]
         seconds = self._plan.seconds
         self._limits["flushes"].append(limits.flush_rate(self._folder, seconds / 2))
-        for name, act, callers in (
-            ("mutual-TLS handshake", "handshake", asgi[:_FEW]),
-            ("raw ASGI hello", "get", asgi[:_KEPT]),
-        ):
-            outcome = self._load.run(act, callers, seconds)
-            self._limits[name].append(outcome.rate)
-            self._limit_load[name].append(outcome)
+        outcome = self._load.run("get", asgi[:_KEPT], seconds)
+        self._limits["raw ASGI hello"].append(outcome.rate)
+        self._limit_load["raw ASGI hello"].append(outcome)
         for bank in banks:
             self._bank(bank)
 
@@ -226,6 +224,10 @@ class _Rounds:
         # Two PINs are checked, so one enrollment takes two of the limit's checks.
         self._pair(line("EST enrollment", "argon2", _FEW, 2), lambda: self._load.run("enroll", people, seconds))
         bank.tidy()
+        holders = bank.renewing(int(_RENEWALS * seconds / _FEW) + 2)
+        renew = partial(self._load.run, "enroll", holders, seconds)
+        self._pair(line("EST renewal", "mutual-TLS handshake", _FEW), renew)
+        bank.tidy()
         users = bank.users[:_KEPT]
         self._pair(line("status page", "FastAPI hello", _KEPT), lambda: self._load.run("status", users, seconds))
 
@@ -247,7 +249,8 @@ class _Rounds:
             return limits.argon2_rate(self._pins, self._verifier, PIN, seconds)
         if name == "build and sign":
             return limits.repeated(self._sign, seconds)
-        outcome = self._load.run("get", self._fastapi, seconds)
+        act, callers = ("get", self._fastapi) if name == "FastAPI hello" else ("handshake", self._asgi)
+        outcome = self._load.run(act, callers, seconds)
         self._limit_load[name].append(outcome)
         return outcome.rate
 

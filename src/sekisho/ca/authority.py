@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sekisho.ca.journal import Journal
     from sekisho.ca.signer import Signer
     from sekisho.domain.person import Kind
+    from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
 
 # Questions that wait for one flush together, and how long one waits at most.
@@ -116,6 +117,10 @@ class Authority:
         self._journal.note_ended(ended, Listed(kind, number, this_update, next_update, hashlib.sha256(der).digest()))
         self._listed[kind, shard] = frozenset(one_by_one)
         return der
+
+    def answer_all(self, answers: Sequence[Answer]) -> list[bytes | Exception]:
+        """Return each answer about a certificate as DER, or why that one is refused. The journal has none of them."""
+        return self._signer.answer_all(answers)
 
     @staticmethod
     def _newly_ended(kind: Kind, before: frozenset[bytes], der: bytes, entries: list[bytes]) -> list[Ended]:

@@ -9,23 +9,25 @@ import struct
 import threading
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from sekisho.ca import lists, peer, record, wire
+from sekisho.ca import answers, lists, peer, record, wire
 from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.wire import Ask
 from sekisho.domain.errors import CaAway
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from sekisho.ca.record import EndedRecord, Latest, Recorded
     from sekisho.domain.person import Kind
+    from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
 
 log = logging.getLogger("sekisho.ca")
+Item = TypeVar("Item")
 DEADLINE_S = 10.0
 
 
@@ -50,15 +52,7 @@ class CaClient:
 
     def sign_all(self, orders: Sequence[Order]) -> list[bytes | Exception]:
         """Return the DER certificate for each order, or `CaRefused`. Raises `CaAway` where no answer comes in time."""
-        outcomes: list[bytes | Exception] = []
-        rest = iter(orders)
-        while some := list(islice(rest, wire.MOST_ORDERS)):
-            parts = [_part(order) for order in some]
-            asked = [part for part in parts if part is not None]
-            with self._line() as line:
-                answers = iter(line.ask(Ask.SIGN, asked) if asked else [])
-            outcomes += ((None if part is None else next(answers)) or CaRefused() for part in parts)
-        return outcomes
+        return self._ask_all(Ask.SIGN, orders, wire.order_part)
 
     def sign_crl(
         self,
@@ -77,6 +71,10 @@ class CaClient:
         if signed is None:
             raise CaRefused
         return signed
+
+    def answer_all(self, asked: Sequence[Answer]) -> list[bytes | Exception]:
+        """Return each answer about a certificate as DER, or `CaRefused`. Raises `CaAway` where none comes in time."""
+        return self._ask_all(Ask.OCSP, asked, answers.part)
 
     def records(self, after: tuple[Kind, int] | None) -> list[Recorded]:
         """Return certificates of the journal in the order of kind and serial, some from after one on.
@@ -115,6 +113,18 @@ class CaClient:
         for line in lines:
             line.close()
 
+    def _ask_all(self, ask: Ask, asked: Sequence[Item], part: Callable[[Item], bytes]) -> list[bytes | Exception]:
+        """Ask about many things, as many in one question as go into it; one that cannot be written is refused alone."""
+        outcomes: list[bytes | Exception] = []
+        rest = iter(asked)
+        while some := list(islice(rest, wire.MOST_ORDERS)):
+            parts = [_written(one, part) for one in some]
+            asked_now = [one for one in parts if one is not None]
+            with self._line() as line:
+                told = iter(line.ask(ask, asked_now) if asked_now else [])
+            outcomes += ((None if one is None else next(told)) or CaRefused() for one in parts)
+        return outcomes
+
     @contextmanager
     def _line(self) -> Iterator[Line]:
         """Lend out the line that was used last, or a new one where all are in use."""
@@ -127,10 +137,10 @@ class CaClient:
                 self._idle.append(line)
 
 
-def _part(order: Order) -> bytes | None:
-    """Write an order, or None where it cannot even be written: that one alone is refused then."""
+def _written(item: Item, part: Callable[[Item], bytes]) -> bytes | None:
+    """Write what is asked about, or None where it cannot even be written."""
     try:
-        return wire.order_part(order)
+        return part(item)
     except (ValueError, OverflowError, struct.error):
         return None
 

@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from sekisho.ca import lists, peer, record, wire
+from sekisho.ca import answers, lists, peer, record, wire
 from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.journal import JournalNotWritten
 from sekisho.ca.token import TokenAway
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sekisho.ca.authority import Authority
+    from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
 
 log = logging.getLogger("sekisho.ca")
@@ -118,6 +119,8 @@ def _results(message: bytes, authority: Authority) -> list[bytes | None]:
         return [_sign_list(part, authority) for part in parts]
     if ask in _OF_THE_JOURNAL:
         return [_tell(ask, part, authority) for part in parts]
+    if ask is Ask.OCSP:
+        return _answer_about(parts, authority)
     return _sign_orders(parts, authority)
 
 
@@ -176,3 +179,19 @@ def _sign_list(part: bytes, authority: Authority) -> bytes | None:
     except ValueError as refused:
         log.error("refused to sign a revocation list: %s", refused)  # noqa: TRY400 - the trace says no more
         return None
+
+
+def _answer_about(parts: list[bytes], authority: Authority) -> list[bytes | None]:
+    results: list[bytes | None] = [None] * len(parts)
+    asked: dict[int, Answer] = {}
+    for at, part in enumerate(parts):
+        try:
+            asked[at] = answers.read(part)
+        except ValueError as unreadable:
+            log.error("refused to answer: %s", unreadable)  # noqa: TRY400 - the trace says no more
+    for at, outcome in zip(asked, authority.answer_all(list(asked.values())), strict=True):
+        if isinstance(outcome, Exception):
+            log.error("refused to answer about serial %x: %r", asked[at].serial, outcome)
+        else:
+            results[at] = outcome
+    return results

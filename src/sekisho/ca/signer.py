@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from sekisho.ca.responder import Responders
 from sekisho.domain.errors import Refusal
 from sekisho.pki import crl, hierarchy, profile
 from sekisho.pki.issuance import Issuance
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from sekisho.domain.person import Kind
     from sekisho.pki.hierarchy import KeyAndCertificate
+    from sekisho.pki.ocsp import Answer
 
 
 class Signer:
@@ -51,6 +53,7 @@ class Signer:
             kind: Issuance(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
             for kind, pair in issuing.items()
         }
+        self._responders = Responders(bank, issuing, now)
         self._linters = {
             kind: PersonLinter(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
             for kind, pair in issuing.items()
@@ -105,3 +108,7 @@ class Signer:
         tbs = frame.to_be_signed()
         signature = issuing.key.sign(tbs, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
         return frame.signed(tbs, signature)
+
+    def answer_all(self, answers: Sequence[Answer]) -> list[bytes | Exception]:
+        """Return each answer about a certificate as DER, or why that one is refused."""
+        return self._responders.answer_all(answers)

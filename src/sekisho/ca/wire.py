@@ -36,6 +36,7 @@ class Ask(IntEnum):
 
     SIGN = 1
     CRL = 2
+    OCSP = 3
     RECORDS = 20
     RECORD = 21
     LATEST = 22

@@ -173,12 +173,14 @@ def serve(
     around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     ca_command: Sequence[str] | None = None,
     workers: int = 1,
+    behind: bool = True,
 ) -> None:
     """Serve a data folder until SIGINT or SIGTERM, with this process alone or with so many `workers` of it.
 
-    `ready` is called once every listener answers. `prepare` runs before,
-    with the CA up. `adapt`, `around` and `ca_command` let a test put its own
-    clock and faults in, where this process is the one that serves.
+    With `behind` it does the work that nobody waits for as well. `ready` is
+    called once every listener answers. `prepare` runs before, with the CA up.
+    `adapt`, `around` and `ca_command` let a test put its own clock and faults
+    in, where this process is the one that serves.
     """
     make_run_folder(settings)
     if settings.ca.socket is None:
@@ -191,10 +193,29 @@ def serve(
         look_for_restore(ports, bank)
         prepare(ports, bank)
         if workers > 1:
-            supervise(settings, ports, bank, workers, ready)
+            supervise(settings, ports, bank, workers, ready, behind=behind)
             return
         listeners = [replace(site, app=around(site.app)) for site in wiring.build_sites(settings, ports)]
-        asyncio.run(_serve(listeners, ports, bank, ready))
+        asyncio.run(_serve(listeners, ports, bank, ready, behind=behind))
+
+
+def work(settings: Settings, ready: Callable[[], None]) -> None:
+    """Do the work that nobody waits for, and nothing else, until SIGINT or SIGTERM."""
+    with wiring.open_ports(settings) as ports:
+        bank = wiring.load_bank(settings, ports)
+        asyncio.run(_work(ports, bank, ready))
+
+
+async def _work(ports: Ports, bank: Bank, ready: Callable[[], None]) -> None:
+    stop = _stopped_by_signals()
+    ready()
+    await background.work(ports, bank, stop)
+
+
+def work_once(settings: Settings) -> list[background.Outcome] | None:
+    """Do what of that work is there now; None where another process does it."""
+    with wiring.open_ports(settings) as ports:
+        return background.work_once(ports, wiring.load_bank(settings, ports))
 
 
 @contextmanager
@@ -241,17 +262,24 @@ def make_run_folder(settings: Settings) -> None:
         raise PermissionError(13, "belongs to somebody else", str(folder))
 
 
-async def _serve(listeners: list[Listener], ports: Ports, bank: Bank, ready: Callable[[], None]) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    behind = asyncio.create_task(background.work(ports, bank, stop))
+async def _serve(
+    listeners: list[Listener], ports: Ports, bank: Bank, ready: Callable[[], None], *, behind: bool
+) -> None:
+    stop = _stopped_by_signals()
+    working = asyncio.create_task(background.work(ports, bank, stop) if behind else stop.wait())
     try:
         await serve_listeners(listeners, ready=ready, stop=stop)
     finally:
         stop.set()
-        await behind
+        await working
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
 
 
 def run_ca(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,12 @@ import click
 from sekisho.cli.authority import ca, ca_keys_options
 from sekisho.cli.database import database
 from sekisho.cli.log import start_log
+from sekisho.cli.mails import mails
 from sekisho.cli.options import data_dir_option, json_option
+from sekisho.cli.printed import opened, pages, print_rows
 from sekisho.domain.certificate import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from sekisho.domain.certificate import Certificate
     from sekisho.settings import CaSettings
     from sekisho.store.audit import Actor
@@ -34,6 +35,7 @@ def main() -> None:
 
 main.add_command(ca)
 main.add_command(database)
+main.add_command(mails)
 
 
 @main.command()
@@ -140,7 +142,8 @@ def init(data_dir: Path, bank: str, port_base: int, ca_keys: CaSettings, root: P
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer visitors."
 )
-def serve(data_dir: Path, workers: int) -> None:
+@click.option("--no-worker", is_flag=True, help="Leave the work that nobody waits for to `sekisho worker`.")
+def serve(data_dir: Path, workers: int, *, no_worker: bool) -> None:
     """Serve an installation until Ctrl-C or SIGTERM. With workers, SIGHUP replaces them one by one."""
     from sekisho import settings
     from sekisho.cli import installation
@@ -149,7 +152,37 @@ def serve(data_dir: Path, workers: int) -> None:
     with told():
         loaded = settings.load(data_dir)
         ready = partial(logging.getLogger("sekisho").info, "every site answers")
-        installation.serve(loaded, ready, workers=workers)
+        installation.serve(loaded, ready, workers=workers, behind=not no_worker)
+
+
+@main.command()
+@data_dir_option
+@click.option("--once", is_flag=True, help="Do what there is to do now, say what that was, and end.")
+@json_option
+def worker(data_dir: Path, *, once: bool, as_json: bool) -> None:
+    """Do the work that nobody waits for: mails, reminders, ends of permits and overlaps, revocation lists ...
+
+    `sekisho serve` does it by itself. Of all who would, one does: the others
+    stand by until it ends. Ctrl-C or SIGTERM ends it.
+    """
+    from sekisho import settings
+    from sekisho.cli import exit_codes, installation
+    from sekisho.cli.failure import fail, told
+
+    if as_json and not once:
+        fail("--json goes with --once", exit_codes.USAGE)
+    with told():
+        loaded = settings.load(data_dir)
+        if not once:
+            installation.work(loaded, partial(logging.getLogger("sekisho").info, "the worker works"))
+            return
+        outcomes = installation.work_once(loaded)
+        if outcomes is None:
+            click.echo(json.dumps({"lead": False}) if as_json else "another process does this work")
+            return
+        print_rows(outcomes, as_json=as_json, show=asdict)
+    if any(outcome.waits_for or outcome.failed for outcome in outcomes):
+        raise SystemExit(exit_codes.WORK_LEFT)
 
 
 @main.group()
@@ -165,8 +198,8 @@ def list_certificates(data_dir: Path, *, as_json: bool) -> None:
     from sekisho.cli.failure import told
     from sekisho.store import certificates as store
 
-    with told(), _opened(data_dir) as ports:
-        _print(_pages(ports, store.listed, lambda c: c.id), as_json=as_json, show=_certificate)
+    with told(), opened(data_dir) as ports:
+        print_rows(pages(ports, store.listed, lambda c: c.id), as_json=as_json, show=_certificate)
 
 
 @certificates.command()
@@ -183,9 +216,9 @@ def revoke(serial: str, reason: str, data_dir: Path, *, as_json: bool) -> None:
     from sekisho.usecases.revoke_certificate import revoke_certificate
 
     number = _serial(serial)
-    with told(), _opened(data_dir) as ports:
+    with told(), opened(data_dir) as ports:
         revoked = revoke_certificate(ports, serial=number, reason=Reason(reason), actor=_operator())
-        _print([revoked], as_json=as_json, show=_certificate)
+        print_rows([revoked], as_json=as_json, show=_certificate)
 
 
 @certificates.command()
@@ -198,8 +231,8 @@ def lift(serial: str, data_dir: Path, *, as_json: bool) -> None:
     from sekisho.usecases.lift_certificate import lift_certificate
 
     number = _serial(serial)
-    with told(), _opened(data_dir) as ports:
-        _print([lift_certificate(ports, serial=number, actor=_operator())], as_json=as_json, show=_certificate)
+    with told(), opened(data_dir) as ports:
+        print_rows([lift_certificate(ports, serial=number, actor=_operator())], as_json=as_json, show=_certificate)
 
 
 def _serial(text: str) -> int:
@@ -237,7 +270,7 @@ def resume(data_dir: Path, *, as_json: bool) -> None:
     from sekisho.cli.failure import told
     from sekisho.usecases.resume_orders import resume_orders
 
-    with told(), _opened(data_dir) as ports:
+    with told(), opened(data_dir) as ports:
         finished = 0
         while some := resume_orders(ports, left_alone=timedelta(0)):
             finished += some
@@ -258,9 +291,9 @@ def list_audit(data_dir: Path, contract: str | None, *, as_json: bool) -> None:
     from sekisho.cli.failure import told
     from sekisho.store import audit as store
 
-    with told(), _opened(data_dir) as ports:
-        pages = _pages(ports, lambda tx, after: store.listed(tx, after=after, contract_id=contract), lambda r: r["id"])
-        _print(pages, as_json=as_json, show=_audit_row)
+    with told(), opened(data_dir) as ports:
+        rows = pages(ports, lambda tx, after: store.listed(tx, after=after, contract_id=contract), lambda r: r["id"])
+        print_rows(rows, as_json=as_json, show=_audit_row)
 
 
 @main.command()
@@ -304,32 +337,6 @@ def bench(
         if write is not None:
             report.write(result, write)
     click.echo(json.dumps(result, ensure_ascii=False) if as_json else report.tables(result))
-
-
-def _opened(data_dir: Path) -> Any:
-    from sekisho import settings, wiring
-
-    return wiring.open_ports(settings.load(data_dir))
-
-
-def _pages(ports: Any, listed: Callable[..., list[Any]], id_of: Callable[[Any], int]) -> Iterable[Any]:
-    after = 0
-    while True:
-        with ports.db.read() as tx:
-            page = listed(tx, after=after)
-        if not page:
-            return
-        yield from page
-        after = id_of(page[-1])
-
-
-def _print(rows: Iterable[Any], *, as_json: bool, show: Callable[[Any], dict[str, Any]]) -> None:
-    for row in rows:
-        shown = show(row)
-        if as_json:
-            click.echo(json.dumps(shown, ensure_ascii=False))
-        else:
-            click.echo("  ".join(str(value) for value in shown.values() if value is not None))
 
 
 def _certificate(certificate: Certificate) -> dict[str, Any]:

@@ -47,14 +47,16 @@ class WorkerDidNotStart(Exception):  # noqa: N818 - names what happened
     """A worker ended, or said nothing, before it was ready; what it had to say stands in the log."""
 
 
-def supervise(settings: Settings, ports: Ports, bank: Bank, count: int, ready: Callable[[], None]) -> None:
+def supervise(
+    settings: Settings, ports: Ports, bank: Bank, count: int, ready: Callable[[], None], *, behind: bool
+) -> None:
     """Serve with so many workers until SIGINT or SIGTERM; SIGHUP replaces each by a new one.
 
     Raises `AddressInUse` and `WorkerDidNotStart`.
     """
     listeners = wiring.build_sites(settings, ports, processes=count)
     with bound(listeners) as sockets:
-        asyncio.run(Workers(settings, sockets, count).run(ports, bank, ready))
+        asyncio.run(Workers(settings, sockets, count).run(ports, bank, ready, behind=behind))
 
 
 class Workers:
@@ -70,21 +72,21 @@ class Workers:
         self._stop = asyncio.Event()
         self._renew = asyncio.Event()
 
-    async def run(self, ports: Ports, bank: Bank, ready: Callable[[], None]) -> None:
-        """Start the workers, keep them running, and do the work that nobody waits for."""
+    async def run(self, ports: Ports, bank: Bank, ready: Callable[[], None], *, behind: bool) -> None:
+        """Start the workers, keep them running, and with `behind` do the work that nobody waits for."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._renew.set)
         try:
             self._running = list(await asyncio.gather(*(self._start() for _ in range(self._count))))
-            behind = asyncio.create_task(background.work(ports, bank, self._stop))
+            working = asyncio.create_task(background.work(ports, bank, self._stop) if behind else self._stop.wait())
             ready()
             while not self._stop.is_set():
                 await self._look()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), _LOOK_S)
-            await behind
+            await working
         finally:
             await asyncio.gather(*(self._end(worker, signal.SIGTERM, _STOP_S) for worker in self._running))
 

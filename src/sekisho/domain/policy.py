@@ -15,6 +15,8 @@ class Policy:
     acquisition_window: timedelta = timedelta(days=14)
     renewal_window: timedelta = timedelta(days=30)
     overlap: timedelta = timedelta(days=7)
+    reminders: tuple[timedelta, ...] = (timedelta(days=30), timedelta(days=10), timedelta(days=3))
+    permit_reminder: timedelta = timedelta(days=3)
     session_idle: timedelta = timedelta(minutes=15)
     session_life: timedelta = timedelta(hours=8)
     last_logons_shown: int = 3

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from sekisho.domain.errors import CsrNotAccepted, KeyNotAccepted
 from sekisho.pki.weak_keys import check_not_weak
@@ -60,6 +60,17 @@ def read_csr(data: bytes) -> Csr:
     if isinstance(key, rsa.RSAPublicKey):
         check_not_weak(key)
     return Csr(spki=key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def load_key(spki: bytes) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
+    """Return the key in a DER SubjectPublicKeyInfo. Raises `KeyNotAccepted` unless it is one that we certify."""
+    try:
+        key = load_der_public_key(spki)
+    except (ValueError, UnsupportedAlgorithm) as unreadable:
+        raise KeyNotAccepted from unreadable
+    check_key(key)
+    assert isinstance(key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey))  # noqa: S101 - check_key has shown it
+    return key
 
 
 def check_key(key: object) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from sekisho.pki import profile
-from sekisho.pki.csr import check_key
+from sekisho.pki.csr import load_key
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,15 +43,14 @@ class Issuance:
         profile.check_order(order, self._bank, issuer_ends=self._issuer_ends)
         if order.kind is not self._kind:
             raise profile.ProfileBroken("kind")
-        key = load_der_public_key(order.spki)
-        check_key(key)
-        key_id = x509.SubjectKeyIdentifier.from_public_key(key)  # type: ignore[arg-type]  # check_key has shown it
+        key = load_key(order.spki)
+        key_id = x509.SubjectKeyIdentifier.from_public_key(key)
         before_key_id, after_key_id = self._same_extensions(order.shard)
         name = x509.Name([*self._same_names, x509.NameAttribute(NameOID.COMMON_NAME, order.common_name)])
         return x509.CertificateBuilder(
             issuer_name=self._issuer_name,
             subject_name=name,
-            public_key=key,  # type: ignore[arg-type]  # the same
+            public_key=key,
             serial_number=order.serial,
             not_valid_before=_naive(order.not_before),
             not_valid_after=_naive(order.not_after),

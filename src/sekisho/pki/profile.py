@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from sekisho.domain.person import Kind, common_name_fits
 from sekisho.domain.policy import LONGEST_CERTIFICATE_LIFE
 from sekisho.pki.crl import MOST_SHARDS, list_name
-from sekisho.pki.csr import check_key
+from sekisho.pki.csr import load_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
@@ -211,19 +210,18 @@ def check_life(order: Order, now: datetime) -> None:
 def person(order: Order, bank: BankName, *, issuer: x509.Certificate, addresses: Addresses) -> x509.CertificateBuilder:
     """Return the certificate that the order asks for, to be signed by the issuing CA of its kind."""
     check_order(order, bank, issuer_ends=issuer.not_valid_after_utc)
-    key = load_der_public_key(order.spki)
-    check_key(key)
+    key = load_key(order.spki)
     before, after = person_extensions(issuer, addresses, order.shard)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject(bank, order.kind, order.common_name))
         .issuer_name(issuer.subject)
-        .public_key(key)  # type: ignore[arg-type]  # check_key has shown that it is EC or RSA
+        .public_key(key)
         .serial_number(order.serial)
         .not_valid_before(order.not_before)
         .not_valid_after(order.not_after)
     )
-    key_id = x509.SubjectKeyIdentifier.from_public_key(key)  # type: ignore[arg-type]  # the same
+    key_id = x509.SubjectKeyIdentifier.from_public_key(key)
     for extension in (*before, x509.Extension(key_id.oid, critical=False, value=key_id), *after):
         builder = builder.add_extension(extension.value, critical=extension.critical)
     return builder

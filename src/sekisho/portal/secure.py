@@ -131,6 +131,7 @@ def take_pin(visit: Visit) -> Response:
             der=visit.der,
             pin=visit.entry("pin"),
             address=visit.address,
+            language=visit.lang if visit.lang_chosen else None,
         )
     except (EntryRefused, DoorClosed) as refusal:
         return visit.back("/", refusal)
@@ -169,6 +170,7 @@ def take_card(visit: Visit) -> Response:
             session=current.session,
             digits=[visit.form.get(f"digit_{n}", "") for n in range(1, ASKED + 1)],
             address=visit.address,
+            language=visit.lang if visit.lang_chosen else None,
         )
     except EntryRefused as refusal:
         return visit.back("/card", refusal)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from sekisho.domain.certificate import Certificate, Ending, IssuedCertificate, KeyHeld, Reason
 from sekisho.domain.person import Kind, PersonId
 from sekisho.store import bulk
 from sekisho.store.bulk import OfMany
-from sekisho.store.tables import certificate_bytes, people
+from sekisho.store.tables import certificate_bytes, crl_entries, people
 from sekisho.store.tables import certificates as t
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row, Select
@@ -66,6 +66,14 @@ _ISSUED_OF_ORDERS = OfMany(
         _select(certificate_bytes.c.der)
         .join(certificate_bytes, certificate_bytes.c.certificate_id == t.c.id)
         .where(among(t.c.order_id, "orders"))
+    )
+)
+_REVOCATIONS = OfMany(
+    lambda among: (
+        select(t.c.serial, t.c.ended_at, t.c.reason, t.c.suspended_at, crl_entries.c.changed_at)
+        .join(people, people.c.id == t.c.person_id)
+        .outerjoin(crl_entries, crl_entries.c.certificate_id == t.c.id)
+        .where(t.c.kind == bindparam("kind"), among(t.c.serial, "serials"), people.c.bank == bindparam("bank"))
     )
 )
 
@@ -246,6 +254,71 @@ def with_overlap_over(tx: Connection, issued_before: datetime, most: int) -> lis
         .limit(most)
     )
     return [from_row(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Whether a certificate is revoked or suspended: since when and why.
+
+    `changed_at` is when that last changed, None where it never did.
+    """
+
+    revoked: tuple[datetime, Reason] | None
+    changed_at: datetime | None
+
+
+def revocations(tx: Connection, bank: str, kind: Kind, serials: Collection[int]) -> dict[int, Revocation]:
+    """Return how certificates of an issuing CA stand, by their serial numbers; one that is not stored is left out."""
+    rows = _REVOCATIONS.run(tx, {"bank": bank, "kind": kind.value, "serials": list(serials)})
+    return {row.serial: Revocation(_revoked(row), row.changed_at) for row in rows}
+
+
+def _revoked(row: Row[Any]) -> tuple[datetime, Reason] | None:
+    since = row.suspended_at or row.ended_at
+    if since is None:
+        return None
+    return since, Reason.CERTIFICATE_HOLD if row.reason is None else Reason(row.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """A certificate on its way to its end; `dealt_with` where it was ended, or the person holds a newer one."""
+
+    id: int
+    person_id: int
+    issued_at: datetime
+    not_after: datetime
+    dealt_with: bool
+
+
+def by_end(tx: Connection, bank: str, *, after: tuple[datetime, int], until: datetime, most: int) -> list[Ends]:
+    """Return certificates in the order of their ends and rows: those after a place in it, up to a moment."""
+    reached_at, reached_id = after
+    newer = t.alias("newer")
+    replaced = (
+        select(newer.c.id)
+        .where(newer.c.person_id == t.c.person_id, newer.c.id > t.c.id, newer.c.ended_at.is_(None))
+        .exists()
+    )
+    rows = tx.execute(
+        select(
+            t.c.id,
+            t.c.person_id,
+            t.c.issued_at,
+            t.c.not_after,
+            or_(t.c.ended_at.is_not(None), replaced).label("dealt_with"),
+        )
+        .join(people, people.c.id == t.c.person_id)
+        .where(
+            people.c.bank == bank,
+            t.c.not_after >= reached_at,
+            or_(t.c.not_after > reached_at, t.c.id > reached_id),
+            t.c.not_after <= until,
+        )
+        .order_by(t.c.not_after, t.c.id)
+        .limit(most)
+    )
+    return [Ends(row.id, row.person_id, row.issued_at, row.not_after, bool(row.dealt_with)) for row in rows]
 
 
 def listed(

@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
     from sekisho.domain.certificate import Certificate
 
-LATELY = timedelta(minutes=2)
-"""How long after its moment a change may be seen first: longer than any transaction lasts, its use case included.
+LATELY = timedelta(minutes=10)
+"""How long after its moment a change may be seen first.
 
+Longer than any transaction lasts, its use case included, and than the clocks of two nodes differ.
 Rows do not come in the order of their moments, so "what is newer than the newest that I know" would miss some.
 """
 _AT_ONCE = 10_000
+_MICROSECOND = timedelta(microseconds=1)
 _REVOKED = OfMany(
     lambda among: select(
         certificates.c.serial, certificates.c.reason, certificates.c.suspended_at, certificates.c.ended_at
@@ -54,14 +56,19 @@ class Changed:
 
 
 def put(tx: Connection, certificate: Certificate, revoked: tuple[datetime, Reason] | None, now: datetime) -> None:
-    """Write when and why a certificate was revoked, or None where it is revoked no more."""
+    """Write when and why a certificate was revoked, or None where it is revoked no more.
+
+    The moment of a change is later than that of the one before, whatever the
+    clock says: who knows the moment knows the state.
+    """
     entry = None
     if revoked is not None:
         at, reason = revoked
         entry = crl.entry(certificate.serial, min(at, now).astimezone(UTC), reason)
-    values = {"changed_at": now, "entry": entry}
-    known = tx.execute(update(t).where(t.c.certificate_id == certificate.id).values(**values))
-    if known.rowcount == 1:
+    mine = t.c.certificate_id == certificate.id
+    last = tx.scalar(select(t.c.changed_at).where(mine))
+    if last is not None:
+        tx.execute(update(t).where(mine).values(changed_at=max(now, last + _MICROSECOND), entry=entry))
         return
     tx.execute(
         insert(t).values(
@@ -71,7 +78,8 @@ def put(tx: Connection, certificate: Certificate, revoked: tuple[datetime, Reaso
             shard=certificate.shard,
             serial=certificate.serial,
             not_after=certificate.not_after,
-            **values,
+            changed_at=now,
+            entry=entry,
         )
     )
 

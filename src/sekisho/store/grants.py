@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 
 # By table, the columns that a use case changes. Every other column is written once.
 _CHANGED = {
-    "people": ("closed_at",),
+    "people": ("closed_at", "language"),
     "secrets": ("misses", "asked"),
-    "permits": ("spent_at", "withdrawn_at", "misses"),
+    "permits": ("spent_at", "withdrawn_at", "misses", "reminded_at", "expired_at"),
     "orders": ("voided_at", "finished_at"),
     "certificates": ("ended_at", "ending", "reason", "first_logon_at", "suspended_at"),
     "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end"),
-    "notices": ("read_at", "mailed_at"),
+    "notices": ("read_at", "mailed_at", "mail_due_at", "mail_tries", "mail_given_up_at", "mail_said"),
+    "reminders": ("reached_at", "reached_id"),
     "crls": ("number", "der", "this_update", "next_update", "lately"),
     "crl_entries": ("changed_at", "entry"),
 }
-# A secret that is set anew is another secret; of an expired certificate no revocation list says anything.
-_REMOVED = ("secrets", "crl_entries", "restores")
+# A secret that is set anew is another secret; a session that ended long ago is of no use to anybody; of an expired
+# certificate no revocation list says anything.
+_REMOVED = ("secrets", "sessions", "crl_entries", "restores")
 
 
 def grant_web(tx: Connection, role: str) -> None:

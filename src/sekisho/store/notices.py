@@ -1,14 +1,13 @@
-"""Notices: what a person is told. The inbox shows each row, and the same row is mailed once."""
+"""Notices: what a person is told. The inbox shows each row; how it is mailed: `sekisho.store.outgoing`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, insert, literal, or_, select, update
+from sqlalchemy import func, insert, literal, or_, select, text, update
 
 from sekisho.store import bulk
-from sekisho.store.bulk import OfMany
 from sekisho.store.columns import Instant
 from sekisho.store.tables import notices as t
 from sekisho.store.tables import people, permits
@@ -32,19 +31,28 @@ class Notice:
     read_at: datetime | None
 
 
-_MARK_MAILED = OfMany(
-    lambda among: update(t).where(among(t.c.id, "rows"), t.c.mailed_at.is_(None)).values(mailed_at=bindparam("now"))
-)
+def add(
+    tx: Connection, person_id: int, code: str, now: datetime, *, mail_to: str | None = None, **detail: str | None
+) -> None:
+    """Tell a person something, in the transaction that makes it true.
+
+    `mail_to` is where the mail goes in place of the person's own address: as
+    when that one has just been changed.
+    """
+    add_all(tx, [(person_id, detail)], code, now, mail_to=mail_to)
 
 
-def add(tx: Connection, person_id: int, code: str, now: datetime, **detail: str | None) -> None:
-    """Tell a person something, in the transaction that makes it true."""
-    add_all(tx, [(person_id, detail)], code, now)
-
-
-def add_all(tx: Connection, told: Sequence[tuple[int, dict[str, Any]]], code: str, now: datetime) -> None:
+def add_all(
+    tx: Connection,
+    told: Sequence[tuple[int, dict[str, Any]]],
+    code: str,
+    now: datetime,
+    *,
+    mail_to: str | None = None,
+) -> None:
     """Tell many people the same, each (row, detail), in the transaction that makes it true."""
-    bulk.add(tx, t, [{"person_id": i, "at": now, "code": code, "detail": detail} for i, detail in told])
+    same = {"at": now, "code": code, "mail_to": mail_to, "mail_due_at": now}
+    bulk.add(tx, t, [{"person_id": i, "detail": detail, **same} for i, detail in told])
 
 
 def tell_of_ended_permit(tx: Connection, person_id: int, now: datetime) -> None:
@@ -54,8 +62,12 @@ def tell_of_ended_permit(tx: Connection, person_id: int, now: datetime) -> None:
     how much work an entry makes learns nothing from it.
     """
     owner = people.alias("owner")
+    at = literal(now, Instant)
+    of_pairs = func.json_build_object if tx.dialect.name == "postgresql" else func.json_object
+    # The driver cannot tell a placeholder's type here, so the name is written out.
+    detail = of_pairs(text("'user_id'"), owner.c.user_id, type_=t.c.detail.type)
     ended = (
-        select(people.c.id, literal(now, Instant), literal("permit-ended"), literal({}, t.c.detail.type))
+        select(people.c.id, at, literal("permit-ended"), detail, at)
         .join(owner, (owner.c.bank == people.c.bank) & (owner.c.contract_id == people.c.contract_id))
         .join(permits, permits.c.person_id == owner.c.id)
         .where(
@@ -64,13 +76,13 @@ def tell_of_ended_permit(tx: Connection, person_id: int, now: datetime) -> None:
             or_(people.c.id == owner.c.id, people.c.user_key == ""),
         )
     )
-    tx.execute(insert(t).from_select(["person_id", "at", "code", "detail"], ended))
+    tx.execute(insert(t).from_select(["person_id", "at", "code", "detail", "mail_due_at"], ended))
 
 
 def of(tx: Connection, person_id: int, most: int) -> list[Notice]:
     """Return the person's newest notices, the newest first."""
     rows = tx.execute(select(t).where(t.c.person_id == person_id).order_by(t.c.id.desc()).limit(most))
-    return [_notice(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 def mark_read(tx: Connection, person_id: int, up_to: int, now: datetime) -> None:
@@ -78,16 +90,6 @@ def mark_read(tx: Connection, person_id: int, up_to: int, now: datetime) -> None
     tx.execute(update(t).where(t.c.person_id == person_id, t.c.id <= up_to, t.c.read_at.is_(None)).values(read_at=now))
 
 
-def unmailed(tx: Connection, most: int) -> list[Notice]:
-    """Return notices that were not mailed yet, the oldest first."""
-    rows = tx.execute(select(t).where(t.c.mailed_at.is_(None)).order_by(t.c.id).limit(most))
-    return [_notice(row) for row in rows]
-
-
-def mark_mailed(tx: Connection, notice_ids: Sequence[int], now: datetime) -> None:
-    """Note that notices are on their way."""
-    _MARK_MAILED.run(tx, {"rows": list(notice_ids), "now": now})
-
-
-def _notice(row: Any) -> Notice:
+def from_row(row: Any) -> Notice:
+    """Return the notice of a row of the table."""
     return Notice(row.id, row.person_id, row.at, row.code, dict(row.detail), row.read_at)

@@ -149,6 +149,12 @@ def administrators_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, in
     return {row.id: row.administrator_id for row in _ADMINISTRATORS.run(tx, {"people": list(person_ids)})}
 
 
+def told_of(tx: Connection, who: PersonId) -> list[int]:
+    """Return the rows of the person and, for a user, of their administrator: who is told of what concerns them."""
+    both = [find(tx, one) for one in dict.fromkeys((who, who.administrator))]
+    return [person.id for person in both if person is not None]
+
+
 def users_of(tx: Connection, bank: str, contract_id: str) -> list[Person]:
     """Return a contract's users in the order of their IDs."""
     rows = tx.execute(
@@ -165,3 +171,8 @@ def ids_of_contract(tx: Connection, bank: str, contract_id: str) -> list[int]:
 def close(tx: Connection, person_id: int, now: datetime) -> None:
     """Shut the person's door; for an administrator that shuts the contract."""
     tx.execute(update(t).where(t.c.id == person_id, t.c.closed_at.is_(None)).values(closed_at=now))
+
+
+def remember_language(tx: Connection, person_id: int, language: str) -> None:
+    """Note the language that the person is told things in."""
+    tx.execute(update(t).where(t.c.id == person_id).values(language=language))

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row, Select
+
+
+# What the work that nobody waits for looks at in one transaction.
+_AT_ONCE = 200
 
 
 def _permit(row: Row[Any]) -> Permit:
@@ -133,3 +137,51 @@ def open_of_contract(tx: Connection, bank: str, contract_id: str, now: datetime)
         .order_by(t.c.expires_at)
     )
     return [_permit(row) for row in rows]
+
+
+def ending_soon(tx: Connection, bank: str, *, now: datetime, until: datetime, granted_until: datetime) -> list[Permit]:
+    """Return open permits that end until a moment and whose people were not reminded, of those granted until one."""
+    rows = tx.execute(
+        _open_ones(bank)
+        .where(
+            t.c.expires_at > now,
+            t.c.expires_at <= until,
+            t.c.granted_at <= granted_until,
+            t.c.reminded_at.is_(None),
+        )
+        .limit(_AT_ONCE)
+    )
+    return [_permit(row) for row in rows]
+
+
+def over(tx: Connection, bank: str, *, until: datetime) -> list[Permit]:
+    """Return permits that nobody spent and that ended by time, until a moment, which nobody was told."""
+    return [_permit(row) for row in tx.execute(_open_ones(bank).where(t.c.expires_at <= until).limit(_AT_ONCE))]
+
+
+def mark_reminded(tx: Connection, permit_id: int, now: datetime) -> bool:
+    """Note that the person was reminded; False where they were already, or there is nothing left to remind them of."""
+    return _mark(tx, permit_id, t.c.reminded_at.is_(None), reminded_at=now)
+
+
+def mark_expired(tx: Connection, permit_id: int, now: datetime) -> bool:
+    """Note that an end by time was told; False where it was already, or something else ended it."""
+    return _mark(tx, permit_id, t.c.expired_at.is_(None), expired_at=now)
+
+
+def _mark(tx: Connection, permit_id: int, unmarked: ColumnElement[bool], **values: datetime) -> bool:
+    marked = tx.execute(
+        update(t)
+        .where(t.c.id == permit_id, t.c.spent_at.is_(None), t.c.withdrawn_at.is_(None), unmarked)
+        .values(**values)
+    )
+    return marked.rowcount == 1
+
+
+def _open_ones(bank: str) -> Select[Any]:
+    return (
+        select(t, people.c.bank, people.c.contract_id, people.c.user_id)
+        .join(people, people.c.id == t.c.person_id)
+        .where(people.c.bank == bank, t.c.spent_at.is_(None), t.c.withdrawn_at.is_(None), t.c.expired_at.is_(None))
+        .order_by(t.c.expires_at)
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from sekisho.domain.person import PersonId
 from sekisho.domain.session import Session, SessionEnd
+from sekisho.store.bulk import OfMany
 from sekisho.store.tables import people
 from sekisho.store.tables import sessions as t
 
@@ -36,6 +37,7 @@ _OF_TOKEN = (
     .join(people, people.c.id == t.c.person_id)
     .where(t.c.token_sha256 == bindparam("token"))
 )
+_REMOVE = OfMany(lambda among: delete(t).where(among(t.c.id, "rows")))
 _END_OF_PEOPLE = (
     update(t)
     .where(t.c.person_id.in_(bindparam("people", expanding=True)), t.c.ended_at.is_(None), t.c.id != bindparam("but"))
@@ -137,3 +139,10 @@ def last_logons(tx: Connection, person_id: int, most: int, *, but: int | None = 
         query = query.where(t.c.id != but)
     rows = tx.execute(query.order_by(t.c.completed_at.desc()).limit(most))
     return [PastLogon(at=row.completed_at, address=row.address) for row in rows]
+
+
+def remove_old(tx: Connection, opened_before: datetime, most: int) -> int:
+    """Remove sessions for good, the oldest first, and return how many."""
+    old = list(tx.scalars(select(t.c.id).where(t.c.opened_at < opened_before).order_by(t.c.opened_at).limit(most)))
+    removed: int = _REMOVE.run(tx, {"rows": old}).rowcount if old else 0
+    return removed

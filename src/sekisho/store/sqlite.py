@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import fcntl
+import threading
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
@@ -34,10 +36,33 @@ class SqliteDatabase(Database):
             _engine(file, "BEGIN", pool_size=_READERS),
             _engine(file, "BEGIN IMMEDIATE", pool_size=1, pragmas=_FOR_THE_WRITER),
         )
+        self._lead_lock = threading.Lock()
+        self._lead: BinaryIO | None = None
 
     def holds_lead(self) -> bool:
-        """Tell that it does: a file is served by one process with its workers, and that one asks."""
-        return True
+        """Tell whether this process holds the lead, taking it where nobody does.
+
+        The lead is a lock on a file beside the database. It falls to another
+        process when this one ends.
+        """
+        with self._lead_lock:
+            if self._lead is None:
+                lead = self.file.with_name(f"{self.file.name}.lead").open("ab")
+                try:
+                    fcntl.flock(lead, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    lead.close()
+                    return False
+                self._lead = lead
+            return True
+
+    def close(self) -> None:
+        """Give every connection back, the lead with it."""
+        with self._lead_lock:
+            if self._lead is not None:
+                self._lead.close()
+                self._lead = None
+        super().close()
 
 
 def _engine(file: Path, begin: str, *, pool_size: int, pragmas: Sequence[str] = ()) -> Engine:

@@ -112,7 +112,13 @@ permits = Table(
     Column("spent_at", Instant),
     Column("withdrawn_at", Instant),
     Column("misses", Integer, nullable=False, server_default="0"),
+    Column("reminded_at", Instant),
+    Column("expired_at", Instant),
     Index("ix_permits_person_id", "person_id", "id"),
+    # `expired_at` is when an end by time was seen and told: what is left are the few that are open.
+    Index(
+        "ix_permits_open", "expires_at", **_where("spent_at IS NULL AND withdrawn_at IS NULL AND expired_at IS NULL")
+    ),
 )
 
 # An order stands before its certificate is signed: after a crash this table
@@ -168,6 +174,7 @@ certificates = Table(
     Column("shard", SmallInteger),
     UniqueConstraint("kind", "serial"),
     Index("ix_certificates_person_id", "person_id", "id"),
+    Index("ix_certificates_not_after", "not_after", "id"),
     # Few certificates supersede one, and fewer wait for their first logon: these hold the few.
     Index("ix_certificates_supersedes", "supersedes", **_where("supersedes IS NOT NULL")),
     Index(
@@ -200,6 +207,7 @@ sessions = Table(
     Column("end", String(12)),
     Index("ix_sessions_person_id", "person_id", "completed_at"),
     Index("ix_sessions_open_certificate_id", "certificate_id", "ended_at"),
+    Index("ix_sessions_opened_at", "opened_at"),
 )
 
 # Who did what, when, from where, about whom and which certificate. Rows are
@@ -221,7 +229,9 @@ audit = Table(
     Index("ix_audit_serial", "serial"),
 )
 
-# What a person is told: the inbox shows each row, and the same row is mailed once.
+# What a person is told: the inbox shows each row, and the same row is mailed. As long as there is something to mail,
+# `mail_due_at` is the moment of the next try; who tries takes the row by moving it to the end of a lease. `mail_to`
+# stands in place of the person's own address, `mail_said` is what was answered last.
 notices = Table(
     "notices",
     metadata,
@@ -232,8 +242,14 @@ notices = Table(
     Column("detail", JSON, nullable=False),
     Column("read_at", Instant),
     Column("mailed_at", Instant),
+    Column("mail_to", Text),
+    Column("mail_due_at", Instant),
+    Column("mail_tries", Integer, nullable=False, server_default="0"),
+    Column("mail_given_up_at", Instant),
+    Column("mail_said", Text),
     Index("ix_notices_person_id", "person_id", "id"),
-    Index("ix_notices_unmailed", "id", **_where("mailed_at IS NULL")),
+    Index("ix_notices_mail_due", "mail_due_at", "id", **_where("mail_due_at IS NOT NULL")),
+    Index("ix_notices_mail_given_up", "id", **_where("mail_given_up_at IS NOT NULL")),
 )
 
 crls = Table(
@@ -271,4 +287,15 @@ restores = Table(
     metadata,
     Column("bank", String(4), ForeignKey("banks.code"), primary_key=True),
     Column("found_at", Instant, nullable=False),
+)
+
+# How far each reminder has come among the certificates in the order of their ends: whatever stands before that was
+# told, or had no need to be. `days` before the end is what names a reminder.
+reminders = Table(
+    "reminders",
+    metadata,
+    Column("bank", String(4), ForeignKey("banks.code"), primary_key=True),
+    Column("days", Integer, primary_key=True, autoincrement=False),
+    Column("reached_at", Instant, nullable=False),
+    Column("reached_id", _Id, nullable=False),
 )

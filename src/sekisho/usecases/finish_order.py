@@ -60,15 +60,37 @@ def finish_orders(ports: Ports, unfinished: Sequence[Unfinished]) -> list[Issued
         with ports.db.read() as tx:
             outcomes |= {order_id: _unended(one) for order_id, one in certificates.issued_of_orders(tx, done).items()}
     signed = []
+    refused = []
     for one, der in _sign(ports, [one for one in unfinished if one.placed.finished_at is None]):
         if isinstance(der, Exception):
             outcomes[one.placed.id] = der
+            refused += [] if isinstance(der, CaAway) or one.actor.name == audit.SYSTEM else [one]
         else:
             signed.append(_Signed(one.placed, one.actor, der, ports.now()))
     if signed:
         stored = ports.db.write_all(_store, signed)
         outcomes |= {one.placed.id: outcome for one, outcome in zip(signed, stored, strict=True)}
+    if refused:
+        now = ports.now()
+        ports.db.write(lambda tx: _note_refused(tx, refused, now))
     return [outcomes[one.placed.id] for one in unfinished]
+
+
+def _note_refused(tx: Connection, refused: Sequence[Unfinished], now: datetime) -> None:
+    """Write down that the CA would not sign: a bug or an intruder, which somebody has to look at.
+
+    Each time that somebody asks, and not each time that the order is tried again in the background.
+    """
+    for one in refused:
+        audit.add(
+            tx,
+            "signing-refused",
+            one.actor,
+            at=now,
+            who=one.placed.who,
+            person_id=one.placed.person_id,
+            serial=one.placed.order.serial,
+        )
 
 
 def _sign(ports: Ports, unfinished: Sequence[Unfinished]) -> Iterator[tuple[Unfinished, bytes | Exception]]:

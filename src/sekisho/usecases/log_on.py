@@ -39,8 +39,20 @@ class OpenedSession:
     positions: tuple[int, ...]
 
 
-def enter_pin(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, pin: str, address: str) -> OpenedSession:
+def enter_pin(
+    ports: Ports,
+    *,
+    bank: Bank,
+    kind: Kind,
+    der: bytes | None,
+    pin: str,
+    address: str,
+    language: str | None = None,
+) -> OpenedSession:
     """Take the PIN that was entered behind a certificate, and open a session.
+
+    `language` is the one that the person has chosen, if any: once logged on,
+    they are told things in it.
 
     For a user the logon is complete. For an administrator the session opens
     nothing but the card's question, which stays the same until it is
@@ -80,7 +92,7 @@ def enter_pin(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, pin: s
         if not positions:
             if secret.misses:
                 secrets.clear_misses(tx, person.id, [SecretName.PIN])
-            _complete(tx, person, present.certificate, session_id, actor, now)
+            _complete(tx, person, present.certificate, session_id, actor, now, language)
         return positions
 
     # A counted miss is told once it is committed.
@@ -98,6 +110,7 @@ def answer_card(
     session: Session,
     digits: Sequence[str],
     address: str,
+    language: str | None = None,
 ) -> OpenedSession:
     """Take the card's digits and complete an administrator's logon; the session gets a new token."""
     now = ports.now()
@@ -122,7 +135,7 @@ def answer_card(
                 return SessionRefused()
             secrets.ask(tx, person.id, ())
             secrets.clear_misses(tx, person.id, [SecretName.PIN, SecretName.CARD])
-            _complete(tx, person, certificates.get(tx, certificate.id), session.id, actor, now)
+            _complete(tx, person, certificates.get(tx, certificate.id), session.id, actor, now, language)
         return refusal
 
     if (refusal := ports.db.write(judge_and_complete)) is not None:
@@ -165,9 +178,17 @@ def _question(tx: Connection, ports: Ports, person: Person) -> tuple[int, ...]:
 
 
 def _complete(
-    tx: Connection, person: Person, certificate: Certificate, session_id: int, actor: Actor, now: datetime
+    tx: Connection,
+    person: Person,
+    certificate: Certificate,
+    session_id: int,
+    actor: Actor,
+    now: datetime,
+    language: str | None,
 ) -> None:
     """Do what the last step of a logon brings with it."""
+    if language is not None and language != person.language:
+        people.remember_language(tx, person.id, language)
     sessions.end_of_people(tx, [person.id], SessionEnd.ELSEWHERE, now, but=session_id)
     audit.add(tx, "logged-on", actor, at=now, who=person.who, person_id=person.id, serial=certificate.serial)
     if certificate.first_logon_at is not None or not certificates.mark_first_logon(tx, certificate.id, now):

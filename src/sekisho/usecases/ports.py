@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sekisho.ca.record import EndedRecord, Latest, Recorded
     from sekisho.domain.person import Kind
+    from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
     from sekisho.vault.pins import PinHasher
     from sekisho.vault.seal import CardSeal
@@ -65,6 +66,37 @@ class Ca(Protocol):
     ) -> bytes:
         """Return a DER revocation list with these entries (DER, one after the other)."""
 
+    def answer_all(self, asked: Sequence[Answer]) -> list[bytes | Exception]:
+        """Return each answer about a certificate as a signed OCSP response (DER), or why that one is refused."""
+
+
+class MailServerAway(Exception):  # noqa: N818 - names what is the case
+    """No mail can be handed over for now; the text says why, and holds no secret."""
+
+
+class MailNotTaken(Exception):  # noqa: N818 - names what happened
+    """One mail was not taken, or nobody can tell; `said` is what was answered.
+
+    `final` means that the same mail will not be taken later either, and
+    `line_lost` that no other one can be handed over on this line.
+    """
+
+    def __init__(self, said: str, *, final: bool = False, line_lost: bool = False) -> None:
+        super().__init__(said)
+        self.said = said
+        self.final = final
+        self.line_lost = line_lost
+
+
+class MailLine(Protocol):
+    """An open line to whoever takes mails."""
+
+    def send(self, message: EmailMessage, key: str) -> str:
+        """Hand a mail over and return what was answered. `key` names the mail: the same again is the same mail.
+
+        Raises `MailNotTaken`.
+        """
+
 
 class CaRecord(Protocol):
     """What the CA wrote down itself of what it signed."""
@@ -83,10 +115,14 @@ class CaRecord(Protocol):
 
 
 class Mail(Protocol):
-    """Whoever takes mails."""
+    """Whoever takes mails; `sender` is the address that they come from."""
 
-    def send(self, message: EmailMessage, key: str) -> None:
-        """Hand a mail over; the same `key` again is the same mail and changes nothing."""
+    @property
+    def sender(self) -> str:
+        """The address that mails come from."""
+
+    def line(self) -> AbstractContextManager[MailLine]:
+        """Open a line for a few mails. Raises `MailServerAway`."""
 
 
 @dataclass(frozen=True, slots=True)

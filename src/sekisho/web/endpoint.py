@@ -146,7 +146,8 @@ def _visit(site: Site, request: Request, *, body: bytes, form: dict[str, str]) -
         query=dict(request.query_params),
         form=form,
         headers=request.headers,
-        lang=_language(site, request),
+        lang=(lang := _language(site, request)),
+        lang_chosen=lang in _chosen(site, request),
         address="" if request.client is None else request.client.host,
         der=client_certificate(request.scope),
         token=read_session_token(request.cookies.get(cookies.session_name(site.name))),
@@ -173,13 +174,17 @@ async def _body(request: Request) -> bytes:
 
 def _language(site: Site, request: Request) -> messages.Language:
     """Return `?lang=`, else the cookie's, else the first of Accept-Language that we have, else Japanese."""
-    wishes = [request.query_params.get("lang"), request.cookies.get(cookies.language_name(site.name))]
+    wishes = _chosen(site, request)
     ranges = request.headers.get("accept-language", "").split(",")[:20]
     for wish in [*wishes, *(_tag(part) for part in sorted(ranges, key=_weight, reverse=True))]:
         for language in messages.LANGUAGES:
             if wish == language:
                 return language
     return "ja"
+
+
+def _chosen(site: Site, request: Request) -> list[str | None]:
+    return [request.query_params.get("lang"), request.cookies.get(cookies.language_name(site.name))]
 
 
 def _tag(part: str) -> str:

@@ -57,6 +57,7 @@ class Visit:
     `form` and `query` map each field's name to its last value. `der` is the
     certificate that the handshake proved. `browser` binds forms to this
     browser; `browser_known` tells whether its cookie came with the request.
+    `lang_chosen` tells whether the visitor chose `lang`, or only the browser.
     """
 
     site: Site
@@ -66,6 +67,7 @@ class Visit:
     form: Mapping[str, str]
     headers: Mapping[str, str]
     lang: messages.Language
+    lang_chosen: bool
     address: str
     der: bytes | None
     token: bytes | None

@@ -41,6 +41,7 @@ class PersonLinter:
         self._issuer_ends = issuer.not_valid_after_utc
         self._extensions = _extensions(issuer, addresses)
         self._addresses = addresses
+        self._points: dict[int | None, Extensions] = {}
 
     def guard(self, order: Order, key: ec.EllipticCurvePrivateKey) -> ReadingKey:
         """Return the CA's key, for this order alone: it raises `LintFailed` rather than sign anything else."""
@@ -71,8 +72,12 @@ class PersonLinter:
         )
 
     def _distribution_point(self, shard: int | None) -> Extensions:
+        known = self._points.get(shard)
+        if known is not None:
+            return known
         point = x509.DistributionPoint([x509.UniformResourceIdentifier(self._addresses.crl(shard))], None, None, None)
-        return {ExtensionOID.CRL_DISTRIBUTION_POINTS: (False, x509.CRLDistributionPoints([point]).public_bytes())}
+        written = (False, x509.CRLDistributionPoints([point]).public_bytes())
+        return self._points.setdefault(shard, {ExtensionOID.CRL_DISTRIBUTION_POINTS: written})
 
     def _of_order(self, order: Order, key: object) -> Iterator[Finding]:
         """Yield what is wrong with the order itself, which the certificate would only repeat; `key` is its own."""

@@ -1,0 +1,94 @@
+"""Answers about certificates, each signed by a responder of the issuing CA that it is about."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sekisho.pki import hierarchy, ocsp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from cryptography import x509
+
+    from sekisho.domain.person import Kind
+    from sekisho.pki.hierarchy import KeyAndCertificate
+    from sekisho.pki.profile import BankName
+
+log = logging.getLogger("sekisho.ca")
+_RENEWED_AFTER = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Responder:
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+    since: datetime
+
+
+class Responders:
+    """The responder of each issuing CA: a key of this process's memory, with a certificate of that CA for some days.
+
+    Each is replaced daily, and with every start of the process. What was
+    answered stays good, since an answer carries its responder's certificate.
+    The dates of an answer are this process's own, so that nobody who asks
+    can have one signed for a later day.
+    """
+
+    def __init__(self, bank: BankName, issuing: Mapping[Kind, KeyAndCertificate], now: Callable[[], datetime]) -> None:
+        self._bank = bank
+        self._issuing = issuing
+        self._now = now
+        self._ids = {kind: ocsp.issuer_ids(pair.certificate) for kind, pair in issuing.items()}
+        self._current: dict[Kind, _Responder] = {}
+        self._lock = threading.Lock()
+
+    def answer_all(self, answers: Sequence[ocsp.Answer]) -> list[bytes | Exception]:
+        """Return each answer as DER, or why that one is refused."""
+        outcomes: list[bytes | Exception] = []
+        for answer in answers:
+            try:
+                outcomes.append(self._answer(answer))
+            except ValueError as refused:
+                outcomes.append(refused)
+        return outcomes
+
+    def _answer(self, answer: ocsp.Answer) -> bytes:
+        ocsp.check(answer)
+        now = self._now().replace(microsecond=0)
+        responder = self._of(answer.kind, now)
+        issuer = self._ids[answer.kind][answer.digest]
+        return ocsp.response(answer, issuer, responder.certificate, responder.key, now)
+
+    def _of(self, kind: Kind, now: datetime) -> _Responder:
+        with self._lock:
+            current = self._current.get(kind)
+            if current is None or not timedelta(0) <= now - current.since < _RENEWED_AFTER:
+                current = self._current[kind] = self._made(kind, now)
+            return current
+
+    def _made(self, kind: Kind, now: datetime) -> _Responder:
+        key = ec.generate_private_key(ec.SECP256R1())
+        issuing = self._issuing[kind]
+        builder = ocsp.responder(
+            self._bank,
+            kind,
+            key.public_key(),
+            issuer=issuing.certificate,
+            serial=hierarchy.serial_number(os.urandom),
+            now=now,
+        )
+        certificate = builder.sign(issuing.key, hashes.SHA256(), ecdsa_deterministic=True)
+        log.info(
+            "a responder of the issuing CA for %ss was certified, serial %x", kind.value, certificate.serial_number
+        )
+        return _Responder(key, certificate, now)
