@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import Refusal, StoreAway
+from sekisho.store import audit, restores
+from sekisho.store.audit import Actor
 from sekisho.usecases.clean_up import clean_up
 from sekisho.usecases.end_overlaps import end_overlaps
 from sekisho.usecases.expire_permits import expire_permits
 from sekisho.usecases.ports import MailServerAway
 from sekisho.usecases.publish_crl import publish_crls
+from sekisho.usecases.reconcile import notice_restore
 from sekisho.usecases.resume_orders import resume_orders
 from sekisho.usecases.send_reminders import remind_of_permits, remind_of_renewal
 from sekisho.web.mails import Unmarked, send_mails
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from sekisho.domain.contract import Bank
     from sekisho.usecases.ports import Ports
 
+_SYSTEM = Actor(audit.SYSTEM)
 log = logging.getLogger("sekisho")
 # A mail server that is away is asked again after a while, each time twice as long.
 _LONGEST_PAUSE_S = 60.0
@@ -43,7 +47,8 @@ def jobs(ports: Ports, bank: Bank, stopped: Callable[[], bool]) -> list[Job]:
     unmarked: Unmarked = {}
     return [
         Job("mails", 0.5, lambda: send_mails(ports, bank=bank, unmarked=unmarked, stopped=stopped)),
-        Job("revocation lists", 2, lambda: publish_crls(ports, bank=bank.code, shards=bank.policy.crl_shards)),
+        Job("revocation lists", 2, lambda: publish(ports, bank)),
+        Job("comparison with the CA's journal", 300, lambda: _compare(ports, bank)),
         Job("ends of overlaps", 60, lambda: end_overlaps(ports, bank=bank)),
         Job("unfinished orders", 30, lambda: resume_orders(ports)),
         Job("reminders of renewal", 60, lambda: remind_of_renewal(ports, bank=bank)),
@@ -116,6 +121,24 @@ def pause(every_s: float, failed: int) -> float:
     return max(every_s, min(every_s * 2 ** min(failed, 16), _LONGEST_PAUSE_S)) if failed else every_s
 
 
+def _compare(ports: Ports, bank: Bank) -> int:
+    """Look whether the database was set back; there is no more of it to be done at once."""
+    notice_restore(ports, bank=bank.code, actor=_SYSTEM)
+    return 0
+
+
+def publish(ports: Ports, bank: Bank) -> int:
+    """Publish revocation lists; none while the database may have forgotten what had ended."""
+    with ports.db.read() as tx:
+        if restores.is_behind(tx, bank.code):
+            raise DatabaseBehind("the database is older than the CA's journal: run sekisho ca reconcile --repair")
+    return publish_crls(ports, bank=bank.code, shards=bank.policy.crl_shards)
+
+
+class DatabaseBehind(Exception):  # noqa: N818 - names what was found
+    """The database was restored from a backup that lacks what the CA's journal knows."""
+
+
 class Trouble:
     """Says once what keeps some work from being done, and once that it goes on."""
 
@@ -145,6 +168,6 @@ class Trouble:
 
 def reason(failure: Exception) -> str | None:
     """Return what work has to wait for, or None where the failure is a bug."""
-    if isinstance(failure, MailServerAway):
+    if isinstance(failure, MailServerAway | DatabaseBehind):
         return str(failure)
     return failure.code if isinstance(failure, Refusal) else None

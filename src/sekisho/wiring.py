@@ -19,7 +19,7 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from sekisho.ca import keys, peer
 from sekisho.ca.authority import Authority
 from sekisho.ca.blocks import JournalBroken
-from sekisho.ca.client import CaClient
+from sekisho.ca.client import DEADLINE_S, CaClient
 from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
 from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, TokenSpec
@@ -95,9 +95,11 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
     db = open_store(settings)
     try:
         _check_store(settings, db)
+        ca = ca_client(settings)
         yield Ports(
             db=db,
-            cas={settings.bank: CaClient(settings.ca_socket, owner=_ca_owner(settings))},
+            cas={settings.bank: ca},
+            records={settings.bank: ca},
             mail=_mail(settings),
             pins=PinHasher(_secret(settings, "pepper")),
             seal=CardSeal(_secret(settings, "card-key")),
@@ -107,6 +109,11 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
         )
     finally:
         db.close()
+
+
+def ca_client(settings: Settings, *, deadline_s: float = DEADLINE_S) -> CaClient:
+    """Return who asks the installation's CA. Raises `DataFolderDamaged` where its user does not exist."""
+    return CaClient(settings.ca_socket, deadline_s=deadline_s, owner=_ca_owner(settings))
 
 
 def _ca_owner(settings: Settings) -> int | None:

@@ -12,6 +12,7 @@ from tests.support.desk import DETAILS, acquire, last_code, replace_pins
 from tests.support.plans import collected, whole_reads
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, PINS, World, new_csr, world
 
+from sekisho.background import publish
 from sekisho.bench import synthetic
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import MailedCodeNeeded, MailedCodeWrong, NotAccepted
@@ -185,7 +186,7 @@ def journeys(bank: World) -> None:
     renew(bank, user)
     renewed = renew(bank, user)
     send_mails(bank.ports, bank=BANK)
-    publish_crls(bank.ports, bank=BANK.code)
+    publish(bank.ports, BANK)
     publish_crls(bank.ports, bank=BANK.code)
     published = read_crl(bank.ports, bank=BANK.code, name="user")
     assert published is not None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sekisho.store.database import Database
 
 # As many rows as there are banks, or a few for each.
-_TINY = {"banks", "crls", "reminders"}
+_TINY = {"banks", "crls", "reminders", "restores"}
 # These hold only the few rows that work looks for, so reading all of one is what it is for.
 _OF_FEW = {
     str(index.name)

@@ -12,7 +12,8 @@ from cryptography import x509
 
 from sekisho.ca import wire
 from sekisho.ca.entries import Ended, Listed
-from sekisho.ca.journal import AlreadyJournaled, Draft, Known
+from sekisho.ca.journal import AlreadyJournaled, ContractErased, Draft, Known
+from sekisho.ca.record import PAGE, EndedRecord, Latest, Recorded
 from sekisho.domain.certificate import Reason
 from sekisho.gatherer import Gatherer
 from sekisho.pki import crl
@@ -20,6 +21,7 @@ from sekisho.pki import crl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from sekisho.ca.entries import Certified
     from sekisho.ca.journal import Journal
     from sekisho.ca.signer import Signer
     from sekisho.domain.person import Kind
@@ -134,6 +136,38 @@ class Authority:
                     serial = revoked[at].serial_number
                     ended.append(Ended(kind, serial, revoked[at].revocation_date_utc, reason))
         return ended
+
+    def records(self, after: tuple[Kind, int] | None) -> list[Recorded]:
+        """Return certificates of the journal in the order of kind and serial, some from after one on.
+
+        Raises `JournalBroken`.
+        """
+        return [self._recorded(one) for one in self._journal.certified(after, PAGE)]
+
+    def record_of(self, kind: Kind, serial: int) -> Recorded | None:
+        """Return what the journal has of a certificate. Raises `JournalBroken`."""
+        found = self._journal.find(kind, serial)
+        return None if found is None else self._recorded(found)
+
+    def endings(self, after: tuple[Kind, int] | None) -> list[EndedRecord]:
+        """Return what the journal knows to have ended, in the same order, some from after one on."""
+        return [EndedRecord(one.kind, one.serial, one.at, one.reason) for one in self._journal.endings(after, PAGE)]
+
+    def latest(self) -> list[Latest]:
+        """Return what the journal noted last."""
+        return [Latest(*one) for one in self._journal.latest()]
+
+    def verify(self) -> None:
+        """Read the whole journal. Raises `JournalBroken`."""
+        self._journal.verify()
+
+    def _recorded(self, one: Certified) -> Recorded:
+        try:
+            der: bytes | None = self._journal.read(one).der
+        except ContractErased:
+            der = None
+        ended = self._journal.ended(one.kind, one.serial) or (None, None)
+        return Recorded(one.kind, one.serial, one.signed_at, one.sha256, der, *ended)
 
     def erase(self, bank: str, contract_id: str) -> bool:
         """Make unreadable for good what the journal has of a contract; False where it has nothing.

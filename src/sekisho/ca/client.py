@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from sekisho.ca import answers, lists, peer, wire
+from sekisho.ca import answers, lists, peer, record, wire
+from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.wire import Ask
 from sekisho.domain.errors import CaAway
 
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from sekisho.ca.record import EndedRecord, Latest, Recorded
     from sekisho.domain.person import Kind
     from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
 
 log = logging.getLogger("sekisho.ca")
 Item = TypeVar("Item")
-_DEADLINE_S = 10.0
+DEADLINE_S = 10.0
 
 
 class CaRefused(Exception):  # noqa: N818 - names what happened
@@ -40,7 +42,7 @@ class CaClient:
     makes no order wait; when it was answered the next question may have it.
     """
 
-    def __init__(self, socket_file: Path, *, deadline_s: float = _DEADLINE_S, owner: int | None = None) -> None:
+    def __init__(self, socket_file: Path, *, deadline_s: float = DEADLINE_S, owner: int | None = None) -> None:
         """`owner` is the user that the CA runs as, this process's own where nobody is named."""
         self._socket_file = socket_file
         self._deadline_s = deadline_s
@@ -73,6 +75,36 @@ class CaClient:
     def answer_all(self, asked: Sequence[Answer]) -> list[bytes | Exception]:
         """Return each answer about a certificate as DER, or `CaRefused`. Raises `CaAway` where none comes in time."""
         return self._ask_all(Ask.OCSP, asked, answers.part)
+
+    def records(self, after: tuple[Kind, int] | None) -> list[Recorded]:
+        """Return certificates of the journal in the order of kind and serial, some from after one on.
+
+        Raises `CaAway`, and `JournalBroken` where the journal does not hold.
+        """
+        return record.read_rows(self._told(Ask.RECORDS, record.write_key(after)))
+
+    def record_of(self, kind: Kind, serial: int) -> Recorded | None:
+        """Return what the journal has of a certificate. Raises as `records`."""
+        return next(iter(record.read_rows(self._told(Ask.RECORD, record.write_key((kind, serial))))), None)
+
+    def endings(self, after: tuple[Kind, int] | None) -> list[EndedRecord]:
+        """Return what the journal knows to have ended, in the same order. Raises as `records`."""
+        return record.read_endings(self._told(Ask.ENDINGS, record.write_key(after)))
+
+    def latest(self) -> list[Latest]:
+        """Return what the journal noted last. Raises as `records`."""
+        return record.read_latest(self._told(Ask.LATEST, b"+"))
+
+    def verify(self) -> None:
+        """Have the whole journal read, which may take minutes. Raises as `records`."""
+        self._told(Ask.VERIFY, b"+")
+
+    def _told(self, ask: Ask, part: bytes) -> bytes:
+        with self._line() as line:
+            (told,) = line.ask(ask, [part])
+        if told is None:
+            raise JournalBroken("the CA's journal does not hold; its log says where")
+        return told
 
     def close(self) -> None:
         """Close the connections that are idle. A client that is asked again opens them anew."""

@@ -20,6 +20,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -51,6 +52,7 @@ _ORDER_DIGEST = 32
 # What is not in the index yet is kept in memory; a start reads as much again.
 _MOST_RECENT = 2048
 _OFFSET_BITS = 32
+_LATEST = 64
 _SLOTS_REMEMBERED = 16384
 _HOLD_S = 5.0
 
@@ -135,6 +137,7 @@ class Journal:
         self._recent = _Recent()
         self._slots: dict[bytes, int] = {}
         self._upto = self._index.upto()
+        self._latest = deque(self._index.latest(), maxlen=_LATEST)
         self._broken = False
         try:
             self._catch_up()
@@ -228,11 +231,34 @@ class Journal:
             self._append([Erased(slot, now)])
             return True
 
-    def certified(self, after: bytes = b"", most: int = 1000) -> list[tuple[bytes, Certified]]:
-        """Return certificates in the order of their keys (kind and serial), from after one on."""
+    def certified(self, after: tuple[Kind, int] | None, most: int) -> list[Certified]:
+        """Return certificates in the order of kind and serial, so many from after one on."""
         with self._writing, self._lock:
-            self._save_index()
-            return [(key, self._certified(place)) for key, place in self._index.certified_after(after, most)]
+            if self._recent.certified:
+                self._save_index()
+            places = self._index.certified_after(b"" if after is None else _key(*after), most)
+            return [self._certified(place) for _, place in places]
+
+    def find(self, kind: Kind, serial: int) -> Certified | None:
+        """Return a certificate as it stands in the journal."""
+        with self._lock:
+            place = self._places([_key(kind, serial)]).get(_key(kind, serial))
+            return None if place is None else self._certified(place)
+
+    def endings(self, after: tuple[Kind, int] | None, most: int) -> list[Ended]:
+        """Return what ended, in the same order, so many from after one on."""
+        with self._writing, self._lock:
+            if self._recent.ended:
+                self._save_index()
+            rows = self._index.ended_after(b"" if after is None else _key(*after), most)
+            return [
+                Ended(_KINDS[key[0]], int.from_bytes(key[1:]), moment(at), Reason(reason)) for key, at, reason in rows
+            ]
+
+    def latest(self) -> list[tuple[bool, Kind, int]]:
+        """Return what was noted last, the oldest first: whether a certificate ended or was signed, and which."""
+        with self._lock:
+            return [(bool(ended), _KINDS[key[0]], int.from_bytes(key[1:])) for ended, key in self._latest]
 
     def read(self, one: Certified) -> Known:
         """Return what a certificate says. Raises `ContractErased`."""
@@ -304,11 +330,14 @@ class Journal:
             if key in self._recent.certified:
                 raise JournalBroken("the journal names a serial number twice")
             self._recent.certified[key] = place
+            self._latest.append((False, key))
             slots = max(self._upto.slots, entry.slot + 1)
             self._upto = replace(self._upto, slots=slots, certificates=self._upto.certificates + 1)
             self._note_contract(entry)
         elif isinstance(entry, Ended):
-            self._recent.ended[_key(entry.kind, entry.serial)] = int(entry.at.timestamp()), entry.reason.value
+            key = _key(entry.kind, entry.serial)
+            self._latest.append((True, key))
+            self._recent.ended[key] = int(entry.at.timestamp()), entry.reason.value
         elif isinstance(entry, Erased):
             self._keys.destroy(entry.slot)
             self._recent.forget(entry.slot)
@@ -418,6 +447,7 @@ class Journal:
             [(key, *found) for key, found in sorted(recent.ended.items())],
             [(slot, label) for label, slot in recent.labels.items()],
             recent.last_ends.items(),
+            self._latest,
         )
 
     def _places(self, keys: Sequence[bytes]) -> dict[bytes, int]:

@@ -10,7 +10,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from sekisho.ca import answers, lists, peer, wire
+from sekisho.ca import answers, lists, peer, record, wire
+from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.journal import JournalNotWritten
 from sekisho.ca.token import TokenAway
 from sekisho.ca.wire import Ask
@@ -116,9 +117,36 @@ def _results(message: bytes, authority: Authority) -> list[bytes | None]:
     ask, parts = wire.read_question(message)
     if ask is Ask.CRL:
         return [_sign_list(part, authority) for part in parts]
+    if ask in _OF_THE_JOURNAL:
+        return [_tell(ask, part, authority) for part in parts]
     if ask is Ask.OCSP:
         return _answer_about(parts, authority)
     return _sign_orders(parts, authority)
+
+
+_OF_THE_JOURNAL = {Ask.RECORDS, Ask.RECORD, Ask.LATEST, Ask.VERIFY, Ask.ENDINGS}
+
+
+def _tell(ask: Ask, part: bytes, authority: Authority) -> bytes | None:
+    """Return what the journal says; None where it does not hold."""
+    try:
+        if ask is Ask.LATEST:
+            return record.write_latest(authority.latest())
+        if ask is Ask.VERIFY:
+            authority.journal.verify()
+            return b"+"
+        key = record.read_key(part)
+        if ask is Ask.RECORDS:
+            return record.write_rows(authority.records(key))
+        if ask is Ask.ENDINGS:
+            return record.write_endings(authority.endings(key))
+        found = None if key is None else authority.record_of(*key)
+        return record.write_rows([] if found is None else [found])
+    except ValueError as unreadable:
+        log.error("refused to tell: %s", unreadable)  # noqa: TRY400 - the trace says no more
+    except JournalBroken as broken:
+        log.critical("the journal does not hold: %s", broken)
+    return None
 
 
 def _sign_orders(parts: list[bytes], authority: Authority) -> list[bytes | None]:

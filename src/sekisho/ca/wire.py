@@ -37,6 +37,11 @@ class Ask(IntEnum):
     SIGN = 1
     CRL = 2
     OCSP = 3
+    RECORDS = 20
+    RECORD = 21
+    LATEST = 22
+    VERIFY = 23
+    ENDINGS = 24
 
 
 class Broken(Exception):  # noqa: N818 - names what was found
@@ -45,25 +50,25 @@ class Broken(Exception):  # noqa: N818 - names what was found
 
 def question(ask: Ask, parts: Iterable[bytes]) -> bytes:
     """Write a question."""
-    return bytes([ask]) + _joined(parts)
+    return bytes([ask]) + joined(parts)
 
 
 def read_question(message: bytes) -> tuple[Ask, list[bytes]]:
     """Read a question. Raises `Broken`."""
     try:
-        return Ask(message[0]), _parts(message, 1)
+        return Ask(message[0]), parts(message, 1)
     except (IndexError, ValueError) as unknown:
         raise Broken("an unknown question") from unknown
 
 
 def answer(results: Sequence[bytes | None]) -> bytes:
     """Write an answer: for each thing asked its bytes, which are never none, or None where that one is refused."""
-    return _joined(result or b"" for result in results)
+    return joined(result or b"" for result in results)
 
 
 def read_answer(message: bytes, count: int) -> list[bytes | None]:
     """Read the answer to a question about `count` things. Raises `Broken`."""
-    results: list[bytes | None] = [part or None for part in _parts(message, 0)]
+    results: list[bytes | None] = [part or None for part in parts(message, 0)]
     if len(results) != count:
         raise Broken("an answer to another question")
     return results
@@ -146,26 +151,28 @@ def _missing(data: bytearray) -> int:
     return missing
 
 
-def _joined(parts: Iterable[bytes]) -> bytes:
+def joined(parts: Iterable[bytes]) -> bytes:
+    """Write parts one after the other."""
     pieces: list[bytes] = []
     for part in parts:
         pieces += (_LENGTH.pack(len(part)), part)
     return b"".join(pieces)
 
 
-def _parts(message: bytes, at: int) -> list[bytes]:
-    parts = []
+def parts(message: bytes, at: int) -> list[bytes]:
+    """Read the parts from an octet on. Raises `Broken`."""
+    found = []
     try:
         while at < len(message):
             (length,) = _LENGTH.unpack_from(message, at)
             at += _LENGTH.size
-            parts.append(message[at : at + length])
+            found.append(message[at : at + length])
             at += length
     except struct.error as short:
         raise Broken("half a part") from short
     if at != len(message):
         raise Broken("half a part")
-    return parts
+    return found
 
 
 def seconds(at: datetime) -> int:

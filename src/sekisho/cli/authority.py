@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sekisho.cli.options import data_dir_option
+from sekisho.cli.options import data_dir_option, json_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,3 +161,56 @@ def install(files: tuple[Path, ...], data_dir: Path) -> None:
     with told():
         for file in installation.install_certificates(settings.load(data_dir), files):
             click.echo(f"{file} is in place")
+
+
+@ca.command()
+@data_dir_option
+@click.option("--repair", is_flag=True, help="Store what is missing and end what was forgotten, from the journal.")
+@click.option("--verify", is_flag=True, help="Also have the CA read its whole journal, which may take minutes.")
+@click.option("--partial", is_flag=True, help="This node's journal is one of several: what it lacks is no finding.")
+@json_option
+def reconcile(data_dir: Path, *, repair: bool, verify: bool, partial: bool, as_json: bool) -> None:
+    """Compare orders and certificates with the CA's journal, beside a running server or without one."""
+    import getpass
+
+    from sekisho import settings
+    from sekisho.cli import exit_codes, installation
+    from sekisho.cli.failure import told
+    from sekisho.store.audit import Actor
+    from sekisho.usecases.reconcile import Tally
+    from sekisho.usecases.reconcile import reconcile as compare
+
+    tally, left = Tally(), 0
+    with told(), installation.with_ca(settings.load(data_dir)) as (ports, loaded):
+        if verify:
+            installation.verify_journal(loaded)
+        actor = Actor(f"operator:{getpass.getuser()}")
+        for finding in compare(ports, bank=loaded.bank, actor=actor, repair=repair, tally=tally, partial=partial):
+            left += not finding.repaired
+            shown = {
+                "finding": finding.what.value,
+                "kind": finding.kind.value,
+                "serial": f"{finding.serial:032x}",
+                "repaired": finding.repaired,
+                "why": finding.why,
+            }
+            click.echo(json.dumps(shown) if as_json else _line(shown))
+    summary = {
+        "certificates": tally.certificates,
+        "journal": tally.journal,
+        "waiting": tally.waiting,
+        "disagreements": left,
+    }
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        click.echo(
+            f"{tally.certificates} certificates, {tally.journal} in the journal, {tally.waiting} orders wait, "
+            f"{left} do not agree"
+        )
+    raise SystemExit(exit_codes.DO_NOT_AGREE if left else exit_codes.DONE)
+
+
+def _line(shown: dict[str, Any]) -> str:
+    state = "repaired" if shown["repaired"] else f"not repaired: {shown['why']}" if shown["why"] else ""
+    return "  ".join(part for part in (shown["finding"], shown["kind"], shown["serial"], state) if part)

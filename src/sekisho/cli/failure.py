@@ -8,6 +8,7 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.child import CaDidNotStart
 from sekisho.ca.journal import JournalInUse
 from sekisho.cli import exit_codes
@@ -42,6 +43,7 @@ _SAID_BY_THEMSELVES: dict[type[Exception], int] = {
     DataFolderDamaged: exit_codes.FOLDER_DAMAGED,
     DataFolderMissing: exit_codes.FOLDER_MISSING,
     FolderInUse: exit_codes.FOLDER_IN_USE,
+    JournalBroken: exit_codes.FOLDER_DAMAGED,
     JournalInUse: exit_codes.FOLDER_IN_USE,
     NoSuchUser: exit_codes.USAGE,
     NotOfThisBank: exit_codes.REFUSED,

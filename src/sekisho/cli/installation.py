@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import secrets
 import signal
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,13 +21,16 @@ from sekisho.ca import child, keys, peer, process
 from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, make_key
 from sekisho.cli.failure import FolderInUse, NoSuchUser
 from sekisho.cli.workers import supervise
+from sekisho.domain.errors import CaAway
 from sekisho.domain.person import Kind
 from sekisho.edge.server import serve as serve_listeners
 from sekisho.pki import hierarchy
 from sekisho.pki.authority_request import NotOfThisBank, bank_of_root, check_issuing, read_request
 from sekisho.pki.profile import BankName
 from sekisho.settings import DataFolderDamaged
-from sekisho.store import banks, migrate
+from sekisho.store import audit, banks, migrate
+from sekisho.store.audit import Actor
+from sekisho.usecases.reconcile import notice_restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +44,11 @@ if TYPE_CHECKING:
     from sekisho.edge.server import Site as Listener
     from sekisho.settings import Settings
     from sekisho.usecases.ports import Ports
+
+
+log = logging.getLogger("sekisho")
+# Reading five million certificates takes minutes.
+_VERIFY_S = 3600.0
 
 
 def set_up(settings: Settings, bank: Bank, root: Path | None = None) -> None:
@@ -181,6 +190,7 @@ def serve(
     with held(settings.data_dir), wiring.open_ports(settings) as opened, ca:
         ports = adapt(opened)
         bank = wiring.load_bank(settings, ports)
+        look_for_restore(ports, bank)
         prepare(ports, bank)
         if workers > 1:
             supervise(settings, ports, bank, workers, ready, behind=behind)
@@ -206,6 +216,42 @@ def work_once(settings: Settings) -> list[background.Outcome] | None:
     """Do what of that work is there now; None where another process does it."""
     with wiring.open_ports(settings) as ports:
         return background.work_once(ports, wiring.load_bank(settings, ports))
+
+
+@contextmanager
+def with_ca(settings: Settings) -> Iterator[tuple[Ports, Settings]]:
+    """Open the ports with a CA that answers: that of the running server, the one that runs apart, or one of our own."""
+    with wiring.open_ports(settings) as ports:
+        try:
+            ports.records[settings.bank].latest()
+        except CaAway:
+            if settings.ca.socket is not None:
+                raise
+        else:
+            yield ports, settings
+            return
+        make_run_folder(settings)
+        with held(settings.data_dir), child.running(child.command(settings.data_dir)):
+            yield ports, settings
+
+
+def verify_journal(settings: Settings) -> None:
+    """Have the CA read its whole journal. Raises `JournalBroken` and `CaAway`."""
+    client = wiring.ca_client(settings, deadline_s=_VERIFY_S)
+    try:
+        client.verify()
+    finally:
+        client.close()
+
+
+def look_for_restore(ports: Ports, bank: Bank) -> None:
+    """Say where the database is older than the CA's journal. A CA that is away is asked later, in the background."""
+    with suppress(CaAway):
+        if notice_restore(ports, bank=bank.code, actor=Actor(audit.SYSTEM)):
+            log.error(
+                "the database is older than the CA's journal, as after a restore: what had ended was ended again; "
+                "run: sekisho ca reconcile --repair"
+            )
 
 
 def make_run_folder(settings: Settings) -> None:

@@ -145,6 +145,38 @@ def of_serial(tx: Connection, serial: int) -> Certificate | None:
     return None if row is None else from_row(row)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a comparison with the CA's journal looks at."""
+
+    id: int
+    kind: Kind
+    serial: int
+    fingerprint: bytes
+    ended_at: datetime | None
+
+    @property
+    def key(self) -> tuple[Kind, int]:
+        """What the journal is ordered by."""
+        return self.kind, self.serial
+
+
+def standing_of(tx: Connection, kind: Kind, serial: int) -> Standing | None:
+    """Return how a certificate stands, or None where there is none."""
+    columns = select(t.c.id, t.c.fingerprint, t.c.ended_at)
+    row = tx.execute(columns.where(t.c.kind == kind.value, t.c.serial == serial)).one_or_none()
+    return None if row is None else Standing(row.id, kind, serial, row.fingerprint, row.ended_at)
+
+
+def in_order(tx: Connection, kind: Kind, *, after: int, most: int) -> list[Standing]:
+    """Return certificates of a kind in the order of their serial numbers, from after one on (-1 for all)."""
+    query = select(t.c.id, t.c.serial, t.c.fingerprint, t.c.ended_at).where(t.c.kind == kind.value)
+    if after >= 0:
+        query = query.where(t.c.serial > after)
+    rows = tx.execute(query.order_by(t.c.serial).limit(most))
+    return [Standing(row.id, kind, row.serial, row.fingerprint, row.ended_at) for row in rows]
+
+
 def get(tx: Connection, certificate_id: int) -> Certificate:
     """Return the certificate of that row."""
     return from_row(tx.execute(_select().where(t.c.id == certificate_id)).one())

@@ -42,8 +42,8 @@ _CHANGED = {
 }
 # A secret that is set anew is another secret, and of those that it replaced only the last few are kept; a session that
 # ended long ago is of no use to anybody; of an expired certificate no revocation list says anything; a passkey that
-# its holder has taken away opens nothing.
-_REMOVED = ("secrets", "past_pins", "sessions", "crl_entries", "passkeys")
+# its holder has taken away opens nothing; a restore that was put right is over.
+_REMOVED = ("secrets", "past_pins", "sessions", "crl_entries", "passkeys", "restores")
 
 
 def grant_web(tx: Connection, role: str) -> None:

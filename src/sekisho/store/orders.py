@@ -170,6 +170,12 @@ def name_computer(tx: Connection, order_id: int, computer: str | None) -> None:
     tx.execute(update(t).where(t.c.id == order_id).values(computer=computer))
 
 
+def of_serial(tx: Connection, kind: Kind, serial: int) -> PlacedOrder | None:
+    """Return the order with that serial number, or None."""
+    row = tx.execute(_SELECT.where(t.c.kind == kind.value, t.c.serial == serial)).one_or_none()
+    return None if row is None else _placed(row)
+
+
 def finish(tx: Connection, order_ids: Sequence[int], now: datetime) -> None:
     """Note that the orders' certificates are stored."""
     _FINISH.run(tx, {"rows": list(order_ids), "now": now})

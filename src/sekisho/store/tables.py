@@ -332,6 +332,14 @@ crl_entries = Table(
     Index("ix_crl_entries_not_after", "bank", "kind", "not_after"),
 )
 
+# A row stands here while the database is known to be older than the CA's journal.
+restores = Table(
+    "restores",
+    metadata,
+    Column("bank", String(4), ForeignKey("banks.code"), primary_key=True),
+    Column("found_at", Instant, nullable=False),
+)
+
 # How far each reminder has come among the certificates in the order of their ends: whatever stands before that was
 # told, or had no need to be. `days` before the end is what names a reminder.
 reminders = Table(

@@ -17,15 +17,24 @@ if TYPE_CHECKING:
 
 
 def end_certificate(
-    tx: Connection, certificate: Certificate, *, ending: Ending, reason: Reason, actor: Actor, now: datetime
+    tx: Connection,
+    certificate: Certificate,
+    *,
+    ending: Ending,
+    reason: Reason,
+    actor: Actor,
+    now: datetime,
+    at: datetime | None = None,
 ) -> bool:
     """End it in `tx` with its audit row; False where something had ended it before, and then nothing changes.
+
+    `at` is when it ended, where that was before `now` and had been forgotten.
 
     One that was suspended counts as revoked since then (X.509 section 8.5.2.2), with the reason of its end.
     """
     if reason is Reason.CERTIFICATE_HOLD:
         raise ValueError("a hold is no end")
-    since = certificates.end(tx, certificate.id, ending=ending, reason=reason, now=now)
+    since = certificates.end(tx, certificate.id, ending=ending, reason=reason, now=at or now)
     if since is None:
         return False
     crl_entries.put(tx, certificate, (since, reason), now)

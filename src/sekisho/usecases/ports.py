@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from sekisho.ca.record import EndedRecord, Latest, Recorded
     from sekisho.domain.person import Kind
     from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
@@ -97,6 +98,22 @@ class MailLine(Protocol):
         """
 
 
+class CaRecord(Protocol):
+    """What the CA wrote down itself of what it signed."""
+
+    def records(self, after: tuple[Kind, int] | None) -> list[Recorded]:
+        """Return certificates in the order of kind and serial, some from after one on."""
+
+    def record_of(self, kind: Kind, serial: int) -> Recorded | None:
+        """Return one, or None where the CA never signed it."""
+
+    def endings(self, after: tuple[Kind, int] | None) -> list[EndedRecord]:
+        """Return what is known to have ended, in the same order, some from after one on."""
+
+    def latest(self) -> list[Latest]:
+        """Return what was noted last."""
+
+
 class Mail(Protocol):
     """Whoever takes mails; `sender` is the address that they come from."""
 
@@ -114,7 +131,7 @@ class Ports:
 
     `now()` is read once, in the first line of a use case; below it time is a
     plain value. `entropy(n)` returns n random bytes. `cas` holds one CA for
-    each bank code. `compromised` are keys that nobody gets a certificate for.
+    each bank code, and `records` what it wrote down. `compromised` are keys that nobody gets a certificate for.
     `crowd` serves callers who come at once together.
     """
 
@@ -125,5 +142,6 @@ class Ports:
     seal: CardSeal
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
+    records: Mapping[str, CaRecord] = field(default_factory=dict, repr=False)
     compromised: CompromisedKeys = field(default_factory=CompromisedKeys, repr=False)
     crowd: Crowd = field(init=False, default_factory=Crowd, compare=False, repr=False)
