@@ -29,8 +29,8 @@ test: packages $(VENV)/test.stamp
 soak: packages $(VENV)/test.stamp
 	$(BIN)/pytest -m soak $(ARGS)
 
-# Of Debian's packages it needs PostgreSQL alone.
-bench: PACKAGES := postgresql util-linux
+# Of Debian's packages it needs PostgreSQL, and SoftHSM for issuance in a token.
+bench: PACKAGES := postgresql softhsm2 util-linux
 bench: packages $(VENV)/test.stamp
 	$(BIN)/sekisho bench --write docs/reference/bench.json $(ARGS)
 

@@ -38,6 +38,7 @@ def test_every_measure_against_its_limit_and_each_process_weighed(tmp_path: Path
     served = [("logon", 8), ("logon", 64), ("EST enrollment", 8), ("EST renewal", 8), ("status page", 4)]
     assert measured == {
         ("issuance", 1, 32),
+        ("issuance in a token", 1, 32),
         *((name, workers, callers) for name, callers in served for workers in (1, 2)),
     }
     for one in result["lines"]:
@@ -45,7 +46,15 @@ def test_every_measure_against_its_limit_and_each_process_weighed(tmp_path: Path
         assert one["ratio"] > 0
         assert 0 < one["p50_ms"] <= one["p99_ms"]
     assert {one["limit"] for one in result["limits"]} == {
-        *("flushes", "mutual-TLS handshake", "raw ASGI hello", "build and sign", "argon2", "FastAPI hello"),
+        *(
+            "flushes",
+            "mutual-TLS handshake",
+            "raw ASGI hello",
+            "build and sign",
+            "argon2",
+            "FastAPI hello",
+            "software issuance",
+        ),
     }
     with_two = next(one for one in result["memory"] if (one["workers"], one["when"]) == (2, "under load"))
     assert {what: len(processes) for what, processes in with_two["processes"].items()} == {

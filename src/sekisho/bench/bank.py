@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import update
 
 from sekisho import wiring
-from sekisho.bench import issuing, synthetic
+from sekisho.bench import issuing, synthetic, token
 from sekisho.bench.load import Caller, Outcome
 from sekisho.ca import child, keys
 from sekisho.cli import demo, installation
@@ -34,7 +34,7 @@ from sekisho.domain.contract import Bank
 from sekisho.domain.policy import Policy
 from sekisho.domain.secret import SecretName
 from sekisho.pki.csr import Csr
-from sekisho.settings import DATABASE_URL, Settings, on_localhost
+from sekisho.settings import DATABASE_URL, CaSettings, Settings, on_localhost
 from sekisho.store.tables import notices, secrets
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ class BenchBank:
     tls_ca: Path = field(init=False)
     users: list[Caller] = field(init=False, default_factory=list)
     ending: list[tuple[int, Caller]] = field(init=False, default_factory=list)
+    # What a CA runs with whose keys are in a token; None where SoftHSM is not installed.
+    in_token: Settings | None = field(init=False, default=None)
 
     def set_up(self, callers: int, renewing: int, say: Callable[[str], None]) -> None:
         """Make it, fill it, and give so many of its users a certificate of which they hold the key.
@@ -105,6 +107,8 @@ class BenchBank:
         installation.set_up(self.settings, BANK)
         self.tls_ca = demo.make_server_certificate(self.settings)
         installation.make_run_folder(self.settings)
+        if token.available():
+            self.in_token = token.make_twin(self.settings, self.folder / "token")
         pins = {SecretName.PIN: PIN, SecretName.CONFIRMATION_PIN: CONFIRMATION_PIN}
         with wiring.open_ports(self.settings) as ports:
             verifiers = {name.value: ports.pins.hash(pin) for name, pin in pins.items()}
@@ -137,10 +141,17 @@ class BenchBank:
         return keys.load_certificate(self.settings.ca_dir, "user").public_bytes(Encoding.DER)
 
     @contextmanager
-    def ca(self) -> Iterator[None]:
-        """Have the CA's process run while nothing is served."""
-        with child.running(child.command(self.settings.data_dir)):
-            yield
+    def ca(self, *, in_token: bool = False) -> Iterator[Settings]:
+        """Have the CA's process, or the one with its keys in a token, run while nothing is served.
+
+        Returns the settings with which it is asked.
+        """
+        asked, data_dir = self.settings, self.settings.data_dir
+        if in_token and self.in_token is not None:
+            asked = asked.model_copy(update={"ca": CaSettings(socket=self.in_token.ca_socket)})
+            data_dir = self.in_token.data_dir
+        with child.running(child.command(data_dir)):
+            yield asked
 
     @contextmanager
     def serving(self, workers: int) -> Iterator[Served]:
@@ -170,18 +181,18 @@ class BenchBank:
                 process.kill()
                 process.wait()
 
-    def issue(self, processes: int, callers: int, seconds: float) -> Outcome:
+    def issue(self, processes: int, callers: int, seconds: float, *, in_token: bool = False) -> Outcome:
         """Have so many callers, in so many processes, issue to people all over the bank for so long."""
         of_each = min(self.people // processes, int(3000 * seconds))
         people = random.sample(range(1, self.people + 1), of_each * processes)
         spawn = multiprocessing.get_context("spawn")
         pipes = []
         started = []
-        with self.ca():
+        with self.ca(in_token=in_token) as asked:
             for at in range(processes):
                 mine, theirs = spawn.Pipe()
                 share = people[at * of_each : (at + 1) * of_each]
-                what = (theirs, self.settings, share, callers // processes, seconds)
+                what = (theirs, asked, share, callers // processes, seconds)
                 process = spawn.Process(target=issuing.be_issuer, args=what, daemon=True)
                 process.start()
                 theirs.close()

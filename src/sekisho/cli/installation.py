@@ -66,21 +66,7 @@ def set_up(settings: Settings, bank: Bank, root: Path | None = None) -> None:
     if any(folder.iterdir()):
         raise FileExistsError(17, "is not empty; nothing was changed", str(folder))
     now = datetime.now(UTC)
-    with _issuing_keys(settings) as issuing_keys:
-        if root_certificate is None:
-            made = hierarchy.make(
-                bank_name,
-                pki_url=settings.sites["pki"].url,
-                now=now,
-                entropy=secrets.token_bytes,
-                issuing_keys=issuing_keys,
-            )
-            keys.save(settings.ca_dir, made)
-        else:
-            keys.save_waiting(settings.ca_dir, bank_name, root_certificate, issuing_keys)
-    passphrase = wiring.ca_passphrase(settings)
-    if passphrase is not None:
-        keys.encrypt(settings.ca_dir, passphrase)
+    make_ca(settings, root_certificate)
     wiring.make_secrets(settings)
     (folder / settings.tls_certificate).parent.mkdir(mode=0o700, exist_ok=True)
     db = wiring.open_store(settings)
@@ -93,6 +79,26 @@ def set_up(settings: Settings, bank: Bank, root: Path | None = None) -> None:
     if settings.database_url is None:
         settings.database.chmod(0o600)
     settings.save()
+
+
+def make_ca(settings: Settings, root: x509.Certificate | None = None) -> None:
+    """Make the CA's keys with certificates, or with requests for a root whose key is elsewhere."""
+    bank = BankName(settings.bank, settings.organization)
+    with _issuing_keys(settings) as issuing_keys:
+        if root is None:
+            made = hierarchy.make(
+                bank,
+                pki_url=settings.sites["pki"].url,
+                now=datetime.now(UTC),
+                entropy=secrets.token_bytes,
+                issuing_keys=issuing_keys,
+            )
+            keys.save(settings.ca_dir, made)
+        else:
+            keys.save_waiting(settings.ca_dir, bank, root, issuing_keys)
+    passphrase = wiring.ca_passphrase(settings)
+    if passphrase is not None:
+        keys.encrypt(settings.ca_dir, passphrase)
 
 
 def _read_root(file: Path, bank: BankName) -> x509.Certificate:
