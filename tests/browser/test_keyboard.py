@@ -120,6 +120,17 @@ def test_a_user_logs_on(served: Served, computers: Computers) -> None:
     keyboard.press("Enter")
     journey.see_outcome(page, "entry-missing")
     keyboard.go_round()
+    keyboard.go_to("ソフトウェアキーボード")
+    keyboard.press("Enter")
+    keyboard.see_focus(name="1")
+    for key in ("Enter", "ArrowRight", "Space", "ArrowDown", "Enter"):
+        keyboard.press(key)
+    assert page.get_by_label("利用者暗証番号", exact=True).input_value() == "12w"
+    keyboard.press("Shift+Tab")
+    keyboard.go_to("w")  # one stop for all keys: the one that was left
+    keyboard.press("Escape")
+    keyboard.see_focus(name="ソフトウェアキーボード")
+    page.reload()
     keyboard.go_to("利用者暗証番号")
     keyboard.type(keiri01["user_pin"])
     keyboard.go_to("ログオン")

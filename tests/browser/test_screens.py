@@ -19,6 +19,14 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.browser.support.chromium import ARGUMENTS
 from tests.browser.support.judge import Judge
+from tests.browser.support.screens_of_people import (
+    see_emergency_stops,
+    see_lifted,
+    see_many_users,
+    see_pins,
+    see_pins_of_the_administrator,
+    see_users_registered,
+)
 from tests.browser.support.screens_of_second_steps import see_second_steps
 from tests.browser.support.walk import Walk, send_form, told
 from tests.support.est_client import run
@@ -44,12 +52,16 @@ NOT_ON_A_PAGE = {
     "certificate-not-in-force": "the family of the certificate's refusals; each of them has a code of its own",
     "csr-not-accepted": "the page's script makes no such request",
     "entry-too-long": "told like entry-missing, on the same pages",
+    "mail-address-missing": "every user is registered with an address; the clerk's may lack one",
+    "mail-away": "made by the acquisition page's script as any refusal",
+    "pins-to-replace": "renewal is by EST so far",
+    "provisional-pin-ended": "told like entry-wrong, on the same page",
+    "users-full": "needs 99 users; told like user-id-taken, on the same page",
     "key-not-accepted": "the page's script makes no such key",
     "key-reused": "the page's script makes a new key and asks again",
     "key-weak": "the page's script makes no such key",
     "operation-not-offered": "an answer to programs that speak EST",
     "permit-missing": "everybody whom the demo registers was granted a permit",
-    "pin-not-allowed": "no page changes a PIN yet",
     "renewal-not-open": "renewal is by EST so far",
     "service-unavailable": "the family of the service's refusals; each of them has a code of its own",
     "too-many-requests": "needs a crowd; made from the same template as the others",
@@ -373,6 +385,8 @@ def see_doors_close(walk: Walk, keiri02: dict[str, Any]) -> None:
     see(page, "user-suspended", code="user-suspended")
     walk.go(administrator, "administrator", "/contract/users")
     see(administrator, "users-suspended")
+    see_many_users(walk, administrator)
+    see_lifted(walk, administrator, "keiri02")
     walk.served.set_clock_ahead(days=15)
     visitor = walk.page()
     walk.go(visitor, "public", "/acquire/user")
@@ -383,6 +397,17 @@ def see_doors_close(walk: Walk, keiri02: dict[str, Any]) -> None:
     for _ in range(7):
         walk.enter_pin(administrator, "administrator", WRONG)
     see(administrator, "contract-closed", code="contract-closed")
+
+
+def see_emergency(walk: Walk, keiri02: dict[str, Any]) -> None:
+    """Somebody at the branch has lifted the lockout; then everything is stopped."""
+    with closing(sqlite3.connect(walk.served.data_dir / "sekisho.db")) as database, database:
+        database.execute("UPDATE people SET closed_at = NULL")
+        database.execute("UPDATE secrets SET misses = 0")
+    administrator, user = walk.page(walk.served.info["administrator"]), walk.page(keiri02)
+    walk.log_on_administrator(administrator)
+    walk.log_on_user(user, keiri02)
+    see_emergency_stops(walk, user, administrator)
 
 
 def see_acquisition_where_the_browser_is_not_a_way(walk: Walk) -> None:
@@ -431,10 +456,13 @@ def test_every_page_that_a_person_can_reach(
         see_public_pages(walk)
         administrator = see_logon_of_the_administrator(walk)
         see_menus(walk, administrator)
+        see_pins_of_the_administrator(walk, administrator)
+        see_users_registered(walk, administrator)
         keiri02 = see_acquisition_carried_out(walk, see_acquisition_asked_for(walk))
         see_acquisition_otherwise(walk)
         see_certificates_that_do_not_count(walk)
         user = see_pages_of_a_user(walk)
+        see_pins(walk, user, served.user("keiri01"))
         keiri01 = see_changes(walk, administrator, user)
         see_way_out_of_the_administrator(walk, administrator)
         see_second_steps(walk)
@@ -443,6 +471,7 @@ def test_every_page_that_a_person_can_reach(
         see_sessions_end(walk, keiri02, user)
         see_a_certificate_grow_old(walk, keiri01)
         see_doors_close(walk, keiri02)
+        see_emergency(walk, keiri02)
         see_acquisition_where_the_browser_is_not_a_way(walk)
     judge.assert_valid_html()
     judge.assert_every_template_was_seen()

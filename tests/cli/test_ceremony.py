@@ -113,7 +113,7 @@ def test_the_root_its_key_and_the_record(root: Path) -> None:
 )
 def test_without_two_people_who_agree_nothing_is_made(tmp_path: Path, typed: list[str]) -> None:
     done = make_root(tmp_path / "root", typed)
-    assert done.exit_code == 28, done.output
+    assert done.exit_code == 29, done.output
     assert "Nothing was written" in done.stderr
     assert not (tmp_path / "root").exists()
 
@@ -170,7 +170,7 @@ def test_issuing_keys_in_a_token_under_a_root_elsewhere(
 def test_a_wrong_part_of_the_passphrase_signs_nothing(root: Path, waiting: Path, tmp_path: Path) -> None:
     typed = [*PEOPLE, "yes", "yes", PARTS[1], PARTS[0]]
     done = sign(root, requests_of(waiting), tmp_path / "out", typed)
-    assert done.exit_code == 28
+    assert done.exit_code == 29
     assert "passphrase does not open" in done.stderr
     assert not (tmp_path / "out").exists()
 

@@ -155,7 +155,7 @@ def test_whatever_is_wrong_the_answer_and_the_work_are_the_same(bank: World, cha
     assert not refused.value.values
     assert pins.checks == 2
     statements = [one for one in statements if one != "BEGIN"]
-    assert statements == ["begin", "SELECT", "SELECT", "begin", "UPDATE", "INSERT", "INSERT"]
+    assert statements == ["begin", "SELECT", "SELECT", "begin", "UPDATE", "UPDATE", "INSERT", "INSERT"]
 
 
 def test_forty_at_once_with_forty_keys_give_one_certificate_and_no_closed_door(bank: World) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.est_client import enroll, new_key, run
-from tests.support.person import Person
+from tests.support.person import Page, Person
 from tests.support.served import Served, free_port_base
 
 if TYPE_CHECKING:
@@ -269,6 +270,73 @@ def test_seven_wrong_pins_close_the_door_and_the_page_says_so(served: Served, pe
     assert user.log_on_user("wrong111").outcome == "user-suspended"
     assert user.get("/").outcome == "user-suspended"
     assert enroll(served, new_key(served.data_dir.parent, "k"), served.user("keiri01")).code == "not-accepted"
+
+
+def test_pins_are_changed_on_screen(served: Served, people: Any) -> None:
+    user = people(served, "user", served.user("keiri01"))
+    user.log_on_user()
+    form = user.get("/pins")
+    present = {
+        "present_pin": served.user("keiri01")["user_pin"],
+        "present_confirmation_pin": served.user("keiri01")["user_confirmation_pin"],
+    }
+    refused = user.send(form, "/pins", **present, new_pin="kurz1", new_pin_again="kurz1")
+    assert refused.outcome == "pin-not-allowed"
+    assert "新しい利用者暗証番号は6文字から12文字で入力してください" in refused.text
+    assert "kurz1" not in refused.text
+    changed = user.send(form, "/pins", **present, new_pin="shinki12", new_pin_again="shinki12")
+    assert (changed.path, changed.outcome) == ("/pins/changed", "pins-changed")
+    assert user.log_on_user().outcome == "entry-wrong"
+    assert user.log_on_user("shinki12").path == "/status"
+    assert "shinki12" not in served.log()
+    served.set_clock_ahead(hours=1)
+    user.log_on_user("shinki12")
+    assert user.get("/pins/changed").path == "/pins", "told once"
+
+
+def register(administrator: Person, user_id: str, **changed: str) -> Page:
+    form = administrator.get("/contract/users/new")
+    fields = {"user_id": user_id, "name": "経理担当 3", "mail_address": f"{user_id}@example.com", **changed}
+    pin = administrator.served.info["contract"]["contract_confirmation_pin"]
+    return administrator.send(form, "/contract/users/new", confirmation_pin=pin, **fields)
+
+
+def test_a_registered_user_acquires_by_est_with_the_mailed_code(served: Served, people: Any, tmp_path: Path) -> None:
+    administrator = people(served, "administrator", served.info["administrator"])
+    administrator.log_on_administrator()
+    slip = register(administrator, "keiri03")
+    assert (slip.status, slip.path, slip.outcome) == (200, "/contract/users/new", "user-registered")
+    assert slip.headers["cache-control"] == "no-store"
+    pins = re.findall(r"secret\">([a-z0-9]{10})<", slip.text)
+    pdf = base64.b64decode(re.findall(r"base64,([A-Za-z0-9+/=]+)\"", slip.text)[0])
+    assert pdf.startswith(b"%PDF-")
+    keiri03 = {"user_id": "keiri03", "user_pin": pins[0], "user_confirmation_pin": pins[1]}
+    key = new_key(tmp_path, "keiri03")
+    assert enroll(served, key, keiri03).code == "mailed-code-needed"
+    with_code = {**keiri03, "user_confirmation_pin": f"{pins[1]}:00000000"}
+    assert enroll(served, key, with_code).code == "mailed-code-wrong"
+    with_code = {**keiri03, "user_confirmation_pin": f"{pins[1]}:{served.mailed_code()}"}
+    answer = enroll(served, key, with_code)
+    assert answer.status == 200, answer.code
+    key.save(answer)
+    user = people(served, "user", {**keiri03, "certificate": str(key.certificate), "key": str(key.key)})
+    assert user.log_on_user().path == "/pins"
+    for path in ("/status", "/inbox", "/pins/changed"):
+        assert user.get(path).path == "/pins"
+    log = served.log()
+    assert not any(secret in log for secret in (*pins, served.mailed_code()))
+
+
+def test_what_was_typed_stays_and_stands_in_no_address(demo: Served, people: Any) -> None:
+    administrator = people(demo, "administrator", demo.info["administrator"])
+    administrator.log_on_administrator()
+    page = register(administrator, "keiri 04", name="経理 <b>四郎</b>", application_transfer="on")
+    assert (page.status, page.path, page.outcome) == (400, "/contract/users/new", "details-not-allowed")
+    assert "経理 &lt;b&gt;四郎&lt;/b&gt;" in page.text
+    assert 'name="application_transfer" checked' in page.text
+    assert "利用者IDは半角の英字と数字で" in page.text
+    assert demo.info["contract"]["contract_confirmation_pin"] not in page.text
+    assert register(administrator, "KEIRI01").outcome == "user-id-taken"
 
 
 def test_expired_idle_and_not_yet_valid(served: Served, people: Any) -> None:

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import insert, select
+from tests.support.desk import DETAILS, acquire, last_code, replace_pins
 from tests.support.plans import collected, whole_reads
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, PINS, World, new_csr, world
 
 from sekisho.bench import synthetic
 from sekisho.domain.certificate import KeyHeld
-from sekisho.domain.errors import NotAccepted
+from sekisho.domain.errors import MailedCodeNeeded, MailedCodeWrong, NotAccepted
+from sekisho.domain.secret import SecretName
 from sekisho.store import tables
 from sekisho.store.tables import metadata
+from sekisho.usecases.change_details import change_details
+from sekisho.usecases.change_pins import PinEntries, change_pins
 from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
 from sekisho.usecases.clean_up import clean_up
+from sekisho.usecases.confirm import Confirmation
+from sekisho.usecases.delete_user import delete_user
 from sekisho.usecases.end_overlaps import end_overlaps
 from sekisho.usecases.expire_permits import expire_permits
 from sekisho.usecases.log_off import log_off
 from sekisho.usecases.meet_visitor import meet_visitor
+from sekisho.usecases.provisional_pins import reset_pins
 from sekisho.usecases.publish_crl import publish_crls
 from sekisho.usecases.read_crl import read_crl, read_crl_bytes
-from sekisho.usecases.read_status import read_inbox, read_status
+from sekisho.usecases.read_status import read_inbox, read_pins, read_status
 from sekisho.usecases.read_users import read_user, read_users
+from sekisho.usecases.register_user import register_user
 from sekisho.usecases.renew_certificate import renew_certificate
 from sekisho.usecases.resume_orders import resume_orders
 from sekisho.usecases.send_reminders import remind_of_permits, remind_of_renewal
@@ -109,6 +118,36 @@ def change(current: LoggedOn, user_id: str) -> Change:
     return Change(current.session, current.certificate.id, user_id, PINS[ADMINISTRATOR][1], ADDRESS)
 
 
+def change_pin(bank: World, current: LoggedOn, new: str) -> None:
+    both = (SecretName.PIN, SecretName.CONFIRMATION_PIN)
+    pins = dict(zip(both, (new, ""), strict=True))
+    change_pins(
+        bank.ports,
+        bank=BANK,
+        session=current.session,
+        certificate_id=current.certificate.id,
+        entries=PinEntries(dict(zip(both, PINS[current.person.who], strict=True)), pins, pins),
+        address=ADDRESS,
+    )
+
+
+def hire(bank: World, current: LoggedOn) -> None:
+    """Register a user, who acquires with provisional PINs and a mailed code; change, reset and delete them."""
+    confirmation = Confirmation(current.session, current.certificate.id, PINS[ADMINISTRATOR][1], ADDRESS)
+    decided: Any = {"bank": BANK, "confirmation": confirmation}
+    issued = register_user(bank.ports, **decided, user_id="keiri03", details=DETAILS)
+    with pytest.raises(MailedCodeNeeded):
+        acquire(bank, issued)
+    with pytest.raises(MailedCodeWrong):
+        acquire(bank, issued, "00000000")
+    certificate = acquire(bank, issued, last_code(bank))
+    replace_pins(bank, certificate, issued, "watashi1", "watashi2")
+    details = replace(DETAILS, name="経理 花子")
+    change_details(bank.ports, **decided, user_id="keiri03", details=details)
+    reset_pins(bank.ports, **decided, user_id="keiri03")
+    delete_user(bank.ports, **decided, user_id="keiri03")
+
+
 def journeys(bank: World) -> None:
     """Do once what people and the work behind them do all day."""
     administrator, user = bank.acquire(ADMINISTRATOR), bank.acquire(KEIRI01)
@@ -122,6 +161,9 @@ def journeys(bank: World) -> None:
         read_status(bank.ports, bank=BANK, logged_on=current)
         read_inbox(bank.ports, logged_on=current)
     current = bank.resume(administrator, bank.log_on(administrator))
+    read_pins(bank.ports, logged_on=current)
+    change_pin(bank, current, "shinki12")
+    hire(bank, current)
     read_users(bank.ports, administrator=ADMINISTRATOR)
     read_user(bank.ports, administrator=ADMINISTRATOR, user_id="keiri02")
     permit_reissue(bank.ports, bank=BANK, change=change(current, "keiri02"))
@@ -131,9 +173,8 @@ def journeys(bank: World) -> None:
     bank.resume(user, token := bank.log_on(user))
     bank.later(seconds=30)
     log_off(bank.ports, session=bank.resume(user, token).session, address=ADDRESS)
-    permit_reissue(
-        bank.ports, bank=BANK, change=change(bank.resume(administrator, bank.log_on(administrator)), "keiri02")
-    )
+    current = bank.resume(administrator, bank.log_on(administrator, "shinki12"))
+    permit_reissue(bank.ports, bank=BANK, change=change(current, "keiri02"))
     bank.later(days=12)
     assert remind_of_permits(bank.ports, bank=BANK)
     bank.later(days=3)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -91,6 +94,14 @@ class Served:
 
     def _beside(self, name: str) -> Path:
         return self.data_dir.with_name(f"{self.data_dir.name}.{name}")
+
+    def mailed_code(self) -> str:
+        """Return the code of the last mail that carried one; it is sent before the page is answered."""
+        for file in sorted(Path(self.info["outbox"]).glob("*.eml"), reverse=True):
+            mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+            if code := re.search(r"^(\d{8})$", mail.get_content(), re.MULTILINE):
+                return code[1]
+        raise AssertionError("no code was mailed")
 
     def user(self, user_id: str) -> dict[str, Any]:
         return next(user for user in self.info["users"] if user["user_id"] == user_id)

@@ -13,8 +13,13 @@ import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
 
+from sekisho.domain.person import PersonId
+from sekisho.domain.secret import SecretName
+from sekisho.portal.users import STEPS
+from sekisho.usecases.provisional_pins import IssuedPins
 from sekisho.web import messages
 from sekisho.web.render import Renderer, serial
+from sekisho.web.slips import slip_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -70,8 +75,16 @@ def user(state: str, user_id: str = "keiri01", *, lang: Language = "ja", **chang
         "last_logon": NOW - timedelta(days=1),
         "exportable": False,
         "certificate": None,
+        "permit_days": 13,
+        "address": "203.0.113.7",
+        "computer": "経理のノートPC" if lang == "ja" else "Notebook",
     }
     return SimpleNamespace(**(values | changed))
+
+
+def listed(**changed: Any) -> SimpleNamespace:
+    values: dict[str, Any] = {"total": 1, "found": 1, "page": 1, "pages": 1, "search": "", "sort": "user_id"} | changed
+    return SimpleNamespace(**values, searchable=values["total"] > 10)
 
 
 def notices(lang: Language) -> list[SimpleNamespace]:
@@ -127,13 +140,26 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
     permit = user("permit", lang=lang, certificate=certificate(200))
     done = {
         code: SimpleNamespace(code=code, text=messages.text(lang, f"done.{code}"))
-        for code in ("certificate-reissued", "certificate-revoked", "unchanged")
+        for code in (key.removeprefix("done.") for key in sorted(messages.keys()) if key.startswith("done."))
     }
     pin_missing = messages.field_text(lang, "entry-missing", "label.user.pin")
     logons = [SimpleNamespace(at=NOW - timedelta(days=n), address="203.0.113.7") for n in range(1, 4)]
     administrator = {"person": ADMINISTRATOR, "site": "administrator"}
     a_user = {"person": USER, "site": "user"}
     status = {"last_logons": logons, "certificate": certificate(), "notices": notices(lang)}
+    pins = [
+        SimpleNamespace(name=name, set_at=NOW - timedelta(days=days), old=days >= 90)
+        for name, days in (("pin", 3), ("confirmation_pin", 90))
+    ]
+    applications = [SimpleNamespace(code="transfer", name={"ja": "振込", "en": "Transfers"}[lang], permitted=True)]
+    registered = SimpleNamespace(who=PersonId("9990", "12345678901", "keiri01"), name=USER.name, mail_confirmed=False)
+    issued = IssuedPins(
+        registered.who,
+        USER.name,
+        {SecretName.PIN: "abc23def45", SecretName.CONFIRMATION_PIN: "ghj67kmn89"},
+        NOW + timedelta(days=14),
+        acquires=True,
+    )
     problem: dict[str, Any] = {"reference": None, "can_choose_another": True, "site": "user"}
     return {
         "home": ("home.html", {}),
@@ -225,6 +251,70 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
             "status.html",
             a_user | {"kind": "user", "waiting": [], "certificate": certificate(-1), "notices": [], "last_logons": []},
         ),
+        "pins-administrator": ("pins.html", administrator | {"kind": "administrator", "pins": pins, "first": False}),
+        "pins-refused": (
+            "pins.html",
+            a_user
+            | {
+                "kind": "user",
+                "pins": pins,
+                "first": False,
+                "alert": alert(lang, "pin-not-allowed"),
+                "errors": {"new_pin": messages.field_text(lang, "pin-length", "label.user.new_pin")},
+            },
+        ),
+        "pins-first": ("pins.html", a_user | {"kind": "user", "pins": pins, "first": True}),
+        "user-new": (
+            "user_new.html",
+            administrator
+            | {
+                "applications": applications,
+                "values": {"user_id": "keiri 03", "name": LONG_NAME, "mail_address": "k"},
+                "alert": alert(lang, "details-not-allowed"),
+                "errors": {"user_id": messages.field_text(lang, "user-id-form", "label.user_id")},
+            },
+        ),
+        "user-details": (
+            "user_details.html",
+            administrator | {"applications": applications, "user": registered, "has_certificate": True},
+        ),
+        "user-details-confirmed": (
+            "user_details.html",
+            administrator
+            | {
+                "applications": [],
+                "has_certificate": False,
+                "user": SimpleNamespace(**(vars(registered) | {"mail_confirmed": True})),
+            },
+        ),
+        "user-slip": (
+            "user_slip.html",
+            administrator
+            | {
+                "done": done["user-registered"],
+                "issued": issued,
+                "slip": slip_of(issued, lang, public_url=URLS["public"]),
+                "pdf": "JVBERg==",
+            },
+        ),
+        "user-done": ("user_done.html", administrator | {"done": done["user-changed"], "user": registered}),
+        "user-deleted": ("user_done.html", administrator | {"done": done["user-deleted"], "user": None}),
+        **{
+            f"user-confirm-{step}": (
+                "user_confirm.html",
+                administrator
+                | {
+                    "step": step,
+                    "action": "/contract/users/confirm",
+                    "asks_pin": step == "pins" or STEPS[step].asks_pin,
+                    "user": registered,
+                    "state": "in-force",
+                    "state_text": messages.certificate_state(lang, "in-force"),
+                },
+            )
+            for step in ("pins", *STEPS)
+        },
+        "pins-changed": ("pins_changed.html", a_user | {"done": done["pins-changed"]}),
         "contract": ("contract.html", administrator),
         "users": (
             "users.html",
@@ -237,7 +327,9 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                     user("revoked", "soumu03", lang=lang),
                     user("expired", "abcdefghijklmnopqrstuvwxyz0123", lang=lang),
                     user("suspended", "kihara", lang=lang, name=LONG_NAME),
+                    user("stopped", "kihara2", lang=lang),
                 ],
+                "list": listed(total=99, found=30, pages=2, search="k"),
             },
         ),
         "users-refused": (
@@ -245,18 +337,43 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
             administrator
             | {
                 "users": [in_force],
+                "list": listed(),
                 "alert": alert(lang, "choice-missing"),
                 "errors": {"user_id": messages.field_text(lang, "choice-missing", "label.user_id")},
                 "values": {"user_id": "keiri01"},
             },
         ),
-        "users-none": ("users.html", administrator | {"users": []}),
-        "user-change": ("user_change.html", administrator | {"user": in_force}),
+        "users-none": ("users.html", administrator | {"users": [], "list": listed(total=0, found=0)}),
+        "users-none-found": (
+            "users.html",
+            administrator | {"users": [], "list": listed(total=50, found=0, search="x")},
+        ),
+        "users-many": (
+            "users_many.html",
+            administrator
+            | {
+                "users": [in_force, permit],
+                "chosen": ["keiri01"],
+                "alert": alert(lang, "choice-missing"),
+                "errors": {"chosen": messages.field_text(lang, "choice-missing", "label.chosen")},
+            },
+        ),
+        "users-many-done": (
+            "users_many_done.html",
+            administrator | {"users": [permit], "done": done["certificates-reissued"]},
+        ),
+        "emergency": ("emergency.html", administrator | {"stops": ("certificate", "contract")}),
+        **{
+            f"emergency-{what}": ("emergency_confirm.html", administrator | {"what": what})
+            for what in ("certificate", "contract")
+        },
+        "user-change": ("user_change.html", administrator | {"user": in_force, "steps": list(STEPS)}),
         "user-change-refused": (
             "user_change.html",
             administrator
             | {
                 "user": user("none", lang=lang),
+                "steps": [],
                 "alert": alert(lang, "entry-wrong"),
                 "values": {"action": "reissue"},
                 "errors": {
@@ -452,6 +569,7 @@ def test_what_is_on_the_bank_page_is_found_by_role_and_name() -> None:
                 "利用者ID",
                 "利用者暗証番号",
                 "利用者確認暗証番号",
+                "メールで届いた確認コード",
                 "ファイルのパスワード",
                 "ファイルのパスワード(確認)",
             ],
@@ -464,6 +582,17 @@ def test_what_is_on_the_bank_page_is_found_by_role_and_name() -> None:
                 "ご契約先確認暗証番号",
                 "ファイルのパスワード",
                 "ファイルのパスワード(確認)",
+            ],
+        ),
+        (
+            "pins-refused",
+            [
+                "現在の利用者暗証番号",
+                "現在の利用者確認暗証番号",
+                "新しい利用者暗証番号",
+                "新しい利用者暗証番号(確認)",
+                "新しい利用者確認暗証番号",
+                "新しい利用者確認暗証番号(確認)",
             ],
         ),
         ("users-refused", ["keiri01"]),

@@ -1,8 +1,9 @@
 """A bank in its years: as many people as asked for, each with all that belongs to a certificate.
 
     a contract of five: the administrator and four users
-    for each person    two secrets, a permit that was spent, an order, a certificate with bytes of their real
-                       length (one in a hundred has ended), a session that has ended, two audit rows, a notice
+    for each person    two secrets, one that was replaced, a code that was mailed, a permit that was spent, an
+                       order, a certificate with bytes of their real length (one in a hundred has ended), a
+                       session that has ended, two audit rows, a notice
 
 The database makes the rows itself out of a series of numbers, so that millions
 take minutes. What is looked up at random in life (fingerprints, serials, keys)
@@ -223,6 +224,20 @@ class _Rows:
                 for name, verifier in self._verifiers.items()
             ),
             (
+                tables.past_pins,
+                {
+                    "person_id": i, "name": literal("pin"), "verifier": literal(next(iter(self._verifiers.values()))),
+                    "replaced_at": then,
+                },
+            ),
+            (
+                tables.mailed_codes,
+                {
+                    "person_id": i, "purpose": literal("acquisition"), "mail_address": literal("synthetic@example.com"),
+                    "verifier": literal(next(iter(self._verifiers.values()))), "made_at": then, "expires_at": then,
+                },
+            ),
+            (
                 tables.permits,
                 {"id": i, "person_id": i, "granted_at": then, "expires_at": self._over, "spent_at": then},
             ),
@@ -276,6 +291,7 @@ class _Rows:
         ]  # fmt: skip
         contracts = {
             "bank": self._bank, "contract_id": contract_id, "name": literal("Synthetic"), "registered_at": then,
+            "opened_at": then,
         }  # fmt: skip
         of_contracts: list[Any] = list(contracts.values())
         administrators = select(*of_contracts).select_from(series).where(number == 0)

@@ -28,7 +28,7 @@ from sekisho.ca.keys import write_secret
 from sekisho.cli import installation
 from sekisho.domain import card
 from sekisho.domain.certificate import KeyHeld
-from sekisho.domain.contract import Bank
+from sekisho.domain.contract import Application, Bank
 from sekisho.domain.person import Kind
 from sekisho.domain.policy import Policy
 from sekisho.pki.csr import Csr
@@ -51,6 +51,12 @@ _BANK = Bank(
     help_desk_phone="0120-000-000",
     help_desk_hours={"ja": "平日 9:00〜17:00", "en": "Weekdays 9:00 to 17:00"},
     policy=Policy(way_browser=True),
+    applications=(
+        Application("inquiry", {"ja": "照会", "en": "Balances and statements"}),
+        Application("transfer", {"ja": "振込・振替", "en": "Transfers"}),
+        Application("payroll", {"ja": "給与振込", "en": "Payroll"}),
+        Application("tax", {"ja": "税金・各種料金の払込み", "en": "Taxes and fees"}),
+    ),
 )
 _ORGANIZATION = "Mihon Shinkin Bank"
 _COMPANY = "見本商事株式会社"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sekisho.domain.errors import ContractClosed, UserSuspended
+from sekisho.domain.errors import ContractClosed, EmergencyStopped, UserSuspended
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,8 +15,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Application:
+    """What a bank offers behind Sekisho, and a user may be let into; `name` by language ("ja", "en")."""
+
+    code: str
+    name: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Bank:
-    """One tenant. What stands on every page and mail, by language ("ja", "en"), and its policy."""
+    """One tenant. What stands on every page and mail, by language ("ja", "en"), its policy and its applications."""
 
     code: str
     name: dict[str, str]
@@ -24,6 +32,7 @@ class Bank:
     help_desk_phone: str
     help_desk_hours: dict[str, str]
     policy: Policy
+    applications: tuple[Application, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +40,11 @@ class Person:
     """An administrator or a user.
 
     `closed_at` is their own door, `contract_closed_at` the administrator's:
-    a closed administrator shuts out every user of the contract.
+    a closed administrator shuts out every user of the contract. An emergency
+    stop, of the user or the contract, is for the branch alone to lift.
+    `applications` are the codes of those that the person may enter;
+    `mail_confirmed` tells whether a mailed code has shown that the person
+    reads what goes to the address.
     """
 
     id: int
@@ -42,14 +55,21 @@ class Person:
     language: str
     closed_at: datetime | None = None
     contract_closed_at: datetime | None = None
+    stopped_at: datetime | None = None
+    contract_stopped_at: datetime | None = None
+    applications: tuple[str, ...] = ()
+    mail_confirmed: bool = False
 
     @property
     def door_open(self) -> bool:
         """Whether neither the person nor the contract is shut out."""
-        return self.closed_at is None and self.contract_closed_at is None
+        shut = (self.closed_at, self.contract_closed_at, self.stopped_at, self.contract_stopped_at)
+        return all(at is None for at in shut)
 
     def check_door(self) -> None:
         """Raise the refusal that tells a person who showed their certificate why they are shut out."""
+        if self.contract_stopped_at is not None or self.stopped_at is not None:
+            raise EmergencyStopped
         if self.contract_closed_at is not None:
             raise ContractClosed
         if self.closed_at is not None:

@@ -166,6 +166,12 @@ class UserSuspended(DoorClosed):
     code = "user-suspended"
 
 
+class EmergencyStopped(DoorClosed):
+    """Stopped at once on demand (緊急停止): the contract or the user. The branch alone lifts it."""
+
+    code = "emergency-stopped"
+
+
 class EntryRefused(Refusal):
     """Something on a screen is to be entered again."""
 
@@ -188,6 +194,12 @@ class EntryTooLong(EntryRefused):
     """A field holds more than any right entry could."""
 
     code = "entry-too-long"
+
+
+class EntryDiffers(EntryRefused):
+    """What was to be entered twice was not the same."""
+
+    code = "entry-differs"
 
 
 class EntryNotDigits(EntryRefused):
@@ -232,10 +244,82 @@ class PasskeyNotAccepted(EntryRefused):
     code = "passkey-not-accepted"
 
 
+class UserNotSuspended(EntryRefused):
+    """There is nothing to lift."""
+
+    code = "user-not-suspended"
+
+
+class NothingToWithdraw(EntryRefused):
+    """No permit is open."""
+
+    code = "permit-none-to-withdraw"
+
+
 class PinNotAllowed(EntryRefused):
-    """A new PIN breaks a rule of the policy."""
+    """A new PIN breaks a rule of the policy; `fields` names the rule that each breaks first."""
 
     code = "pin-not-allowed"
+
+
+class DetailsNotAllowed(EntryRefused):
+    """What was typed about a user cannot be taken; `fields` says what and why."""
+
+    code = "details-not-allowed"
+
+
+class UserIdTaken(EntryRefused):
+    """The contract has, or had, a user of that ID; IDs are never given twice."""
+
+    code = "user-id-taken"
+
+
+class UsersFull(EntryRefused):
+    """The contract has as many users as the policy allows."""
+
+    code = "users-full"
+
+
+class MailAddressConfirmed(EntryRefused):
+    """The user reads that address; nobody else may put another in its place."""
+
+    code = "mail-address-confirmed"
+
+
+class ProvisionalPinEnded(DoorClosed):
+    """A provisional PIN was right, but its time is over. Told only to whoever knows it."""
+
+    code = "provisional-pin-ended"
+
+
+class PinsToReplace(Refusal):
+    """Provisional PINs have to be replaced before anything else."""
+
+    code = "pins-to-replace"
+
+
+class MailedCodeRefused(Refusal):
+    """Besides provisional PINs, a code that goes to the user by mail is asked. Told only to whoever knows both PINs."""
+
+    code = "mailed-code-needed"
+
+
+class MailedCodeNeeded(MailedCodeRefused):
+    """It is on its way."""
+
+    code = "mailed-code-needed"
+
+
+class MailedCodeWrong(MailedCodeRefused):
+    """It is not the last one that was mailed, was used, or is over."""
+
+    code = "mailed-code-wrong"
+
+
+class MailAddressMissing(MailedCodeRefused):
+    """There is nowhere to mail it to."""
+
+    code = "mail-address-missing"
 
 
 class PermitRefused(Refusal):
@@ -329,6 +413,12 @@ class CaAway(ServiceRefused):
     """The CA did not answer; the order is kept and the same key may ask again."""
 
     code = "ca-away"
+
+
+class MailAway(ServiceRefused):
+    """The mail could not be handed over; nothing else was done."""
+
+    code = "mail-away"
 
 
 class TooManyRequests(ServiceRefused):

@@ -13,6 +13,7 @@ class Policy:
     """The rules of one bank. Durations are `timedelta`, counts plain numbers."""
 
     misses_before_closed: int = 7
+    users_of_contract: int = 99
     certificate_life: timedelta = timedelta(days=365)
     acquisition_window: timedelta = timedelta(days=14)
     renewal_window: timedelta = timedelta(days=30)
@@ -23,6 +24,8 @@ class Policy:
     session_life: timedelta = timedelta(hours=8)
     last_logons_shown: int = 3
     second_steps: frozenset[SecondStep] = frozenset(SecondStep)
+    pin_age: timedelta = timedelta(days=90)
+    grace: timedelta = timedelta(0)
     way_tegata: bool = True
     way_est: bool = True
     way_browser: bool = False

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Longer than any secret and its full-width form; what is longer is not worth an argon2 check.
 LONGEST_ENTRY = 64
@@ -20,13 +24,33 @@ class SecretName(StrEnum):
     NEW_TOTP = "new-totp"
 
 
+_PLAIN = "abcdefghijkmnpqrstuvwxyz23456789"
+_PROVISIONAL_LENGTH = 10
+# A person's two; the card is a bank's.
+PINS = (SecretName.PIN, SecretName.CONFIRMATION_PIN)
+# How many PINs that were replaced a new one is compared with.
+PINS_REMEMBERED = 3
+
+
 def normal_form(entry: str) -> str:
     """Return what was typed in NFKC without surrounding blanks, so that full-width entry works."""
     return unicodedata.normalize("NFKC", entry).strip()
 
 
+def new_provisional_pin(entropy: Callable[[int], bytes]) -> str:
+    """Return a PIN drawn from letters and digits of which none looks like another.
+
+    32 characters, so each is 5 bits of a random byte; ten are 50 bits, more
+    than seven guesses can do anything about. It may lack a digit or a letter:
+    `pin_problems` tells.
+    """
+    return "".join(_PLAIN[byte & 31] for byte in entropy(_PROVISIONAL_LENGTH))
+
+
 def pin_problems(pin: str, *, ids: tuple[str, ...], sister: str | None = None) -> list[str]:
     """Return the rules that a new PIN breaks, as short codes; none where it may be used.
+
+    Whether it was used lately is not known here: only the verifiers are kept.
 
     `pin` is in normal form. `ids` are the IDs that stand on the card and the
     forms, `sister` is the other PIN of the same person.

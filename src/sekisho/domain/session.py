@@ -29,6 +29,7 @@ class SessionEnd(StrEnum):
     ELSEWHERE = "elsewhere"
     CERTIFICATE = "certificate"
     CLOSED = "closed"
+    PIN_CHANGED = "pin-changed"
 
 
 @dataclass(frozen=True, slots=True)

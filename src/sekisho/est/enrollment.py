@@ -14,6 +14,7 @@ from sekisho.est.messages import CERTIFICATES, CSR_ATTRIBUTES, certificates_der,
 from sekisho.pki.csr import read_csr
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
 from sekisho.usecases.renew_certificate import renew_certificate
+from sekisho.web.mails import code_mail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,14 +49,16 @@ def enroll(visit: Visit) -> bytes:
     credentials = read_credentials(visit.headers.get("authorization"))
     if credentials is None:
         raise NotAccepted
-    pin, _, confirmation_pin = credentials.password.partition(":")
+    # No PIN has a colon: a mailed code, where one is asked, stands behind another one.
+    pin, confirmation_pin, mailed_code = (*credentials.password.split(":", 2), "", "")[:3]
     certificate = acquire_certificate(
         site.ports,
         bank=site.bank,
-        claim=Claim(credentials.contract_id, credentials.user_id, pin, confirmation_pin),
+        claim=Claim(credentials.contract_id, credentials.user_id, pin, confirmation_pin, mailed_code),
         csr=read_csr(read_body(visit.body)),
         held=claimed_key_held(visit.headers),
         address=visit.address,
+        mail=code_mail(site.ports, site.bank),
     )
     return certificates_der([x509.load_der_x509_certificate(certificate.der)])
 

@@ -14,9 +14,14 @@ from sekisho.domain.errors import (
     EntryRefused,
     UserUnknown,
 )
+from sekisho.portal.emergency import emergency_routes
+from sekisho.portal.many_users import many_routes
+from sekisho.portal.pins import pins_routes
 from sekisho.portal.second_steps import second_step_routes
 from sekisho.portal.secure import ShownCertificate, card_routes, logged_on, secure_routes, shown
 from sekisho.portal.site_app import site_app
+from sekisho.portal.user_list import user_list
+from sekisho.portal.users import USERS, steps_for, users_routes
 from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
 from sekisho.usecases.read_users import UserLine, read_user, read_users
 from sekisho.web import messages
@@ -35,22 +40,26 @@ if TYPE_CHECKING:
     from sekisho.web.visit import Visit
 
 _DAY = timedelta(days=1)
-_USERS = "/contract/users"
 _CHANGE = "/contract/users/change"
 _CHANGED = "/contract/users/changed"
 
 
 @dataclass(frozen=True, slots=True)
-class _ShownUser:
+class ShownUser:
+    """A user with their certificate as the screens show them."""
+
     user_id: str
     name: str
     state: str
     state_text: str
     not_after: datetime | None
     permit_until: datetime | None
+    permit_days: int
     last_logon: datetime | None
     exportable: bool
     certificate: ShownCertificate | None
+    address: str | None
+    computer: str | None
 
 
 def administrator_app(site: Site, *, est: Sequence[BaseRoute]) -> Starlette:
@@ -58,12 +67,16 @@ def administrator_app(site: Site, *, est: Sequence[BaseRoute]) -> Starlette:
     routes = [
         *secure_routes(site),
         *card_routes(site),
+        *pins_routes(site),
+        *emergency_routes(site),
         *second_step_routes(site),
         Route("/contract", endpoint(site, logged_on(contract_page))),
-        Route(_USERS, endpoint(site, logged_on(users_page))),
+        Route(USERS, endpoint(site, logged_on(users_page))),
         Route(_CHANGE, endpoint(site, logged_on(change_page)), methods=["GET"]),
         Route(_CHANGE, endpoint(site, logged_on(take_change), turnstile=True), methods=["POST"]),
         Route(_CHANGED, endpoint(site, logged_on(changed_page))),
+        *users_routes(site),
+        *many_routes(site, _shown),
         *est,
     ]
     return site_app(site, routes)
@@ -77,19 +90,28 @@ def contract_page(visit: Visit, current: LoggedOn) -> Response:
 def users_page(visit: Visit, current: LoggedOn) -> Response:
     """Show the users, one of whom is to be chosen."""
     users = read_users(visit.site.ports, administrator=current.person.who)
-    return visit.page("users.html", person=current.person, users=[_shown(visit, line) for line in users])
+    shown_list = user_list(users, visit.query)
+    return visit.page(
+        "users.html",
+        person=current.person,
+        users=[_shown(visit, line) for line in shown_list.lines],
+        list=shown_list,
+        values=visit.query,
+    )
 
 
 def change_page(visit: Visit, current: LoggedOn) -> Response:
     """Show one user and what can be done about their certificate."""
     if not visit.query.get("user_id"):
-        return visit.back(_USERS, ChoiceMissing(fields={"user_id": "choice-missing"}))
+        return visit.back(USERS, ChoiceMissing(fields={"user_id": "choice-missing"}))
     try:
         line = read_user(visit.site.ports, administrator=current.person.who, user_id=visit.query["user_id"])
     except UserUnknown as refusal:
-        return visit.back(_USERS, refusal)
+        return visit.back(USERS, refusal)
     values = {"action": visit.query.get("action", "")}
-    return visit.page("user_change.html", person=current.person, user=_shown(visit, line), values=values)
+    return visit.page(
+        "user_change.html", person=current.person, user=_shown(visit, line), values=values, steps=steps_for(line)
+    )
 
 
 def take_change(visit: Visit, current: LoggedOn) -> Response:
@@ -114,7 +136,7 @@ def take_change(visit: Visit, current: LoggedOn) -> Response:
         else:
             revoke_of_user(visit.site.ports, bank=visit.site.bank, change=change)
     except UserUnknown as refusal:
-        return visit.back(_USERS, refusal)
+        return visit.back(USERS, refusal)
     except EntryRefused as refusal:
         return visit.back(_CHANGE, refusal, user_id=user_id, action=action)
     except DoorClosed as refusal:
@@ -127,7 +149,7 @@ def changed_page(visit: Visit, current: LoggedOn) -> Response:
     try:
         line = read_user(visit.site.ports, administrator=current.person.who, user_id=visit.query.get("user_id", ""))
     except UserUnknown as refusal:
-        return visit.back(_USERS, refusal)
+        return visit.back(USERS, refusal)
     action = visit.query.get("action", "")
     outcome = "unchanged"
     if action == "reissue" and line.permit is not None:
@@ -145,17 +167,20 @@ def changed_page(visit: Visit, current: LoggedOn) -> Response:
     )
 
 
-def _shown(visit: Visit, line: UserLine) -> _ShownUser:
+def _shown(visit: Visit, line: UserLine) -> ShownUser:
     certificate = line.certificate
     in_force = certificate is not None and certificate.ended_at is None
-    return _ShownUser(
+    return ShownUser(
         user_id=line.person.who.user_id or "",
         name=line.person.name,
         state=line.state.value,
         state_text=messages.certificate_state(visit.lang, line.state.value),
         not_after=certificate.not_after if certificate is not None and in_force else None,
         permit_until=None if line.permit is None else line.permit.expires_at,
+        permit_days=0 if line.permit is None else (line.permit.expires_at - visit.site.ports.now()) // _DAY,
         last_logon=line.last_logon,
         exportable=certificate is not None and in_force and certificate.exportable,
         certificate=None if certificate is None else shown(certificate, visit.site.ports.now()),
+        address=None if line.origin is None else line.origin.address,
+        computer=None if line.origin is None else line.origin.computer,
     )

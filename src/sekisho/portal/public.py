@@ -18,6 +18,7 @@ from sekisho.portal.site_app import site_app
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
 from sekisho.web import messages, problems
 from sekisho.web.endpoint import endpoint
+from sekisho.web.mails import code_mail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,10 +85,12 @@ def acquire_in_page(kind: Kind, chain: list[bytes]) -> Callable[[Visit], Respons
                     user_id=visit.entry("user_id") if kind is Kind.USER else None,
                     pin=visit.entry("pin"),
                     confirmation_pin=visit.entry("confirmation_pin"),
+                    mailed_code=visit.form.get("mailed_code", ""),
                 ),
                 csr=read_csr(_base64(visit.form.get("csr", ""))),
                 held=KeyHeld.FILE,
                 address=visit.address,
+                mail=code_mail(visit.site.ports, visit.site.bank),
             )
         except Refusal as refusal:
             return _problem(visit, kind, refusal)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sekisho.web.visit import Visit
 
 
+PINS_PATH = "/pins"
 # Where each second step of an administrator's logon is taken.
 STEP_PATH = {SecondStep.CARD: "/card", SecondStep.TOTP: "/totp", SecondStep.PASSKEY: "/passkey"}
 # What the page's script takes for "go on" (RFC 9110 section 15.5.10).
@@ -101,12 +102,14 @@ def card_routes(site: Site) -> list[BaseRoute]:
 
 
 def logged_on(handler: Callable[[Visit, LoggedOn], Response]) -> Callable[[Visit], Response]:
-    """Make a handler that only a person whose logon is complete reaches."""
+    """Make a handler that only a person whose logon is complete reaches, and who has PINs of their own."""
 
     def check(visit: Visit) -> Response:
         current = resume(visit)
         if current.session.positions:
             return visit.go(STEP_PATH[SecondStep.CARD])
+        if current.pins_to_replace and visit.path != PINS_PATH:
+            return visit.go(PINS_PATH)
         return handler(visit, current)
 
     return check
@@ -220,6 +223,9 @@ def status_page(visit: Visit, current: LoggedOn) -> Response:
         for permit in status.waiting
         if permit.person.user_id is not None
     ]
+    if status.pins_old:
+        days = site.bank.policy.pin_age.days
+        waiting.insert(0, _Waiting(messages.text(visit.lang, "waiting.pins-old", days=days), PINS_PATH))
     return visit.page(
         "status.html",
         person=current.person,

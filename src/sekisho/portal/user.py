@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sekisho.portal.emergency import emergency_routes
+from sekisho.portal.pins import pins_routes
 from sekisho.portal.secure import secure_routes
 from sekisho.portal.site_app import site_app
 
@@ -18,4 +20,4 @@ if TYPE_CHECKING:
 
 def user_app(site: Site, *, est: Sequence[BaseRoute]) -> Starlette:
     """Return the users' site."""
-    return site_app(site, [*secure_routes(site), *est])
+    return site_app(site, [*secure_routes(site), *pins_routes(site), *emergency_routes(site), *est])

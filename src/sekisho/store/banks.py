@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
-from sekisho.domain.contract import Bank
+from sekisho.domain.contract import Application, Bank
 from sekisho.domain.policy import Policy
 from sekisho.domain.second_step import SecondStep
 from sekisho.store.tables import banks as t
@@ -33,6 +34,8 @@ def add(tx: Connection, bank: Bank, now: datetime) -> None:
             way_est=bank.policy.way_est,
             way_browser=bank.policy.way_browser,
             second_steps=",".join(step for step in SecondStep if step in bank.policy.second_steps),
+            grace_days=bank.policy.grace.days,
+            applications=[{"code": one.code, **one.name} for one in bank.applications],
             registered_at=now,
         )
     )
@@ -54,5 +57,9 @@ def find(tx: Connection, code: str) -> Bank | None:
             way_est=row.way_est,
             way_browser=row.way_browser,
             second_steps=frozenset(SecondStep(step) for step in row.second_steps.split(",") if step),
+            grace=timedelta(days=row.grace_days),
+        ),
+        applications=tuple(
+            Application(one["code"], {"ja": one["ja"], "en": one["en"]}) for one in row.applications or ()
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from sekisho.domain.certificate import Certificate, Ending, IssuedCertificate, KeyHeld, Reason
 from sekisho.domain.person import Kind, PersonId
@@ -60,6 +60,11 @@ _MARK_FIRST_LOGON = (
     update(t)
     .where(t.c.id == bindparam("certificate_id"), t.c.first_logon_at.is_(None))
     .values(first_logon_at=bindparam("now"))
+)
+_LATEST_OF = OfMany(
+    lambda among: _select().where(
+        t.c.id.in_(select(func.max(t.c.id)).where(among(t.c.person_id, "people")).group_by(t.c.person_id))
+    )
 )
 _ISSUED_OF_ORDERS = OfMany(
     lambda among: (
@@ -151,10 +156,9 @@ def not_ended(tx: Connection, person_id: int) -> list[Certificate]:
     return [from_row(row) for row in rows]
 
 
-def latest(tx: Connection, person_id: int) -> Certificate | None:
-    """Return the person's newest certificate, in whatever state."""
-    row = tx.execute(_select().where(t.c.person_id == person_id).order_by(t.c.id.desc()).limit(1)).one_or_none()
-    return None if row is None else from_row(row)
+def latest_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, Certificate]:
+    """Return the newest certificate of each person who ever had one, in whatever state, by the person's row."""
+    return {row.person_id: from_row(row) for row in _LATEST_OF.run(tx, {"people": list(person_ids)})}
 
 
 def end(tx: Connection, certificate_id: int, *, ending: Ending, reason: Reason, now: datetime) -> datetime | None:

@@ -40,11 +40,14 @@ _OF_FINGERPRINT = (
         people.c.mail_address,
         people.c.language,
         people.c.closed_at,
+        people.c.stopped_at,
         contracts.c.name.label("contract_name"),
         _administrator.c.closed_at.label("contract_closed_at"),
+        _administrator.c.stopped_at.label("contract_stopped_at"),
         secrets.c.verifier,
         secrets.c.misses,
         secrets.c.asked,
+        secrets.c.provisional_until,
     )
     .join(people, people.c.id == certificates.c.person_id)
     .join(contracts, and_(contracts.c.bank == people.c.bank, contracts.c.contract_id == people.c.contract_id))
@@ -76,7 +79,11 @@ def of_fingerprint(tx: Connection, fingerprint: bytes, secret: SecretName) -> At
         language=row.language,
         closed_at=row.closed_at if row.user_id is not None else None,
         contract_closed_at=row.contract_closed_at,
+        stopped_at=row.stopped_at if row.user_id is not None else None,
+        contract_stopped_at=row.contract_stopped_at,
     )
     if row.verifier is None:
         return AtDoor(certificate, person, None)
-    return AtDoor(certificate, person, Secret(person.id, secret, row.verifier, row.misses, read_asked(row.asked)))
+    asked = read_asked(row.asked)
+    found = Secret(person.id, secret, row.verifier, row.misses, asked, row.provisional_until)
+    return AtDoor(certificate, person, found)

@@ -16,10 +16,21 @@ if TYPE_CHECKING:
 
 # By table, the columns that a use case changes. Every other column is written once.
 _CHANGED = {
-    "people": ("closed_at", "language"),
-    "secrets": ("misses", "asked", "used_step"),
+    "contracts": ("opened_at",),
+    "people": (
+        "name",
+        "mail_address",
+        "mail_confirmed_at",
+        "applications",
+        "language",
+        "closed_at",
+        "stopped_at",
+        "deleted_at",
+    ),
+    "mailed_codes": ("used_at", "misses"),
+    "secrets": ("misses", "asked", "used_step", "provisional_until"),
     "permits": ("spent_at", "withdrawn_at", "misses", "reminded_at", "expired_at"),
-    "orders": ("voided_at", "finished_at"),
+    "orders": ("computer", "voided_at", "finished_at"),
     "certificates": ("ended_at", "ending", "reason", "first_logon_at", "suspended_at"),
     "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end", "challenge"),
     "passkeys": ("sign_count", "used_at"),
@@ -28,9 +39,10 @@ _CHANGED = {
     "crls": ("number", "der", "this_update", "next_update", "lately"),
     "crl_entries": ("changed_at", "entry"),
 }
-# A secret that is set anew is another secret; a session that ended long ago is of no use to anybody; of an expired
-# certificate no revocation list says anything; a passkey that its holder has taken away opens nothing.
-_REMOVED = ("secrets", "sessions", "crl_entries", "passkeys")
+# A secret that is set anew is another secret, and of those that it replaced only the last few are kept; a session that
+# ended long ago is of no use to anybody; of an expired certificate no revocation list says anything; a passkey that
+# its holder has taken away opens nothing.
+_REMOVED = ("secrets", "past_pins", "sessions", "crl_entries", "passkeys")
 
 
 def grant_web(tx: Connection, role: str) -> None:

@@ -55,6 +55,15 @@ def add_all(
     bulk.add(tx, t, [{"person_id": i, "detail": detail, **same} for i, detail in told])
 
 
+def add_mailed(tx: Connection, person_id: int, code: str, now: datetime) -> int:
+    """Put into the inbox what is mailed by itself, at once, and return the row."""
+    row = tx.execute(
+        insert(t).values(person_id=person_id, at=now, code=code, detail={}, mailed_at=now).returning(t.c.id)
+    ).one()
+    notice_id: int = row.id
+    return notice_id
+
+
 def tell_of_ended_permit(tx: Connection, person_id: int, now: datetime) -> None:
     """Tell a person, and their administrator, if wrong entries have just ended the person's permit.
 

@@ -53,6 +53,7 @@ class NewOrder:
     order: Order
     spki_sha256: bytes
     held: KeyHeld
+    address: str | None = None
     permit_id: int | None = None
     renews_id: int | None = None
 
@@ -105,6 +106,7 @@ def add(tx: Connection, new: Sequence[NewOrder], now: datetime) -> list[PlacedOr
             "not_before": one.order.not_before,
             "not_after": one.order.not_after,
             "held": one.held.value,
+            "address": one.address,
             "shard": one.order.shard,
             "ordered_at": now,
         }
@@ -147,6 +149,25 @@ def standing_of(tx: Connection, order_ids: Sequence[int]) -> dict[int, Standing]
     """Return where orders stand, by their rows."""
     rows = _STANDING.run(tx, {"rows": list(order_ids)})
     return {row.id: Standing(row.finished_at is not None, row.voided_at is not None) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a certificate was asked for, and what its holder calls that computer."""
+
+    address: str | None
+    computer: str | None
+
+
+def origin_of(tx: Connection, order_id: int) -> Origin:
+    """Return where the order was placed."""
+    row = tx.execute(select(t.c.address, t.c.computer).where(t.c.id == order_id)).one()
+    return Origin(row.address, row.computer)
+
+
+def name_computer(tx: Connection, order_id: int, computer: str | None) -> None:
+    """Note what the computer is called on which the certificate of an order is."""
+    tx.execute(update(t).where(t.c.id == order_id).values(computer=computer))
 
 
 def finish(tx: Connection, order_ids: Sequence[int], now: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, insert, select, update
+from sqlalchemy import and_, bindparam, case, func, insert, select, update
 
 from sekisho.domain.contract import Person
 from sekisho.domain.person import PersonId
@@ -23,10 +23,21 @@ _administrator = t.alias("administrator")
 
 def add_contract(tx: Connection, bank: str, contract_id: str, name: str, now: datetime) -> None:
     """Register a company."""
-    tx.execute(insert(contracts).values(bank=bank, contract_id=contract_id, name=name, registered_at=now))
+    tx.execute(
+        insert(contracts).values(bank=bank, contract_id=contract_id, name=name, registered_at=now, opened_at=now)
+    )
 
 
-def add(tx: Connection, who: PersonId, *, name: str, mail_address: str | None, language: str, now: datetime) -> int:
+def add(
+    tx: Connection,
+    who: PersonId,
+    *,
+    name: str,
+    mail_address: str | None,
+    language: str,
+    now: datetime,
+    applications: Sequence[str] = (),
+) -> int:
     """Register a person and return their row's id."""
     row = tx.execute(
         insert(t)
@@ -39,6 +50,7 @@ def add(tx: Connection, who: PersonId, *, name: str, mail_address: str | None, l
             mail_address=mail_address,
             language=language,
             registered_at=now,
+            applications=list(applications),
         )
         .returning(t.c.id)
     ).one()
@@ -48,7 +60,12 @@ def add(tx: Connection, who: PersonId, *, name: str, mail_address: str | None, l
 
 def _select() -> Select[Any]:
     return (
-        select(t, contracts.c.name.label("contract_name"), _administrator.c.closed_at.label("contract_closed_at"))
+        select(
+            t,
+            contracts.c.name.label("contract_name"),
+            _administrator.c.closed_at.label("contract_closed_at"),
+            _administrator.c.stopped_at.label("contract_stopped_at"),
+        )
         .join(contracts, and_(contracts.c.bank == t.c.bank, contracts.c.contract_id == t.c.contract_id))
         .join(
             _administrator,
@@ -71,6 +88,10 @@ def _person(row: Row[Any]) -> Person:
         language=row.language,
         closed_at=row.closed_at if row.user_id is not None else None,
         contract_closed_at=row.contract_closed_at,
+        stopped_at=row.stopped_at if row.user_id is not None else None,
+        contract_stopped_at=row.contract_stopped_at,
+        applications=tuple(row.applications or ()),
+        mail_confirmed=row.mail_confirmed_at is not None,
     )
 
 
@@ -79,6 +100,7 @@ _FIND = _select().where(
     t.c.bank == bindparam("bank"),
     t.c.contract_id == bindparam("contract_id"),
     t.c.user_key == bindparam("user_key"),
+    t.c.deleted_at.is_(None),
 )
 _GET = _select().where(t.c.id == bindparam("person_id"))
 # Each row for this transaction alone, in an order that is everybody's. SQLite has one writer and needs no lock.
@@ -103,7 +125,7 @@ _ADMINISTRATORS = OfMany(
 
 
 def find(tx: Connection, who: PersonId) -> Person | None:
-    """Return the person, their user ID compared without regard to case, or None."""
+    """Return the person, their user ID compared without regard to case, or None; who was deleted is nobody."""
     named = {"bank": who.bank, "contract_id": who.contract_id, "user_key": who.user_key}
     row = tx.execute(_FIND, named).one_or_none()
     return None if row is None else _person(row)
@@ -158,7 +180,9 @@ def told_of(tx: Connection, who: PersonId) -> list[int]:
 def users_of(tx: Connection, bank: str, contract_id: str) -> list[Person]:
     """Return a contract's users in the order of their IDs."""
     rows = tx.execute(
-        _select().where(t.c.bank == bank, t.c.contract_id == contract_id, t.c.user_key != "").order_by(t.c.user_key)
+        _select()
+        .where(t.c.bank == bank, t.c.contract_id == contract_id, t.c.user_key != "", t.c.deleted_at.is_(None))
+        .order_by(t.c.user_key)
     )
     return [_person(row) for row in rows]
 
@@ -176,3 +200,56 @@ def close(tx: Connection, person_id: int, now: datetime) -> None:
 def remember_language(tx: Connection, person_id: int, language: str) -> None:
     """Note the language that the person is told things in."""
     tx.execute(update(t).where(t.c.id == person_id).values(language=language))
+
+
+def reopen(tx: Connection, person_id: int) -> bool:
+    """Open a door that misses had shut; False where none had."""
+    opened = tx.execute(update(t).where(t.c.id == person_id, t.c.closed_at.is_not(None)).values(closed_at=None))
+    return opened.rowcount == 1
+
+
+def stop(tx: Connection, person_id: int, now: datetime) -> bool:
+    """Stop a user, or with the administrator the contract; False where that was done before."""
+    stopped = tx.execute(update(t).where(t.c.id == person_id, t.c.stopped_at.is_(None)).values(stopped_at=now))
+    return stopped.rowcount == 1
+
+
+def was_ever(tx: Connection, who: PersonId) -> bool:
+    """Tell whether the contract has or had a person of that ID: one that was deleted is never given again."""
+    of_id = (t.c.bank == who.bank, t.c.contract_id == who.contract_id, t.c.user_key == who.user_key)
+    return tx.execute(select(t.c.id).where(*of_id)).first() is not None
+
+
+def number_of_users(tx: Connection, bank: str, contract_id: str) -> int:
+    """Return how many users a contract has."""
+    return tx.execute(
+        select(func.count()).where(
+            t.c.bank == bank, t.c.contract_id == contract_id, t.c.user_key != "", t.c.deleted_at.is_(None)
+        )
+    ).scalar_one()
+
+
+def change_details(
+    tx: Connection, person_id: int, *, name: str, mail_address: str, applications: Sequence[str]
+) -> None:
+    """Change what the administrator says of a user; another mail address is one that nobody has confirmed."""
+    confirmed = case((t.c.mail_address == mail_address, t.c.mail_confirmed_at), else_=None)
+    tx.execute(
+        update(t)
+        .where(t.c.id == person_id)
+        .values(name=name, mail_address=mail_address, mail_confirmed_at=confirmed, applications=list(applications))
+    )
+
+
+def confirm_mail_address(tx: Connection, person_id: int, address: str, now: datetime) -> None:
+    """Note that the person reads what goes to their address, if it still is that one."""
+    tx.execute(
+        update(t)
+        .where(t.c.id == person_id, t.c.mail_address == address, t.c.mail_confirmed_at.is_(None))
+        .values(mail_confirmed_at=now)
+    )
+
+
+def delete(tx: Connection, person_id: int, now: datetime) -> None:
+    """Note that a user is one no more. The row stays: it holds the ID, and certificates name it."""
+    tx.execute(update(t).where(t.c.id == person_id, t.c.deleted_at.is_(None)).values(deleted_at=now))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 
-from sekisho.domain.secret import SecretName
+from sekisho.domain.secret import PINS_REMEMBERED, SecretName
 from sekisho.store.bulk import OfMany
+from sekisho.store.tables import past_pins, permits
 from sekisho.store.tables import secrets as t
 
 if TYPE_CHECKING:
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What one entry is checked against, as it was when it was read."""
+    """What one entry is checked against, as it was when it was read.
+
+    A provisional PIN counts until `provisional_until`; None for one that its
+    owner chose.
+    """
 
     person_id: int
     name: SecretName
@@ -29,6 +34,11 @@ class Secret:
     asked: tuple[int, ...]
     set_at: datetime | None = None
     used_step: int | None = None
+    provisional_until: datetime | None = None
+
+    def ended(self, now: datetime) -> bool:
+        """Tell whether it is a provisional PIN whose time is over."""
+        return self.provisional_until is not None and now >= self.provisional_until
 
 
 # Built once: building a statement costs more than running it.
@@ -53,10 +63,86 @@ _CLEAR = (
 )
 
 
-def put(tx: Connection, person_id: int, name: SecretName, verifier: str, now: datetime) -> None:
+def put(
+    tx: Connection,
+    person_id: int,
+    name: SecretName,
+    verifier: str,
+    now: datetime,
+    *,
+    provisional_until: datetime | None = None,
+) -> None:
     """Set a secret anew; its count starts at zero and nothing is asked."""
     tx.execute(delete(t).where(t.c.person_id == person_id, t.c.name == name.value))
-    tx.execute(insert(t).values(person_id=person_id, name=name.value, verifier=verifier, misses=0, set_at=now))
+    tx.execute(
+        insert(t).values(
+            person_id=person_id,
+            name=name.value,
+            verifier=verifier,
+            misses=0,
+            set_at=now,
+            provisional_until=provisional_until,
+        )
+    )
+
+
+def replace_pin(
+    tx: Connection, present: Secret, verifier: str, now: datetime, *, provisional_until: datetime | None = None
+) -> None:
+    """Set a PIN anew, and remember the verifier of the present one among the last few."""
+    of_this = (past_pins.c.person_id == present.person_id, past_pins.c.name == present.name.value)
+    tx.execute(
+        insert(past_pins).values(
+            person_id=present.person_id, name=present.name.value, verifier=present.verifier, replaced_at=now
+        )
+    )
+    kept = select(past_pins.c.id).where(*of_this).order_by(past_pins.c.id.desc()).limit(PINS_REMEMBERED)
+    tx.execute(delete(past_pins).where(*of_this, past_pins.c.id.not_in(kept)))
+    put(tx, present.person_id, present.name, verifier, now, provisional_until=provisional_until)
+
+
+def end_provisional(tx: Connection, person_id: int, now: datetime) -> None:
+    """End the person's provisional PINs, if they have any: the permit that they came with has ended."""
+    tx.execute(update(t).where(t.c.person_id == person_id, t.c.provisional_until > now).values(provisional_until=now))
+
+
+def end_provisional_of_ended_permit(tx: Connection, person_id: int, now: datetime) -> None:
+    """End them if wrong entries have just ended the permit.
+
+    One statement, whether or not there is anything to end: whoever watches
+    how much work an entry makes learns nothing from it.
+    """
+    ended = select(permits.c.id).where(permits.c.person_id == person_id, permits.c.withdrawn_at == now)
+    tx.execute(
+        update(t)
+        .where(t.c.person_id == person_id, t.c.provisional_until > now, ended.exists())
+        .values(provisional_until=now)
+    )
+
+
+def remove_all(tx: Connection, person_id: int) -> None:
+    """Forget whatever a person who was deleted knew."""
+    for table in (past_pins, t):
+        tx.execute(delete(table).where(table.c.person_id == person_id))
+
+
+def past_verifiers(tx: Connection, person_id: int, name: SecretName) -> list[str]:
+    """Return the verifiers of the last PINs that the present one replaced, the newest first."""
+    rows = tx.scalars(
+        select(past_pins.c.verifier)
+        .where(past_pins.c.person_id == person_id, past_pins.c.name == name.value)
+        .order_by(past_pins.c.id.desc())
+        .limit(PINS_REMEMBERED)
+    )
+    return list(rows)
+
+
+def set_since(tx: Connection, person_id: int, names: Sequence[SecretName]) -> dict[SecretName, datetime]:
+    """Return when each of the person's secrets was set."""
+    rows = tx.execute(
+        select(t.c.name, t.c.set_at).where(t.c.person_id == person_id, t.c.name.in_([name.value for name in names]))
+    )
+    return {SecretName(row.name): row.set_at for row in rows}
 
 
 def of(tx: Connection, person_id: int, names: Sequence[SecretName]) -> dict[SecretName, Secret]:
@@ -71,7 +157,16 @@ def of_people(
     found: dict[int, dict[SecretName, Secret]] = {}
     for row in _OF.run(tx, {"people": list(person_ids), "names": [name.value for name in names]}):
         name = SecretName(row.name)
-        secret = Secret(row.person_id, name, row.verifier, row.misses, read_asked(row.asked), row.set_at, row.used_step)
+        secret = Secret(
+            row.person_id,
+            name,
+            row.verifier,
+            row.misses,
+            read_asked(row.asked),
+            row.set_at,
+            row.used_step,
+            row.provisional_until,
+        )
         found.setdefault(row.person_id, {})[name] = secret
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from sekisho.domain.person import PersonId
 from sekisho.domain.session import Session, SessionEnd
@@ -42,6 +42,15 @@ _END_OF_PEOPLE = (
     update(t)
     .where(t.c.person_id.in_(bindparam("people", expanding=True)), t.c.ended_at.is_(None), t.c.id != bindparam("but"))
     .values(ended_at=bindparam("now"), end=bindparam("why"))
+)
+
+
+_LAST_LOGON_OF = OfMany(
+    lambda among: (
+        select(t.c.person_id, func.max(t.c.completed_at).label("at"))
+        .where(among(t.c.person_id, "people"), t.c.completed_at.is_not(None))
+        .group_by(t.c.person_id)
+    )
 )
 
 
@@ -163,3 +172,8 @@ def take_challenge(tx: Connection, session_id: int, challenge: bytes) -> bool:
     """Take the question away, so that it is answered once; False where it was answered before."""
     taken = tx.execute(update(t).where(t.c.id == session_id, t.c.challenge == challenge).values(challenge=None))
     return taken.rowcount == 1
+
+
+def last_logon_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, datetime]:
+    """Return the last completed logon of each person who ever logged on, by the person's row."""
+    return {row.person_id: row.at for row in _LAST_LOGON_OF.run(tx, {"people": list(person_ids)})}

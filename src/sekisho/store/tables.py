@@ -58,6 +58,9 @@ banks = Table(
     Column("way_est", Boolean, nullable=False),
     Column("way_browser", Boolean, nullable=False),
     Column("second_steps", String(20), nullable=False, server_default="card,totp,passkey"),
+    # The bank's applications that a user may be let into: [{"code": ..., "ja": ..., "en": ...}].
+    Column("applications", JSON(none_as_null=True)),
+    Column("grace_days", Integer, nullable=False, server_default="0"),
     Column("registered_at", Instant, nullable=False),
 )
 
@@ -68,10 +71,14 @@ contracts = Table(
     Column("contract_id", String(11), primary_key=True),
     Column("name", Text, nullable=False),
     Column("registered_at", Instant, nullable=False),
+    # Until its administrator has confirmed the opening (開通確認) nothing else of it can be reached.
+    Column("opened_at", Instant),
 )
 
 # The administrator is the person whose user_key is empty. A contract is closed
-# when its administrator is: that one row shuts every user's door as well.
+# when its administrator is: that one row shuts every user's door as well. So
+# does an emergency stop, which only the branch lifts. A user who was deleted
+# keeps their row, so that their ID is never given to anybody else.
 people = Table(
     "people",
     metadata,
@@ -85,13 +92,18 @@ people = Table(
     Column("language", String(2), nullable=False),
     Column("registered_at", Instant, nullable=False),
     Column("closed_at", Instant),
+    Column("stopped_at", Instant),
+    Column("deleted_at", Instant),
+    Column("applications", JSON(none_as_null=True)),
+    Column("mail_confirmed_at", Instant),
     UniqueConstraint("bank", "contract_id", "user_key"),
     CheckConstraint("user_key = lower(coalesce(user_id, ''))", name="user_key_is_lower"),
 )
 
 # `verifier` is an argon2id string for a PIN and the sealed table for the card,
 # whose positions are asked and which therefore cannot be hashed. `asked` is the
-# question that stands until it is answered ("3,1,9,7").
+# question that stands until it is answered ("3,1,9,7"). A provisional PIN counts
+# until `provisional_until` and has to be replaced at the first logon.
 secrets = Table(
     "secrets",
     metadata,
@@ -103,6 +115,19 @@ secrets = Table(
     Column("set_at", Instant, nullable=False),
     # The last time step of which a one-time code was taken.
     Column("used_step", BigInteger),
+    Column("provisional_until", Instant),
+)
+
+# The verifiers of PINs that were replaced, of each the last few: a new PIN is none of them.
+past_pins = Table(
+    "past_pins",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False),
+    Column("name", String(20), nullable=False),
+    Column("verifier", Text, nullable=False),
+    Column("replaced_at", Instant, nullable=False),
+    Index("ix_past_pins_person_id", "person_id", "name", "id"),
 )
 
 permits = Table(
@@ -124,6 +149,24 @@ permits = Table(
     ),
 )
 
+# Codes that were mailed: only their verifiers. Each counts once and for a short
+# time, for the purpose and at the address that it was mailed for.
+mailed_codes = Table(
+    "mailed_codes",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("person_id", _Id, ForeignKey("people.id"), nullable=False),
+    Column("purpose", String(20), nullable=False),
+    Column("permit_id", _Id),
+    Column("mail_address", Text, nullable=False),
+    Column("verifier", Text, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    Column("misses", Integer, nullable=False, server_default="0"),
+    Index("ix_mailed_codes_person_id", "person_id", "id"),
+)
+
 # An order stands before its certificate is signed: after a crash this table
 # names every certificate that may exist. A permit gives one order, a key one
 # order for ever, and the database itself holds both rules.
@@ -143,6 +186,9 @@ orders = Table(
     Column("not_after", Instant, nullable=False),
     Column("held", String(17), nullable=False),
     Column("ordered_at", Instant, nullable=False),
+    # Where it was asked for, and what the person calls that computer.
+    Column("address", String(45)),
+    Column("computer", Text),
     Column("voided_at", Instant),
     # Set with the certificate: what is unfinished is found without looking at what is done.
     Column("finished_at", Instant),

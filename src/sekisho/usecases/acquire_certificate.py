@@ -5,12 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sekisho.domain.errors import NotAccepted
+from sekisho.domain.errors import (
+    MailAddressMissing,
+    MailedCodeNeeded,
+    MailedCodeWrong,
+    NotAccepted,
+    PermitMissing,
+    ProvisionalPinEnded,
+)
 from sekisho.domain.person import PersonId, is_contract_id, is_user_id
-from sekisho.domain.secret import LONGEST_ENTRY, SecretName, normal_form
-from sekisho.store import audit, notices, people, permits, secrets
+from sekisho.domain.secret import LONGEST_ENTRY, PINS, SecretName, normal_form
+from sekisho.store import audit, codes, notices, orders, people, permits, secrets
 from sekisho.store.audit import Actor
+from sekisho.store.codes import Purpose
 from sekisho.usecases.finish_order import Unfinished, finish_orders
+from sekisho.usecases.mailed_code import CodeFor, code_right, mail_code, no_mail
 from sekisho.usecases.place_orders import Request, place_orders, request
 
 if TYPE_CHECKING:
@@ -20,36 +29,45 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.certificate import IssuedCertificate, KeyHeld
-    from sekisho.domain.contract import Bank
+    from sekisho.domain.contract import Bank, Person
     from sekisho.pki.csr import Csr
+    from sekisho.store.codes import MailedCode
     from sekisho.store.orders import PlacedOrder
+    from sekisho.usecases.mailed_code import CodeMail
     from sekisho.usecases.ports import Ports
 
 # No row has this id: what is asked for nobody costs what it costs for somebody.
 _NOBODY = 0
-_PINS = (SecretName.PIN, SecretName.CONFIRMATION_PIN)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who somebody without a certificate says they are, as it was typed; `user_id` is None for the administrator."""
+    """Who somebody without a certificate says they are, as it was typed; `user_id` is None for the administrator.
+
+    `mailed_code` is asked besides where the PINs are provisional, and may be empty else.
+    """
 
     contract_id: str
     user_id: str | None
     pin: str
     confirmation_pin: str
+    mailed_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Proven:
-    """A claim whose PINs were right when they were checked against `known`, and what it asks for."""
+    """A claim whose PINs were right when they were checked against `known`, and what it asks for.
+
+    `code` is the mailed code that was right, where one was asked.
+    """
 
     known: Mapping[SecretName, secrets.Secret]
     wanted: Request
+    code: MailedCode | None = None
 
 
 def acquire_certificate(
-    ports: Ports, *, bank: Bank, claim: Claim, csr: Csr, held: KeyHeld, address: str
+    ports: Ports, *, bank: Bank, claim: Claim, csr: Csr, held: KeyHeld, address: str, mail: CodeMail = no_mail
 ) -> IssuedCertificate:
     """Spend the person's permit on the key in `csr` and return the certificate.
 
@@ -59,14 +77,15 @@ def acquire_certificate(
     each one can be completed or revoked.
 
     Whatever is wrong with the claim, the answer is `NotAccepted` and the
-    work the same: two argon2 checks and the same statements.
+    work the same: two argon2 checks and the same statements. Only whoever
+    knows both PINs, and they are provisional, is asked for a mailed code.
     """
     now = ports.now()
     ports.compromised.check(csr.spki)
     who = _read_claim(bank.code, claim)
     with ports.db.read() as tx:
         person = people.find(tx, who)
-        known = secrets.of(tx, _NOBODY if person is None else person.id, _PINS)
+        known = secrets.of(tx, _NOBODY if person is None else person.id, PINS)
     right = _verify_both(ports, known, claim)
     limit = bank.policy.misses_before_closed
     shut_by_misses = any(secret.misses >= limit for secret in known.values())
@@ -76,33 +95,73 @@ def acquire_certificate(
         guessed = _NOBODY if right or person is None else person.id
         ports.db.write(lambda tx: _refuse(tx, who, guessed, address, limit, now))
         raise NotAccepted
+    actor = audit.actor_of(who, address)
     wanted = request(
         person.id,
         person.who,
         csr,
         held=held,
-        actor=audit.actor_of(who, address),
+        actor=actor,
         life=bank.policy.certificate_life,
         now=now,
         entropy=ports.entropy,
         shards=bank.policy.crl_shards,
     )
-    return ports.crowd.serve(_issue, ports, _Proven(known, wanted))
+    code = None
+    if any(secret.provisional_until is not None for secret in known.values()):
+        code = _ask_code(ports, person, known, wanted, claim.mailed_code, limit, mail)
+    return ports.crowd.serve(_issue, ports, _Proven(known, wanted, code))
+
+
+def _ask_code(
+    ports: Ports,
+    person: Person,
+    known: Mapping[SecretName, secrets.Secret],
+    wanted: Request,
+    entry: str,
+    limit: int,
+    mail: CodeMail,
+) -> MailedCode | None:
+    """Return the mailed code that was typed right, and None where the key was ordered before, so that none is asked.
+
+    Whoever handed over provisional PINs knows them as well; the code shows
+    that the user is there (rules: provisional PIN). Wrong ones count against
+    the permit, as wrong PINs do.
+    """
+    now = wanted.at
+    with ports.db.read() as tx:
+        before = orders.of_keys(tx, [wanted.csr.spki_sha256]).get(wanted.csr.spki_sha256)
+        permit = permits.latest(tx, person.id)
+        last = codes.latest(tx, person.id, Purpose.ACQUISITION)
+    if before is not None and before.person_id == person.id:
+        return None
+    if permit is None:
+        raise PermitMissing
+    permit.spend(now)
+    if any(secret.ended(now) for secret in known.values()):
+        raise ProvisionalPinEnded
+    if person.mail_address is None:
+        raise MailAddressMissing
+    asked = CodeFor(person, person.mail_address, Purpose.ACQUISITION, permit.id)
+    if not entry.strip():
+        mail_code(ports, asked, mail, now)
+        raise MailedCodeNeeded
+    if code_right(ports, last, asked, entry, now):
+        return last
+    ports.db.write(lambda tx: _count(tx, "mailed-code-missed", wanted.who, person.id, wanted.actor, limit, now))
+    raise MailedCodeWrong
 
 
 def _refuse(tx: Connection, who: PersonId, guessed: int, address: str, limit: int, now: datetime) -> None:
     """Count a miss against the open permit of whoever it was guessed for, and tell them if that ended it."""
+    _count(tx, "acquisition-not-accepted", who, guessed, Actor("unknown", address), limit, now)
+
+
+def _count(tx: Connection, action: str, who: PersonId, guessed: int, actor: Actor, limit: int, now: datetime) -> None:
     misses = permits.count_miss(tx, guessed, limit=limit, now=now)
+    secrets.end_provisional_of_ended_permit(tx, guessed, now)
     notices.tell_of_ended_permit(tx, guessed, now)
-    audit.add(
-        tx,
-        "acquisition-not-accepted",
-        Actor("unknown", address),
-        at=now,
-        who=who,
-        person_id=guessed or None,
-        misses=misses,
-    )
+    audit.add(tx, action, actor, at=now, who=who, person_id=guessed or None, misses=misses)
 
 
 def _issue(ports: Ports, proven: Sequence[_Proven]) -> list[IssuedCertificate | Exception]:
@@ -121,12 +180,23 @@ def _place(tx: Connection, proven: Sequence[_Proven]) -> list[PlacedOrder | Exce
     """Place the orders of those who may still have one: a door may be shut, or a PIN changed, since it was checked."""
     person_ids = [one.wanted.person_id for one in proven]
     present = people.hold_all(tx, person_ids)
-    known = secrets.of_people(tx, person_ids, _PINS)
+    known = secrets.of_people(tx, person_ids, PINS)
     admitted = [
         present[one.wanted.person_id].door_open and known.get(one.wanted.person_id) == one.known for one in proven
     ]
     placed = iter(place_orders(tx, [one.wanted for one, good in zip(proven, admitted, strict=True) if good]))
-    return [next(placed) if good else NotAccepted() for good in admitted]
+    outcomes = [next(placed) if good else NotAccepted() for good in admitted]
+    for one, outcome in zip(proven, outcomes, strict=True):
+        if one.code is not None and not isinstance(outcome, Exception):
+            _use(tx, one.code, one.wanted)
+    return outcomes
+
+
+def _use(tx: Connection, code: MailedCode, wanted: Request) -> None:
+    """Spend the code on the order, both or neither; from then on the person is known to read that address."""
+    if not codes.use(tx, code.id, wanted.at):
+        raise MailedCodeWrong
+    people.confirm_mail_address(tx, wanted.person_id, code.mail_address, wanted.at)
 
 
 def _read_claim(bank: str, claim: Claim) -> PersonId:

@@ -8,26 +8,21 @@ from typing import TYPE_CHECKING
 from sekisho.domain.certificate import Ending, Reason
 from sekisho.domain.errors import NothingToRevoke, UserUnknown
 from sekisho.domain.person import PersonId, is_user_id
-from sekisho.domain.secret import SecretName, normal_form
+from sekisho.domain.secret import normal_form
 from sekisho.store import audit, certificates, notices, orders, people, permits, secrets
+from sekisho.usecases.confirm import Confirmation, confirmed
 from sekisho.usecases.end_certificate import end_certificate
-from sekisho.usecases.judge_entry import judge_entry
-from sekisho.usecases.log_on import check_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
     from sekisho.domain.contract import Bank, Person
-    from sekisho.domain.errors import Refusal
     from sekisho.domain.session import Session
     from sekisho.store.audit import Actor
     from sekisho.usecases.ports import Ports
-
-
-_ASKED = SecretName.CONFIRMATION_PIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +35,11 @@ class Change:
     confirmation_pin: str
     address: str
 
+    @property
+    def confirmation(self) -> Confirmation:
+        """The same without the user."""
+        return Confirmation(self.session, self.certificate_id, self.confirmation_pin, self.address)
+
 
 def permit_reissue(ports: Ports, *, bank: Bank, change: Change) -> datetime:
     """End the user's present certificate at once and permit a new one; return until when it may be acquired.
@@ -48,68 +48,65 @@ def permit_reissue(ports: Ports, *, bank: Bank, change: Change) -> datetime:
     transaction that grants the new permit. The user needs no certificate to
     begin with: a permit whose window went by is granted anew in the same way.
     """
+    return permit_reissues(ports, bank=bank, confirmation=change.confirmation, user_ids=[change.user_id])
+
+
+def permit_reissues(ports: Ports, *, bank: Bank, confirmation: Confirmation, user_ids: Sequence[str]) -> datetime:
+    """Do so for many users at once: for all of them, or where one is unknown for none."""
     now = ports.now()
     until = now + bank.policy.acquisition_window
 
-    def reissue(tx: Connection, user: Person, actor: Actor) -> None:
-        _end_all(tx, user, Ending.REISSUED, Reason.SUPERSEDED, actor, now)
-        permit_id = permits.grant(tx, user.id, now=now, expires_at=until)
-        audit.add(tx, "permit-granted", actor, at=now, who=user.who, person_id=user.id, permit=permit_id)
-        _tell_both(tx, user, "certificate-reissued", now, until=until.isoformat())
+    def reissue(tx: Connection, administrator: Person, actor: Actor) -> None:
+        for user in _hold_users(tx, administrator, user_ids):
+            end_all(tx, user, Ending.REISSUED, Reason.SUPERSEDED, actor, now)
+            permit_id = permits.grant(tx, user.id, now=now, expires_at=until)
+            audit.add(tx, "permit-granted", actor, at=now, who=user.who, person_id=user.id, permit=permit_id)
+            tell_both(tx, user, "certificate-reissued", now, until=until.isoformat())
 
-    _confirmed(ports, bank, change, now, reissue)
+    confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=reissue)
     return until
 
 
 def revoke_of_user(ports: Ports, *, bank: Bank, change: Change) -> None:
     """End the user's certificate at once, for good and without a new permit. Raises `NothingToRevoke`."""
+    revoke_of_users(ports, bank=bank, confirmation=change.confirmation, user_ids=[change.user_id])
+
+
+def revoke_of_users(ports: Ports, *, bank: Bank, confirmation: Confirmation, user_ids: Sequence[str]) -> None:
+    """Do so for many users at once. Raises `NothingToRevoke` where none of them has anything that could end."""
     now = ports.now()
 
-    def revoke(tx: Connection, user: Person, actor: Actor) -> None:
-        reason = Reason.PRIVILEGE_WITHDRAWN
-        if not _end_all(tx, user, Ending.REVOKED, reason, actor, now):
+    def revoke(tx: Connection, administrator: Person, actor: Actor) -> None:
+        users = _hold_users(tx, administrator, user_ids)
+        ended = [user for user in users if end_all(tx, user, Ending.REVOKED, Reason.PRIVILEGE_WITHDRAWN, actor, now)]
+        if not ended:
             raise NothingToRevoke
-        _tell_both(tx, user, "certificate-revoked", now)
+        for user in ended:
+            tell_both(tx, user, "certificate-revoked", now)
 
-    _confirmed(ports, bank, change, now, revoke)
-
-
-def _confirmed(
-    ports: Ports, bank: Bank, change: Change, now: datetime, act: Callable[[Connection, Person, Actor], None]
-) -> None:
-    """Run `act` on the user in the transaction in which the administrator's confirmation PIN is judged right."""
-    check_entry(change.confirmation_pin, "confirmation_pin")
-    who = change.session.person
-    with ports.db.read() as tx:
-        administrator = people.get(tx, _id_of(tx, who))
-        checked = secrets.of(tx, administrator.id, [_ASKED])[_ASKED]
-    right = ports.pins.verify(checked.verifier, change.confirmation_pin)
-    actor = audit.actor_of(who, change.address)
-
-    def judge_and_act(tx: Connection) -> Refusal | None:
-        change.session.check(change.certificate_id, bank.policy, now)
-        present = people.hold(tx, administrator.id)
-        secret = secrets.of(tx, administrator.id, [_ASKED])[_ASKED]
-        refusal = judge_entry(
-            tx, present, secret, checked=checked, right=right, policy=bank.policy, actor=actor, now=now
-        )
-        if refusal is None:
-            user_id = normal_form(change.user_id)
-            user = people.find(tx, PersonId(who.bank, who.contract_id, user_id)) if is_user_id(user_id) else None
-            if user is None:
-                raise UserUnknown
-            act(tx, people.hold(tx, user.id), actor)
-            secrets.clear_misses(tx, administrator.id, [_ASKED])
-        return refusal
-
-    # A counted miss is told once it is committed.
-    if (refusal := ports.db.write(judge_and_act)) is not None:
-        raise refusal
+    confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=revoke)
 
 
-def _end_all(tx: Connection, user: Person, ending: Ending, reason: Reason, actor: Actor, now: datetime) -> bool:
+def _hold_users(tx: Connection, administrator: Person, user_ids: Sequence[str]) -> list[Person]:
+    found = [find_user(tx, administrator.who, user_id).id for user_id in user_ids]
+    held = people.hold_all(tx, found)
+    return [held[user_id] for user_id in sorted(held)]
+
+
+def find_user(tx: Connection, administrator: PersonId, user_id: str) -> Person:
+    """Return a user of the administrator's contract by what was typed or sent. Raises `UserUnknown`."""
+    user_id = normal_form(user_id)
+    who = PersonId(administrator.bank, administrator.contract_id, user_id)
+    user = people.find(tx, who) if is_user_id(user_id) else None
+    if user is None:
+        raise UserUnknown
+    return user
+
+
+def end_all(tx: Connection, user: Person, ending: Ending, reason: Reason, actor: Actor, now: datetime) -> bool:
     """End whatever the user holds or could still get; tell whether there was anything."""
     withdrawn = permits.withdraw_open(tx, user.id, now)
+    secrets.end_provisional(tx, user.id, now)
     # An order whose certificate was never stored may have been signed: it is
     # voided, so that it cannot come to life beside the new one.
     orders.void_unfinished(tx, user.id, now)
@@ -120,7 +117,8 @@ def _end_all(tx: Connection, user: Person, ending: Ending, reason: Reason, actor
     return bool(withdrawn) or any(ended)
 
 
-def _tell_both(tx: Connection, user: Person, code: str, now: datetime, **detail: str) -> None:
+def tell_both(tx: Connection, user: Person, code: str, now: datetime, **detail: str) -> None:
+    """Tell the user and their administrator the same."""
     for person_id in (user.id, _id_of(tx, user.who.administrator)):
         notices.add(tx, person_id, code, now, user_id=user.who.user_id, **detail)
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from sekisho.domain import card
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import EntryMissing, EntryTooLong, Refusal, SecondStepMissing, SessionRefused
+from sekisho.domain.errors import (
+    EntryMissing,
+    EntryTooLong,
+    ProvisionalPinEnded,
+    Refusal,
+    SecondStepMissing,
+    SessionRefused,
+)
 from sekisho.domain.person import Kind
 from sekisho.domain.second_step import SecondStep
 from sekisho.domain.secret import LONGEST_ENTRY, SecretName
@@ -86,6 +93,8 @@ def enter_pin(
         )
         if refusal is not None:
             return refusal
+        if secret.ended(now):
+            return ProvisionalPinEnded()
         positions = _question(tx, ports, person) if kind is Kind.ADMINISTRATOR else ()
         session_id = sessions.open_session(
             tx,

@@ -151,5 +151,6 @@ def _new_order(asked: Request, permit: Permit) -> NewOrder:
         order=order_of(asked),
         spki_sha256=asked.csr.spki_sha256,
         held=asked.held,
+        address=asked.actor.address,
         permit_id=permit.id,
     )

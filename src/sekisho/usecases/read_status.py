@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sekisho.domain.person import Kind
-from sekisho.store import notices, permits, sessions
+from sekisho.domain.secret import PINS
+from sekisho.store import notices, permits, secrets, sessions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     from sekisho.domain.contract import Bank
     from sekisho.domain.permit import Permit
+    from sekisho.domain.secret import SecretName
     from sekisho.store.notices import Notice
     from sekisho.store.sessions import PastLogon
     from sekisho.usecases.ports import Ports
@@ -22,11 +27,15 @@ _NOTICES_IN_INBOX = 100
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The last logons before this one, the newest notices, and for an administrator the permits that wait."""
+    """The last logons before this one, the newest notices, and for an administrator the permits that wait.
+
+    `pins_old` tells whether a PIN is so old that the policy asks for a change.
+    """
 
     last_logons: list[PastLogon]
     notices: list[Notice]
     waiting: list[Permit]
+    pins_old: bool
 
 
 def read_status(ports: Ports, *, bank: Bank, logged_on: LoggedOn) -> Status:
@@ -41,7 +50,14 @@ def read_status(ports: Ports, *, bank: Bank, logged_on: LoggedOn) -> Status:
             last_logons=sessions.last_logons(tx, person.id, bank.policy.last_logons_shown, but=logged_on.session.id),
             notices=notices.of(tx, person.id, _NOTICES_ON_STATUS),
             waiting=waiting,
+            pins_old=any(now - at >= bank.policy.pin_age for at in secrets.set_since(tx, person.id, PINS).values()),
         )
+
+
+def read_pins(ports: Ports, *, logged_on: LoggedOn) -> Mapping[SecretName, datetime]:
+    """Return when each of the person's PINs was set."""
+    with ports.db.read() as tx:
+        return secrets.set_since(tx, logged_on.person.id, PINS)
 
 
 def read_inbox(ports: Ports, *, logged_on: LoggedOn) -> list[Notice]:

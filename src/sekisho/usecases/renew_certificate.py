@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import KeyReused, NotAccepted, Refusal, RenewalNotOpen
+from sekisho.domain.errors import KeyReused, NotAccepted, PinsToReplace, Refusal, RenewalNotOpen
 from sekisho.domain.person import PersonId
 from sekisho.domain.secret import SecretName
 from sekisho.store import audit, certificates, orders, people, secrets
@@ -80,6 +80,8 @@ def renew_certificate(
         )
         if refusal is not None:
             return refusal
+        if checked.provisional_until is not None:
+            return PinsToReplace()  # somebody else knows it
         secrets.clear_misses(tx, person.id, [SecretName.PIN])
         wanted = request(
             person.id,
@@ -121,6 +123,7 @@ def _order(tx: Connection, present: Certificate, wanted: Request) -> PlacedOrder
         order=order_of(wanted),
         spki_sha256=wanted.csr.spki_sha256,
         held=wanted.held,
+        address=wanted.actor.address,
         renews_id=present.id,
     )
     placed = orders.add(tx, [new], wanted.at)[0]

@@ -24,11 +24,15 @@ _TOUCH_AFTER = timedelta(seconds=20)
 
 @dataclass(frozen=True, slots=True)
 class LoggedOn:
-    """A good session, with whom it belongs to and the certificate that opened it."""
+    """A good session, with whom it belongs to and the certificate that opened it.
+
+    While `pins_to_replace`, it opens nothing but the page that replaces them.
+    """
 
     session: Session
     person: Person
     certificate: Certificate
+    pins_to_replace: bool = False
 
 
 def resume_session(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, token: bytes | None) -> LoggedOn:
@@ -49,4 +53,5 @@ def resume_session(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, t
     # Seen in the future means that the clock was set back: idle time counts from now on, and is no hour longer.
     if not -_TOUCH_AFTER < now - session.seen_at < _TOUCH_AFTER:
         ports.db.write(lambda tx: sessions.touch(tx, session.id, now))
-    return LoggedOn(session, visitor.person, visitor.certificate)
+    provisional = visitor.secret is not None and visitor.secret.provisional_until is not None
+    return LoggedOn(session, visitor.person, visitor.certificate, pins_to_replace=provisional)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sekisho.web")
 LONGEST_BODY = 64 * 1024
-_FIELDS = 40
+_FIELDS = 200
 _FORM = "application/x-www-form-urlencoded"
 _YEAR_S = 365 * 24 * 3600
 

@@ -9,20 +9,24 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
+from sekisho.domain.errors import MailAway
 from sekisho.domain.mailing import wait_after
 from sekisho.store import audit, outgoing, people
+from sekisho.usecases.mailed_code import CODE_LIFE
 from sekisho.usecases.ports import MailNotTaken, MailServerAway
 from sekisho.web import messages
 from sekisho.web.notice_words import notice_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
     from sekisho.domain.contract import Bank, Person
     from sekisho.store.notices import Notice
     from sekisho.store.outgoing import Outgoing
+    from sekisho.usecases.mailed_code import CodeMail
     from sekisho.usecases.ports import MailLine, Ports
 
 log = logging.getLogger("sekisho")
@@ -139,6 +143,43 @@ def _compose(bank: Bank, notice: Notice, person: Person, address: str, sender: s
         help_desk_hours=bank.help_desk_hours[language],
         **notice_values(notice, person),
     )
+    return _mail(bank, language, words, address, sender, notice.id, notice.at)
+
+
+def code_mail(ports: Ports, bank: Bank) -> CodeMail:
+    """Make what mails a code. It is the one mail that carries a secret: short-lived, good once, and kept nowhere."""
+
+    def send(person: Person, address: str, code: str, notice_id: int) -> None:
+        language: messages.Language = "en" if person.language == "en" else "ja"
+        words = messages.code_mail(
+            language,
+            code,
+            minutes=CODE_LIFE // timedelta(minutes=1),
+            service_name=bank.service_name[language],
+            help_desk_phone=bank.help_desk_phone,
+            help_desk_hours=bank.help_desk_hours[language],
+        )
+        mail = ports.mail
+        try:
+            with mail.line() as line:
+                line.send(
+                    _mail(bank, language, words, address, mail.sender, notice_id, ports.now()), f"{notice_id:012d}"
+                )
+        except (MailServerAway, MailNotTaken) as away:
+            raise MailAway from away
+
+    return send
+
+
+def _mail(
+    bank: Bank,
+    language: messages.Language,
+    words: messages.Mail,
+    address: str,
+    sender: str,
+    notice_id: int,
+    at: datetime,
+) -> EmailMessage:
     mail = EmailMessage()
     mail["Subject"] = words.subject
     mail["From"] = Address(bank.service_name[language], addr_spec=sender)
@@ -146,8 +187,8 @@ def _compose(bank: Bank, notice: Notice, person: Person, address: str, sender: s
         mail["To"] = Address(addr_spec=address)
     except ValueError as wrong:
         raise MailNotTaken("this is no mail address", final=True) from wrong
-    mail["Date"] = format_datetime(notice.at)
-    mail["Message-ID"] = message_id(notice, sender)
+    mail["Date"] = format_datetime(at)
+    mail["Message-ID"] = message_id(notice_id, at, sender)
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834 section 5
     # Every server takes base64; 8 bits only those that say so.
     mail.set_content(words.body, cte="7bit" if words.body.isascii() else "base64")
@@ -155,6 +196,6 @@ def _compose(bank: Bank, notice: Notice, person: Person, address: str, sender: s
     return mail
 
 
-def message_id(notice: Notice, sender: str) -> str:
+def message_id(notice_id: int, at: datetime, sender: str) -> str:
     """Return the one Message-ID that a notice has, however often it is handed over (RFC 5322 section 3.6.4)."""
-    return f"<notice-{notice.id}-{int(notice.at.timestamp() * 1_000_000)}@{sender.rpartition('@')[2]}>"
+    return f"<notice-{notice_id}-{int(at.timestamp() * 1_000_000)}@{sender.rpartition('@')[2]}>"

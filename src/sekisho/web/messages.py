@@ -187,6 +187,26 @@ def mail(
     )
 
 
+def code_mail(
+    language: Language,
+    code: str,
+    /,
+    *,
+    minutes: int,
+    service_name: str,
+    help_desk_phone: str,
+    help_desk_hours: str,
+) -> Mail:
+    """Return the mail that carries a code, good for so many minutes. It says nothing else of anybody."""
+    named = {"help_desk_phone": help_desk_phone, "help_desk_hours": help_desk_hours}
+    footer = text(language, "mail.footer", service_name=service_name, **named)
+    title = text(language, "code-mail.title")
+    body = text(language, "code-mail.body", code=code, minutes=minutes)
+    return Mail(
+        subject=text(language, "mail.subject", service_name=service_name, title=title), body=f"{body}\n\n{footer}\n"
+    )
+
+
 def short_id(user_id: str) -> str:
     """Return at most the first two characters of an ID, and never more than half of it."""
     return user_id[: min(_SHOWN_OF_AN_ID, len(user_id) // 2)] + "***"

@@ -31,6 +31,8 @@ DIFFERS = {
     r"localhost(:|%3A)\d+": "HOST",
     r"\d+番目の数字": "N番目の数字",
     r"Digit \d+": "Digit N",
+    r"(?<![a-z0-9])(?=[a-z]*[2-9])(?=[2-9]*[a-z])[a-km-np-z2-9]{10}(?![a-z0-9])": "PROVISIONAL-PIN",
+    r"data:application/pdf;base64,\S+": "PDF",
     r"([a-z2-9]{5}-){3}[a-z2-9]{5}": "PASSWORD",
     r'"?\b[0-9a-f]{8}\b"?': "REFERENCE",  # in quotes where it happens to look like a number
     r"blob:\S+": "BLOB",

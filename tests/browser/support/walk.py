@@ -105,6 +105,19 @@ class Walk:
         page.locator("[name=confirmation_pin]").fill(confirmation)
         page.locator("form[data-acquire] button.main").click()
 
+    def register(self, page: Page, user_id: str) -> None:
+        """Register a user on the administrator's page."""
+        self.go(page, "administrator", "/contract/users/new")
+        right = self.served.info["contract"]["contract_confirmation_pin"]
+        fields = {"user_id": user_id, "name": f"総務 {user_id[-2:]}", "mail_address": f"{user_id}@example.com"}
+        for name, value in {**fields, "confirmation_pin": right}.items():
+            page.locator(f"[name={name}]").fill(value)
+        self.press(page)
+
+    def mailed_code(self) -> str:
+        """Return the code of the last mail that carried one."""
+        return self.served.mailed_code()
+
     def enroll(self, name: str, user: dict[str, Any]) -> dict[str, Any]:
         """Acquire by EST; return the user with the certificate."""
         key = new_key(self.folder, name)

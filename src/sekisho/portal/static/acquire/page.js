@@ -1,5 +1,5 @@
 // The page on which a person acquires a certificate with the browser alone: form, working, save, done.
-// The secrets go from the fields into the request and are not kept.
+// The secrets go from the fields into the request and are not kept, but for the minutes in which a code is mailed.
 
 import { certificationRequest, certifies, generateKeys } from "./csr.js";
 import { fromBase64, toBase64 } from "./der.js";
@@ -12,8 +12,10 @@ const PATIENCE = 120_000;
 
 const form = document.querySelector("form[data-acquire]");
 const fileForm = document.querySelector("form[data-save]");
+const codeForm = document.querySelector("form[data-code-form]"); // users alone have provisional PINs
 
 let record = null; // the acquisition whose file is to be saved
+let waiting = null; // what was typed, while the code that it needs besides is on its way
 let busy = false;
 
 // The form: ask the server for the certificate ------------------------------------------------------
@@ -39,6 +41,11 @@ async function acquire() {
   if (!check(form, (field) => field.required && field.value.trim() === "" && "required")) return;
   const fields = new URLSearchParams(new FormData(form));
   emptySecrets(form);
+  await send(fields);
+}
+
+async function send(fields) {
+  waiting = null;
   enter("working");
   let reply = await ask(fields);
   // The key lay here until its certificate was ended: a new key, and the permit that is open now.
@@ -47,9 +54,38 @@ async function acquire() {
     showFile();
     return;
   }
+  if (reply.answer?.code.startsWith("mailed-code-") && codeForm) {
+    askCode(fields, reply.answer);
+    return;
+  }
   await showForm();
   if (reply.answer) refuse(form, reply.answer);
   else refuseWith(form, "no-answer");
+}
+
+// Provisional PINs: whoever handed them over knows them, the mailed code shows that the person is there.
+function askCode(fields, answer) {
+  waiting = fields;
+  waiting.delete("mailed_code");
+  codeForm.elements.mailed_code.value = "";
+  const mailed = answer.code === "mailed-code-needed";
+  part("code-mailed").hidden = !mailed;
+  enter("code");
+  if (!mailed) refuse(codeForm, answer);
+}
+
+async function sendCode() {
+  if (!check(codeForm, (field) => field.required && field.value.trim() === "" && "required")) return;
+  const fields = waiting;
+  fields.set("mailed_code", codeForm.elements.mailed_code.value);
+  codeForm.elements.mailed_code.value = "";
+  unmark(codeForm);
+  await send(fields);
+}
+
+async function again() {
+  unmark(codeForm);
+  await send(waiting);
 }
 
 // One request, and what its outcome means for the key. {} where no answer came through.
@@ -206,8 +242,12 @@ async function start() {
   form.addEventListener("submit", guarded(acquire));
   fileForm.addEventListener("submit", guarded(makeFile));
   fileForm.addEventListener("input", hideProposal); // whoever types has another password in mind
-  for (const action of [generate, saved, another, close]) {
-    document.querySelector(`[data-action="${action.name}"]`).addEventListener("click", guarded(action));
+  if (codeForm) {
+    codeForm.noValidate = true;
+    codeForm.addEventListener("submit", guarded(sendCode));
+  }
+  for (const action of [generate, saved, another, close, again]) {
+    document.querySelector(`[data-action="${action.name}"]`)?.addEventListener("click", guarded(action));
   }
   for (const event of ["click", "contextmenu"]) part("link").addEventListener(event, pressed);
   try {

@@ -1,0 +1,106 @@
+"""Emergency stop (緊急停止): shut at once on demand, and only the branch lifts it.
+
+No PIN is asked: whoever finds their computer stolen, or somebody else at
+work, must not stumble over one, and nobody gains anything by a stop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sekisho.domain.person import Kind
+from sekisho.domain.session import SessionEnd
+from sekisho.store import audit, certificates, notices, people, permits, secrets, sessions
+from sekisho.usecases.change_user import find_user
+from sekisho.usecases.suspend_certificate import suspend_certificate
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from sekisho.domain.contract import Bank, Person
+    from sekisho.domain.session import Session
+    from sekisho.store.audit import Actor
+    from sekisho.usecases.ports import Ports
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Who demands the stop, logged on with which certificate, from where."""
+
+    session: Session
+    certificate_id: int
+    address: str
+
+    @property
+    def actor(self) -> Actor:
+        """The person as an actor."""
+        return audit.actor_of(self.session.person, self.address)
+
+
+def stop_certificate(ports: Ports, *, bank: Bank, demand: Demand) -> None:
+    """Suspend the certificate that the person is logged on with, and end its sessions."""
+    now = ports.now()
+
+    def stop(tx: Connection) -> None:
+        person = _hold(tx, bank, demand, now)
+        suspend_certificate(tx, certificates.get(tx, demand.certificate_id), actor=demand.actor, now=now)
+        _tell(tx, person, "certificate-suspended", now)
+
+    ports.db.write(stop)
+
+
+def stop_user(ports: Ports, *, bank: Bank, demand: Demand, user_id: str) -> None:
+    """Stop a user of the administrator's contract: nothing of theirs opens any more. Raises `UserUnknown`."""
+    now = ports.now()
+
+    def stop(tx: Connection) -> None:
+        _hold(tx, bank, demand, now)
+        user = people.hold(tx, find_user(tx, demand.session.person, user_id).id)
+        _stop(tx, [user], user, demand, now)
+        _tell(tx, user, "user-stopped", now)
+
+    ports.db.write(stop)
+
+
+def stop_contract(ports: Ports, *, bank: Bank, demand: Demand) -> None:
+    """Stop the whole contract: neither the administrator nor any user gets in."""
+    now = ports.now()
+
+    def stop(tx: Connection) -> None:
+        administrator = _hold(tx, bank, demand, now)
+        who = administrator.who
+        if who.kind is not Kind.ADMINISTRATOR:
+            raise RuntimeError("a user has no contract to stop")
+        everyone = list(people.hold_all(tx, people.ids_of_contract(tx, who.bank, who.contract_id)).values())
+        _stop(tx, everyone, administrator, demand, now)
+        notices.add(tx, administrator.id, "contract-stopped", now)
+
+    ports.db.write(stop)
+
+
+def _hold(tx: Connection, bank: Bank, demand: Demand, now: datetime) -> Person:
+    demand.session.check(demand.certificate_id, bank.policy, now)
+    person = people.find(tx, demand.session.person)
+    if person is None:
+        raise RuntimeError("a session without a person")
+    return people.hold(tx, person.id)
+
+
+def _stop(tx: Connection, shut_out: list[Person], whose: Person, demand: Demand, now: datetime) -> None:
+    """Shut a door, end the sessions of all whom it shuts out, and take back what they could still acquire."""
+    people.stop(tx, whose.id, now)
+    ended = sessions.end_of_people(tx, [person.id for person in shut_out], SessionEnd.CLOSED, now)
+    for person in shut_out:
+        permits.withdraw_open(tx, person.id, now)
+        secrets.end_provisional(tx, person.id, now)
+    audit.add(tx, "emergency-stopped", demand.actor, at=now, who=whose.who, person_id=whose.id, sessions_ended=ended)
+
+
+def _tell(tx: Connection, person: Person, code: str, now: datetime) -> None:
+    administrator = people.find(tx, person.who.administrator)
+    told = {person.id} if administrator is None else {person.id, administrator.id}
+    for person_id in sorted(told):
+        notices.add(tx, person_id, code, now, user_id=person.who.user_id)

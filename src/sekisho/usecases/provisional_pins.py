@@ -1,0 +1,90 @@
+"""Provisional PINs (仮暗証番号): drawn by the system, shown once, replaced at the first logon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sekisho.domain.secret import PINS, SecretName, new_provisional_pin, pin_problems
+from sekisho.domain.session import SessionEnd
+from sekisho.store import audit, notices, people, permits, secrets, sessions
+from sekisho.usecases.change_user import find_user
+from sekisho.usecases.confirm import Confirmation, confirmed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from sekisho.domain.contract import Bank, Person
+    from sekisho.domain.person import PersonId
+    from sekisho.store.audit import Actor
+    from sekisho.usecases.ports import Ports
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPins:
+    """New PINs in clear, which go to their slip and nowhere else, with their verifiers."""
+
+    pins: Mapping[SecretName, str]
+    verifiers: Mapping[SecretName, str]
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedPins:
+    """What stands on the slip: whose they are, the PINs, until when they count, and whether a permit came with them."""
+
+    who: PersonId
+    name: str
+    pins: Mapping[SecretName, str]
+    until: datetime
+    acquires: bool
+
+
+def draw_pins(ports: Ports, who: PersonId) -> DrawnPins:
+    """Draw two PINs that follow the rules for PINs as any others do."""
+    ids = (who.contract_id, who.user_id or "")
+    pins: dict[SecretName, str] = {}
+    for name in PINS:
+        while pin_problems(pin := new_provisional_pin(ports.entropy), ids=ids, sister=pins.get(SecretName.PIN)):
+            pass
+        pins[name] = pin
+    return DrawnPins(pins, {name: ports.pins.hash(pin) for name, pin in pins.items()})
+
+
+def put_pins(tx: Connection, person_id: int, drawn: DrawnPins, *, now: datetime, until: datetime) -> None:
+    """Set them; whatever the person had is remembered among their past PINs."""
+    present = secrets.of(tx, person_id, PINS)
+    for name, verifier in drawn.verifiers.items():
+        if name in present:
+            secrets.replace_pin(tx, present[name], verifier, now, provisional_until=until)
+        else:
+            secrets.put(tx, person_id, name, verifier, now, provisional_until=until)
+
+
+def reset_pins(ports: Ports, *, bank: Bank, confirmation: Confirmation, user_id: str) -> IssuedPins:
+    """Give a user who forgot a PIN new provisional ones (J10). Raises `UserUnknown`.
+
+    Certificate and permit stay as they are. The PINs end with the permit that
+    is open, or without one after as long as a permit would be. The user's
+    sessions end: whoever is logged on has to know the new PINs.
+    """
+    now = ports.now()
+    with ports.db.read() as tx:
+        user = find_user(tx, confirmation.session.person, user_id)
+    drawn = draw_pins(ports, user.who)
+
+    def reset(tx: Connection, administrator: Person, actor: Actor) -> IssuedPins:
+        present = people.hold(tx, find_user(tx, administrator.who, user_id).id)
+        permit = permits.latest(tx, present.id)
+        is_open = permit is not None and permit.is_open(now)
+        until = permit.expires_at if permit is not None and is_open else now + bank.policy.acquisition_window
+        put_pins(tx, present.id, drawn, now=now, until=until)
+        ended = sessions.end_of_people(tx, [present.id], SessionEnd.PIN_CHANGED, now)
+        audit.add(tx, "pins-reset", actor, at=now, who=present.who, person_id=present.id, sessions_ended=ended)
+        for told in (present.id, administrator.id):
+            notices.add(tx, told, "pins-reset", now, user_id=present.who.user_id, until=until.isoformat())
+        return IssuedPins(present.who, present.name, drawn.pins, until, acquires=is_open)
+
+    return confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=reset)
