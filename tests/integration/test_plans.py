@@ -174,9 +174,8 @@ def journeys(bank: World) -> None:
     bank.resume(user, token := bank.log_on(user))
     bank.later(seconds=30)
     log_off(bank.ports, session=bank.resume(user, token).session, address=ADDRESS)
-    permit_reissue(
-        bank.ports, bank=BANK, change=change(bank.resume(administrator, bank.log_on(administrator)), "keiri02")
-    )
+    current = bank.resume(administrator, bank.log_on(administrator, "shinki12"))
+    permit_reissue(bank.ports, bank=BANK, change=change(current, "keiri02"))
     bank.later(days=12)
     assert remind_of_permits(bank.ports, bank=BANK)
     bank.later(days=3)
