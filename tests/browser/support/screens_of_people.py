@@ -194,6 +194,24 @@ def see_steps(walk: Walk, page: Page, confirmation: dict[str, str]) -> None:
     see(page, "user-change-stopped")
 
 
+def see_renewal(walk: Walk, page: Page, user: dict[str, Any]) -> None:
+    """Renew in the page; the file is saved like one that was acquired."""
+    see = walk.judge.see
+    page.locator("a[href='/renew']").click()
+    page.locator("form[data-acquire]").wait_for()
+    see(page, "user-renew")
+    fill(page, pin=WRONG)
+    page.locator("form[data-acquire] button.main").click()
+    page.locator("[role=alert][data-code=entry-wrong]").wait_for()
+    see(page, "user-renew-wrong", code="entry-wrong")
+    fill(page, pin=user["user_pin"])
+    page.locator("form[data-acquire] button.main").click()
+    page.locator("[data-step=save]").wait_for()
+    see(page, "user-renew-save")
+    walk.go(page, "user", "/status")
+    see(page, "user-status-renewed")
+
+
 def see_lifted(walk: Walk, page: Page, user_id: str) -> None:
     """Let a user in again whom misses have suspended."""
     see, contract = walk.judge.see, walk.served.info["contract"]
