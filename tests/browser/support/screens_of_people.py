@@ -43,12 +43,12 @@ def see_pins(walk: Walk, page: Page, user: dict[str, Any]) -> None:
     walk.press(page)
     see(page, "user-pins-wrong", code="entry-wrong")
     walk.go(page, "user", "/pins")
-    fill(page, **present)
     page.locator("[name=new_pin]").focus()
     page.locator(".keyboard > .button").click()
     press_keys(page, "shinki")
     see(page, "user-pins-keyboard")
     press_keys(page, "12")
+    fill(page, **present)
     assert page.locator("[name=new_pin]").input_value() == "shinki12"
     page.locator("[name=new_pin_again]").fill("shinki12")
     walk.press(page)
