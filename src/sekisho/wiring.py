@@ -351,10 +351,12 @@ def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list
         listener("public", public_app(public, chain=chain, est=public_routes(public, cacerts))),
         listener(
             "administrator",
-            administrator_app(administrator, est=secure_routes(administrator, cacerts)),
+            administrator_app(
+                administrator, chain=chain[Kind.ADMINISTRATOR], est=secure_routes(administrator, cacerts)
+            ),
             Kind.ADMINISTRATOR,
         ),
-        listener("user", user_app(user, est=secure_routes(user, cacerts)), Kind.USER),
+        listener("user", user_app(user, chain=chain[Kind.USER], est=secure_routes(user, cacerts)), Kind.USER),
         listener("console", not_open_app(site("console"))),
         listener("pki", pki_app(ports, bank, der), tls=False),
         listener("app", not_open_app(site("app"))),

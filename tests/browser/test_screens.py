@@ -25,6 +25,7 @@ from tests.browser.support.screens_of_people import (
     see_many_users,
     see_pins,
     see_pins_of_the_administrator,
+    see_renewal,
     see_users_registered,
 )
 from tests.browser.support.screens_of_second_steps import see_second_steps
@@ -54,7 +55,7 @@ NOT_ON_A_PAGE = {
     "entry-too-long": "told like entry-missing, on the same pages",
     "mail-address-missing": "every user is registered with an address; the clerk's may lack one",
     "mail-away": "made by the acquisition page's script as any refusal",
-    "pins-to-replace": "renewal is by EST so far",
+    "pins-to-replace": "no certificate near its end has provisional PINs here",
     "provisional-pin-ended": "told like entry-wrong, on the same page",
     "users-full": "needs 99 users; told like user-id-taken, on the same page",
     "key-not-accepted": "the page's script makes no such key",
@@ -62,7 +63,7 @@ NOT_ON_A_PAGE = {
     "key-weak": "the page's script makes no such key",
     "operation-not-offered": "an answer to programs that speak EST",
     "permit-missing": "everybody whom the demo registers was granted a permit",
-    "renewal-not-open": "renewal is by EST so far",
+    "renewal-not-open": "told by the renewal page's script as any refusal; no link leads there so early",
     "service-unavailable": "the family of the service's refusals; each of them has a code of its own",
     "too-many-requests": "needs a crowd; made from the same template as the others",
     "way-not-offered": "the page without that way sends nothing",
@@ -363,6 +364,7 @@ def see_a_certificate_grow_old(walk: Walk, keiri01: dict[str, Any]) -> None:
     page = walk.page(keiri01)
     walk.log_on_user(page, keiri01)
     see(page, "user-status-ending")
+    see_renewal(walk, page, keiri01)
     renewed = walk.renew("renewed", keiri01)
     walk.log_on_user(walk.page(renewed), renewed)
     walk.go(page, "user")

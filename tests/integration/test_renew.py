@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,22 +16,27 @@ from sekisho.domain.errors import (
     EntryWrong,
     KeyReused,
     NotAccepted,
+    Refusal,
     RenewalNotOpen,
 )
 from sekisho.usecases.end_overlaps import end_overlaps
+from sekisho.usecases.read_status import read_status
 from sekisho.usecases.renew_certificate import renew_certificate
 
 if TYPE_CHECKING:
     from tests.support.world import World
 
     from sekisho.domain.certificate import IssuedCertificate
+    from sekisho.domain.contract import Bank
     from sekisho.pki.csr import Csr
 
 
-def renew(bank: World, held: IssuedCertificate, csr: Csr | None = None, pin: str | None = None) -> IssuedCertificate:
+def renew(
+    bank: World, held: IssuedCertificate, csr: Csr | None = None, pin: str | None = None, at: Bank = BANK
+) -> IssuedCertificate:
     return renew_certificate(
         bank.ports,
-        bank=BANK,
+        bank=at,
         kind=held.kind,
         der=held.der,
         named=(CONTRACT, held.person.user_id),
@@ -80,6 +87,37 @@ def test_only_inside_the_window(bank: World) -> None:
     bank.later(days=365)
     with pytest.raises(CertificateExpired):
         renew(bank, old)
+
+
+def test_a_grace_period_keeps_the_window_open_and_no_other_door(bank: World) -> None:
+    old = bank.acquire(KEIRI01)
+    graceful = dataclasses.replace(BANK, policy=dataclasses.replace(BANK.policy, grace=timedelta(days=80)))
+    bank.later(days=365 + 79, hours=23)
+    with pytest.raises(CertificateExpired):
+        bank.log_on(old)
+    with pytest.raises(CertificateExpired):
+        renew(bank, old)
+    new = renew(bank, old, at=graceful)
+    assert bank.log_on(new)
+    bank.later(hours=1)
+    with pytest.raises(Refusal):
+        renew(bank, old, at=graceful)
+
+
+def test_the_status_screen_asks_for_it_until_it_is_done(bank: World) -> None:
+    old = bank.acquire(KEIRI01)
+
+    def shown() -> str | None:
+        current = bank.resume(old, bank.log_on(old))
+        renewal = read_status(bank.ports, bank=BANK, logged_on=current).renewal
+        return None if renewal is None else renewal.value
+
+    bank.later(days=334, hours=23)
+    assert shown() is None
+    bank.later(hours=1)
+    assert shown() == "due"
+    renew(bank, old)
+    assert shown() == "done"
 
 
 def test_a_new_key_is_required(bank: World) -> None:

@@ -146,7 +146,7 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
     logons = [SimpleNamespace(at=NOW - timedelta(days=n), address="203.0.113.7") for n in range(1, 4)]
     administrator = {"person": ADMINISTRATOR, "site": "administrator"}
     a_user = {"person": USER, "site": "user"}
-    status = {"last_logons": logons, "certificate": certificate(), "notices": notices(lang)}
+    status = {"last_logons": logons, "certificate": certificate(), "notices": notices(lang), "renewal": None}
     pins = [
         SimpleNamespace(name=name, set_at=NOW - timedelta(days=days), old=days >= 90)
         for name, days in (("pin", 3), ("confirmation_pin", 90))
@@ -160,7 +160,7 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
         NOW + timedelta(days=14),
         acquires=True,
     )
-    problem: dict[str, Any] = {"reference": None, "can_choose_another": True, "site": "user"}
+    problem: dict[str, Any] = {"reference": None, "can_choose_another": True, "can_renew": False, "site": "user"}
     return {
         "home": ("home.html", {}),
         "acquire-user": ("acquire.html", {"kind": "user", "ways": ways, "bank_code": "9990"}),
@@ -189,8 +189,32 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                 "alert": alert(lang, "internal", reference="7f3a01bc"),
                 "reference": "7f3a01bc",
                 "can_choose_another": False,
+                "can_renew": False,
                 "csrf": None,
                 "shown": "",
+            },
+        ),
+        "problem-grace": ("problem.html", problem | {"alert": alert(lang, "certificate-expired"), "can_renew": True}),
+        "renew": (
+            "renew.html",
+            {
+                "kind": "user",
+                "site": "user",
+                "bank_code": "9990",
+                "who": registered.who,
+                "certificate": certificate(12),
+                "by_browser": True,
+            },
+        ),
+        "renew-other-ways": (
+            "renew.html",
+            {
+                "kind": "administrator",
+                "site": "administrator",
+                "bank_code": "9990",
+                "who": PersonId("9990", "12345678901"),
+                "certificate": certificate(12),
+                "by_browser": False,
             },
         ),
         "problem-closed": (
@@ -245,11 +269,21 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
         ),
         "status-user": (
             "status.html",
-            status | a_user | {"kind": "user", "waiting": [], "certificate": certificate(12, exportable=True)},
+            status
+            | a_user
+            | {"kind": "user", "waiting": [], "certificate": certificate(12, exportable=True), "renewal": "due"},
         ),
         "status-first": (
             "status.html",
-            a_user | {"kind": "user", "waiting": [], "certificate": certificate(-1), "notices": [], "last_logons": []},
+            a_user
+            | {
+                "kind": "user",
+                "waiting": [],
+                "certificate": certificate(-1),
+                "notices": [],
+                "last_logons": [],
+                "renewal": "done",
+            },
         ),
         "pins-administrator": ("pins.html", administrator | {"kind": "administrator", "pins": pins, "first": False}),
         "pins-refused": (
@@ -540,7 +574,7 @@ def test_pages_in_english_have_no_japanese_words(name: str) -> None:
 
 def test_every_template_stands_among_the_pages_that_are_tested() -> None:
     folder = resources.files("sekisho.portal") / "templates"
-    templates = {entry.name for entry in folder.iterdir()} - {"base.html", "parts.html"}
+    templates = {entry.name for entry in folder.iterdir()} - {"base.html", "parts.html", "acquire_parts.html"}
 
     assert templates == {template for template, _ in cases("ja").values()}
 

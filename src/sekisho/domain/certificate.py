@@ -139,4 +139,4 @@ def admit(certificate: Certificate, *, bank: str, kind: Kind, now: datetime) -> 
     if now < certificate.not_before:
         raise CertificateNotYetValid
     if now >= certificate.not_after:
-        raise CertificateExpired
+        raise CertificateExpired(until=certificate.not_after)

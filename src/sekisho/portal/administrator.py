@@ -14,9 +14,11 @@ from sekisho.domain.errors import (
     EntryRefused,
     UserUnknown,
 )
+from sekisho.domain.person import Kind
 from sekisho.portal.emergency import emergency_routes
 from sekisho.portal.many_users import many_routes
 from sekisho.portal.pins import pins_routes
+from sekisho.portal.renewal import renewal_routes
 from sekisho.portal.second_steps import second_step_routes
 from sekisho.portal.secure import ShownCertificate, card_routes, logged_on, secure_routes, shown
 from sekisho.portal.site_app import site_app
@@ -62,14 +64,15 @@ class ShownUser:
     computer: str | None
 
 
-def administrator_app(site: Site, *, est: Sequence[BaseRoute]) -> Starlette:
-    """Return the administrators' site."""
+def administrator_app(site: Site, *, chain: Sequence[bytes], est: Sequence[BaseRoute]) -> Starlette:
+    """Return the administrators' site. `chain` holds the DER certificates above theirs, issuing CA first."""
     routes = [
         *secure_routes(site),
         *card_routes(site),
         *pins_routes(site),
         *emergency_routes(site),
         *second_step_routes(site),
+        *renewal_routes(site, Kind.ADMINISTRATOR, chain),
         Route("/contract", endpoint(site, logged_on(contract_page))),
         Route(USERS, endpoint(site, logged_on(users_page))),
         Route(_CHANGE, endpoint(site, logged_on(change_page)), methods=["GET"]),

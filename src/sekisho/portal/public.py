@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from sekisho.domain.certificate import KeyHeld
-from sekisho.domain.errors import CsrNotAccepted, Refusal, WayNotOffered
+from sekisho.domain.errors import Refusal, WayNotOffered
 from sekisho.domain.person import Kind
-from sekisho.pki.csr import read_csr
+from sekisho.portal.issuing import issued, refused, typed_csr
 from sekisho.portal.site_app import site_app
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
-from sekisho.web import messages, problems
 from sekisho.web.endpoint import endpoint
 from sekisho.web.mails import code_mail
 
@@ -87,40 +83,13 @@ def acquire_in_page(kind: Kind, chain: list[bytes]) -> Callable[[Visit], Respons
                     confirmation_pin=visit.entry("confirmation_pin"),
                     mailed_code=visit.form.get("mailed_code", ""),
                 ),
-                csr=read_csr(_base64(visit.form.get("csr", ""))),
+                csr=typed_csr(visit),
                 held=KeyHeld.FILE,
                 address=visit.address,
                 mail=code_mail(visit.site.ports, visit.site.bank),
             )
         except Refusal as refusal:
-            return _problem(visit, kind, refusal)
-        name = certificate.person.common_name
-        return JSONResponse(
-            {
-                "common_name": name,
-                "certificate": base64.b64encode(certificate.der).decode(),
-                "chain": [base64.b64encode(der).decode() for der in chain],
-                "file_name": f"{name}.p12",
-                "not_after": certificate.not_after.isoformat(),
-            }
-        )
+            return refused(visit, kind, refusal)
+        return issued(certificate, chain)
 
     return answer
-
-
-def _problem(visit: Visit, kind: Kind, refusal: Refusal) -> Response:
-    told = messages.refused(visit.lang, refusal.code, **refusal.values)
-    fields = visit.field_words(refusal.fields, kind)
-    return JSONResponse(
-        {"code": refusal.code, "title": told.title, "detail": f"{told.what} {told.next}", "fields": fields},
-        status_code=problems.status_of(refusal),
-        headers=problems.headers_of(refusal),
-        media_type="application/problem+json",
-    )
-
-
-def _base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as unreadable:
-        raise CsrNotAccepted from unreadable

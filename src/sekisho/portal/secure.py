@@ -234,6 +234,7 @@ def status_page(visit: Visit, current: LoggedOn) -> Response:
         certificate=shown(current.certificate, now),
         notices=[_notice(visit, notice, current.person) for notice in status.notices],
         waiting=waiting,
+        renewal=None if status.renewal is None else status.renewal.value,
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sekisho.domain.person import Kind
 from sekisho.portal.emergency import emergency_routes
 from sekisho.portal.pins import pins_routes
+from sekisho.portal.renewal import renewal_routes
 from sekisho.portal.secure import secure_routes
 from sekisho.portal.site_app import site_app
 
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
     from sekisho.web.site import Site
 
 
-def user_app(site: Site, *, est: Sequence[BaseRoute]) -> Starlette:
-    """Return the users' site."""
-    return site_app(site, [*secure_routes(site), *pins_routes(site), *emergency_routes(site), *est])
+def user_app(site: Site, *, chain: Sequence[bytes], est: Sequence[BaseRoute]) -> Starlette:
+    """Return the users' site. `chain` holds the DER certificates above a user's, issuing CA first."""
+    return site_app(
+        site,
+        [
+            *secure_routes(site),
+            *pins_routes(site),
+            *emergency_routes(site),
+            *renewal_routes(site, Kind.USER, chain),
+            *est,
+        ],
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sekisho.usecases.show_certificate import show_certificate
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
     from sekisho.usecases.ports import Ports
 
 
-def meet_visitor(ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None) -> tuple[Certificate, datetime]:
+def meet_visitor(
+    ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, grace: timedelta = timedelta(0)
+) -> tuple[Certificate, datetime]:
     """Return the visitor's certificate and the moment at which it was found good, or raise why no secret is asked."""
     now = ports.now()
     with ports.db.read() as tx:
-        visitor = show_certificate(tx, der, bank=bank.code, kind=kind, now=now)
+        visitor = show_certificate(tx, der, bank=bank.code, kind=kind, now=now, grace=grace)
     visitor.person.check_door()
     return visitor.certificate, now

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sekisho.domain.person import Kind
 from sekisho.domain.secret import PINS
-from sekisho.store import notices, permits, secrets, sessions
+from sekisho.store import certificates, notices, permits, secrets, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from sqlalchemy import Connection
+
+    from sekisho.domain.certificate import Certificate
     from sekisho.domain.contract import Bank
     from sekisho.domain.permit import Permit
     from sekisho.domain.secret import SecretName
@@ -25,10 +29,18 @@ _NOTICES_ON_STATUS = 5
 _NOTICES_IN_INBOX = 100
 
 
+class Renewal(StrEnum):
+    """A certificate near its end: to be renewed, or renewed already and the new one not used yet."""
+
+    DUE = "due"
+    DONE = "done"
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """The last logons before this one, the newest notices, and for an administrator the permits that wait.
 
+    `renewal` says how the certificate's renewal stands from when its window is open.
     `pins_old` tells whether a PIN is so old that the policy asks for a change.
     """
 
@@ -36,6 +48,7 @@ class Status:
     notices: list[Notice]
     waiting: list[Permit]
     pins_old: bool
+    renewal: Renewal | None
 
 
 def read_status(ports: Ports, *, bank: Bank, logged_on: LoggedOn) -> Status:
@@ -50,8 +63,15 @@ def read_status(ports: Ports, *, bank: Bank, logged_on: LoggedOn) -> Status:
             last_logons=sessions.last_logons(tx, person.id, bank.policy.last_logons_shown, but=logged_on.session.id),
             notices=notices.of(tx, person.id, _NOTICES_ON_STATUS),
             waiting=waiting,
+            renewal=_renewal(tx, bank, logged_on.certificate, now),
             pins_old=any(now - at >= bank.policy.pin_age for at in secrets.set_since(tx, person.id, PINS).values()),
         )
+
+
+def _renewal(tx: Connection, bank: Bank, certificate: Certificate, now: datetime) -> Renewal | None:
+    if now < certificate.not_after - bank.policy.renewal_window:
+        return None
+    return Renewal.DONE if certificates.successors(tx, certificate.id) else Renewal.DUE
 
 
 def read_pins(ports: Ports, *, logged_on: LoggedOn) -> Mapping[SecretName, datetime]:

@@ -44,13 +44,14 @@ def renew_certificate(
     """Give the holder of a certificate in force a new one for a new key, inside the renewal window.
 
     The present one stays in force until the new one's first completed logon.
+    Where the bank sets a grace period, the window is open that much longer.
     The same key again gets the same bytes; another key takes the place of a
     renewal that was never used, whose key is lost then.
     """
     now = ports.now()
     ports.compromised.check(csr.spki)
     check_entry(pin, "pin")
-    show = partial(show_certificate, der=der, bank=bank.code, kind=kind, now=now)
+    show = partial(show_certificate, der=der, bank=bank.code, kind=kind, now=now, grace=bank.policy.grace)
     with ports.db.read() as tx:
         visitor = show(tx)
     if PersonId(bank.code, *named) != visitor.certificate.person:

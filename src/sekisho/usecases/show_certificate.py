@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import admit
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sekisho.domain.person import Kind
     from sekisho.store.doors import AtDoor
 
+_A_MOMENT = timedelta(microseconds=1)
+
 
 def show_certificate(
     tx: Connection,
@@ -27,16 +30,20 @@ def show_certificate(
     kind: Kind,
     now: datetime,
     secret: SecretName = SecretName.PIN,
+    grace: timedelta = timedelta(0),
 ) -> AtDoor:
     """Return our certificate for what the handshake showed, its person and their `secret`, or raise what fits.
 
     The handshake has proved that the visitor holds the key. Nothing that
     stands inside the certificate is believed: only its SHA-256 is looked up.
+    For so long after its end as `grace` says it counts as if it had not come.
     """
     if der is None:
         raise CertificateMissing
     visitor = doors.of_fingerprint(tx, hashlib.sha256(der).digest(), secret)
     if visitor is None:
         raise CertificateUnknown
-    admit(visitor.certificate, bank=bank, kind=kind, now=now)
+    end = visitor.certificate.not_after
+    in_grace = end <= now < end + grace
+    admit(visitor.certificate, bank=bank, kind=kind, now=end - _A_MOMENT if in_grace else now)
     return visitor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -14,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse
 
 from sekisho.domain.errors import (
+    CertificateExpired,
     CertificateRefused,
     Refusal,
 )
@@ -90,6 +92,7 @@ def on_bug(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
             status=problems.INTERNAL_SERVER_ERROR,
             alert=alert,
             can_choose_another=False,
+            can_renew=False,
             reference=reference,
         )
 
@@ -104,10 +107,17 @@ def problem_page(visit: Visit, refusal: Refusal) -> Response:
         refusal=refusal,
         status=problems.status_of(refusal),
         can_choose_another=of_certificate and visit.der is not None,
+        can_renew=_in_grace(visit, refusal),
         reference=None,
     )
     page.headers.update(problems.headers_of(refusal))
     return page
+
+
+def _in_grace(visit: Visit, refusal: Refusal) -> bool:
+    """Tell whether a certificate that has ended can be renewed still."""
+    until = refusal.values.get("until") if isinstance(refusal, CertificateExpired) else None
+    return isinstance(until, datetime) and visit.site.ports.now() < until + visit.site.bank.policy.grace
 
 
 async def read_visit(site: Site, request: Request) -> Visit:

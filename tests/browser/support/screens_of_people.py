@@ -43,12 +43,12 @@ def see_pins(walk: Walk, page: Page, user: dict[str, Any]) -> None:
     walk.press(page)
     see(page, "user-pins-wrong", code="entry-wrong")
     walk.go(page, "user", "/pins")
-    fill(page, **present)
     page.locator("[name=new_pin]").focus()
     page.locator(".keyboard > .button").click()
     press_keys(page, "shinki")
     see(page, "user-pins-keyboard")
     press_keys(page, "12")
+    fill(page, **present)
     assert page.locator("[name=new_pin]").input_value() == "shinki12"
     page.locator("[name=new_pin_again]").fill("shinki12")
     walk.press(page)
@@ -192,6 +192,24 @@ def see_steps(walk: Walk, page: Page, confirmation: dict[str, str]) -> None:
     see(page, "user-stopped", code="user-stopped")
     walk.go(page, "administrator", "/contract/users/change?user_id=soumu11")
     see(page, "user-change-stopped")
+
+
+def see_renewal(walk: Walk, page: Page, user: dict[str, Any]) -> None:
+    """Renew in the page; the file is saved like one that was acquired."""
+    see = walk.judge.see
+    page.locator("a[href='/renew']").click()
+    page.locator("form[data-acquire]").wait_for()
+    see(page, "user-renew")
+    fill(page, pin=WRONG)
+    page.locator("form[data-acquire] button.main").click()
+    page.locator("[role=alert][data-code=entry-wrong]").wait_for()
+    see(page, "user-renew-wrong", code="entry-wrong")
+    fill(page, pin=user["user_pin"])
+    page.locator("form[data-acquire] button.main").click()
+    page.locator("[data-step=save]").wait_for()
+    see(page, "user-renew-save")
+    walk.go(page, "user", "/status")
+    see(page, "user-status-renewed")
 
 
 def see_lifted(walk: Walk, page: Page, user_id: str) -> None:
