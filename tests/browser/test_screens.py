@@ -19,6 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.browser.support.chromium import ARGUMENTS
 from tests.browser.support.judge import Judge
+from tests.browser.support.screens_of_opening import see_opening
 from tests.browser.support.screens_of_people import (
     see_emergency_stops,
     see_lifted,
@@ -468,6 +469,7 @@ def test_every_page_that_a_person_can_reach(
         keiri01 = see_changes(walk, administrator, user)
         see_way_out_of_the_administrator(walk, administrator)
         see_second_steps(walk)
+        see_opening(walk, keiri01)
         user = walk.page(keiri01)
         walk.log_on_user(user, keiri01)
         see_sessions_end(walk, keiri02, user)

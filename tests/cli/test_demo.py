@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -71,9 +72,29 @@ def test_the_line_is_what_the_surface_says(demo: Served) -> None:
     pins = {"user_id": "str", "user_pin": "str", "user_confirmation_pin": "str"}
     assert shape(keiri01) == {**pins, **files}
     assert shape(keiri02) == {**pins, **dict.fromkeys(files, "NoneType")}
+    unopened = dict.fromkeys(("contract_id", "registration_pin", "contract_pin", "contract_confirmation_pin"), "str")
+    assert shape(info["unopened_contract"]) == {**unopened, "card": {str(n): "str" for n in range(1, 11)}}
+    assert info["unopened_contract"]["contract_id"] != info["contract"]["contract_id"]
     for name in ("tls_ca", "client_ca"):
         assert Path(info[name]).read_text().startswith("-----BEGIN CERTIFICATE-----")
     assert Path(info["outbox"]).is_dir()
+
+
+def test_what_people_read_names_the_contract_that_waits_for_its_opening(tmp_path: Path) -> None:
+    base = free_port_base()
+    argv = demo_argv(tmp_path / "data", base)[:-1]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+    contract = json.loads((tmp_path / "data" / "demo" / "demo.json").read_text())["unopened_contract"]
+    said = "".join(lines)
+    assert all(contract[name] in said for name in ("contract_id", "registration_pin", "contract_pin"))
+    assert f"登録用暗証番号 {contract['registration_pin']}" in said
 
 
 def test_every_site_answers_when_the_line_is_printed(demo: Served) -> None:
@@ -177,6 +198,8 @@ def test_secrets_and_keys_are_for_their_owner_alone(demo: Served) -> None:
 def test_no_secret_reaches_log_mail_or_audit(demo: Served) -> None:
     contract = demo.info["contract"]
     secrets = [contract["contract_pin"], contract["contract_confirmation_pin"]]
+    unopened = demo.info["unopened_contract"]
+    secrets += [unopened[name] for name in ("registration_pin", "contract_pin", "contract_confirmation_pin")]
     secrets += [user[name] for user in demo.info["users"] for name in ("user_pin", "user_confirmation_pin")]
     demo.stop()
     database = (demo.data_dir / "sekisho.db").read_bytes()

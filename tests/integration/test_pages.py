@@ -327,6 +327,58 @@ def test_a_registered_user_acquires_by_est_with_the_mailed_code(served: Served, 
     assert not any(secret in log for secret in (*pins, served.mailed_code()))
 
 
+def test_an_unopened_contract_has_one_page_until_it_is_open(demo: Served, people: Any, tmp_path: Path) -> None:
+    contract = demo.info["unopened_contract"]
+    key = new_key(tmp_path, "unopened")
+    answer = enroll(demo, key, {"contract": contract})
+    assert answer.status == 200, answer.code
+    key.save(answer)
+    holder = {"contract": contract, "certificate": str(key.certificate), "key": str(key.key)}
+    administrator = people(demo, "administrator", holder)
+    form = administrator.log_on_administrator()
+    assert (form.path, form.heading) == ("/opening", "開通確認")
+    for path in ("/status", "/inbox", "/pins", "/contract", "/contract/users", "/contract/second-steps", "/emergency"):
+        assert administrator.get(path).path == "/opening"
+    new = {"new_pin": "atarasi1", "new_confirmation_pin": "atarasi2"}
+    fields = {**new, **{f"{name}_again": pin for name, pin in new.items()}}
+    fields["registration_pin"] = contract["registration_pin"]
+    refused = administrator.send(form, "/opening", **fields, mail_address="kanri@kogyo")
+    assert (refused.status, refused.outcome) == (400, "details-not-allowed")
+    assert 'value="kanri@kogyo"' in refused.text
+    assert not any(secret in refused.text for secret in fields.values())
+    on_form = {**fields, "new_pin": contract["contract_pin"], "new_pin_again": contract["contract_pin"]}
+    refused = administrator.send(form, "/opening", **on_form, mail_address="kanri@kogyo.example.com")
+    assert refused.outcome == "pin-not-allowed"
+    assert "新しいご契約先暗証番号: 申込書で届け出た暗証番号" in refused.text
+    assert "kanri@kogyo.example.com" in refused.text
+    code_page = administrator.send(form, "/opening", **fields, mail_address="kanri@kogyo.example.com")
+    assert (code_page.path, code_page.outcome) == ("/opening", None)
+    assert "kanri@kogyo.example.com に届いた確認コード" in code_page.text
+    assert administrator.get("/status").path == "/opening", "the code is still to come"
+    code, csrf = demo.mailed_code(), {"csrf": form.hidden["csrf"]}
+    repeated = administrator.send(form, "/opening", **fields, mail_address="kanri@kogyo.example.com")
+    assert (repeated.path, repeated.outcome) == ("/opening", "opening-step-done")
+    no_form = administrator.send(form, "/opening", step="code", csrf="", mailed_code=code)
+    assert no_form.outcome == "form-expired"
+    again = administrator.send(form, "/opening", **csrf, step="mail", mail_address="kanri")
+    assert (again.status, again.outcome) == (400, "details-not-allowed")
+    missing = administrator.send(form, "/opening", **csrf, step="code", mailed_code="")
+    assert (missing.status, missing.outcome) == (400, "entry-missing")
+    wrong = administrator.send(form, "/opening", **csrf, step="code", mailed_code="1")
+    assert (wrong.status, wrong.outcome) == (403, "opening-code-wrong")
+    opened = administrator.send(form, "/opening", **csrf, step="code", mailed_code=code)
+    assert (opened.path, opened.outcome) == ("/status", "contract-opened")
+    repeated = administrator.send(form, "/opening", **csrf, step="code", mailed_code=code)
+    assert (repeated.path, repeated.outcome) == ("/status", "contract-opened")
+    assert administrator.get("/status").outcome is None, "told once"
+    assert administrator.get("/opening").path == "/status"
+    assert administrator.get("/contract/users").path == "/contract/users"
+    other = people(demo, "administrator", holder)
+    assert other.log_on_administrator("atarasi1").path == "/status"
+    log = demo.log()
+    assert not any(secret in log for secret in (*fields.values(), contract["contract_pin"], code))
+
+
 def test_what_was_typed_stays_and_stands_in_no_address(demo: Served, people: Any) -> None:
     administrator = people(demo, "administrator", demo.info["administrator"])
     administrator.log_on_administrator()

@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import insert, select
 from tests.support.desk import DETAILS, acquire, last_code, replace_pins
 from tests.support.plans import collected, whole_reads
+from tests.support.unopened import Unopened
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, PINS, World, new_csr, world
 
 from sekisho.background import publish
 from sekisho.bench import synthetic
 from sekisho.domain.certificate import KeyHeld
-from sekisho.domain.errors import MailedCodeNeeded, MailedCodeWrong, NotAccepted
+from sekisho.domain.errors import MailedCodeNeeded, MailedCodeWrong, NotAccepted, OpeningCodeWrong
 from sekisho.domain.secret import SecretName
 from sekisho.store import tables
 from sekisho.store.tables import metadata
@@ -149,6 +150,17 @@ def hire(bank: World, current: LoggedOn) -> None:
     delete_user(bank.ports, **decided, user_id="keiri03")
 
 
+def open_a_contract(bank: World) -> None:
+    """Confirm an opening, at the second address and with the second code."""
+    unopened = Unopened(bank)
+    current = unopened.log_on()
+    unopened.enter(current)
+    unopened.mail_again(current, "kanri2@kogyo.example.com")
+    with pytest.raises(OpeningCodeWrong):
+        unopened.confirm(current, "x")
+    unopened.confirm(current, last_code(bank))
+
+
 def journeys(bank: World) -> None:
     """Do once what people and the work behind them do all day."""
     administrator, user = bank.acquire(ADMINISTRATOR), bank.acquire(KEIRI01)
@@ -165,6 +177,7 @@ def journeys(bank: World) -> None:
     read_pins(bank.ports, logged_on=current)
     change_pin(bank, current, "shinki12")
     hire(bank, current)
+    open_a_contract(bank)
     read_users(bank.ports, administrator=ADMINISTRATOR)
     read_user(bank.ports, administrator=ADMINISTRATOR, user_id="keiri02")
     permit_reissue(bank.ports, bank=BANK, change=change(current, "keiri02"))

@@ -72,8 +72,11 @@ def new_key(folder: Path, name: str, kind: str = "EC") -> Key:
 
 
 def enroll(served: Served, key: Key, person: dict[str, Any], **changed: str) -> Answer:
-    """Ask simpleenroll for a certificate for `key`, as one of the demo's users, or its administrator."""
-    contract = served.info["contract"]
+    """Ask simpleenroll for a certificate for `key`, as one of the demo's users, or its administrator.
+
+    A person with a "contract" is the administrator of that one.
+    """
+    contract = person.get("contract") or served.info["contract"]
     user_id = changed.get("user_id", person.get("user_id", ""))
     pin = changed.get("pin", person.get("user_pin", contract["contract_pin"]))
     confirmation = changed.get(

@@ -87,9 +87,9 @@ class Person:
         assert self.holder is not None
         return self.send(self.get("/"), "/", pin=pin or self.holder["user_pin"])
 
-    def log_on_administrator(self) -> Page:
-        contract = self.served.info["contract"]
-        card = self.send(self.get("/"), "/", pin=contract["contract_pin"])
+    def log_on_administrator(self, pin: str | None = None) -> Page:
+        contract = (self.holder or {}).get("contract") or self.served.info["contract"]
+        card = self.send(self.get("/"), "/", pin=pin or contract["contract_pin"])
         assert card.path == "/card", card.outcome
         positions = re.findall(r">(\d+)番目の数字<", card.text)
         digits = {f"digit_{n}": contract["card"][position] for n, position in enumerate(positions, 1)}

@@ -209,6 +209,7 @@ def test_a_mail_carries_no_full_id_and_no_link(lang: Language) -> None:
     codes = {key.split(".")[1] for key in KEYS if key.startswith("notice.")}
     for code in codes - {
         "contract-closed",
+        "contract-opened",
         "renewal-due",
         *(code for code in codes if code.startswith("second-step-")),
     }:

@@ -297,6 +297,29 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                 "errors": {"new_pin": messages.field_text(lang, "pin-length", "label.user.new_pin")},
             },
         ),
+        "opening-entries": ("opening.html", administrator | {"step": "entries", "mail_address": ""}),
+        "opening-refused": (
+            "opening.html",
+            administrator
+            | {
+                "step": "entries",
+                "mail_address": "",
+                "values": {"mail_address": "kanri"},
+                "alert": alert(lang, "details-not-allowed"),
+                "errors": {"mail_address": messages.field_text(lang, "mail-address-form", "label.mail_address")},
+            },
+        ),
+        "opening-code": (
+            "opening.html",
+            administrator
+            | {
+                "step": "code",
+                "mail_address": "kanri@example.com",
+                "values": {"mail_address": "kanri@example.com"},
+                "alert": alert(lang, "opening-code-wrong"),
+                "errors": {"mailed_code": messages.field_text(lang, "entry-wrong", "label.mailed_code")},
+            },
+        ),
         "pins-first": ("pins.html", a_user | {"kind": "user", "pins": pins, "first": True}),
         "user-new": (
             "user_new.html",
@@ -629,6 +652,18 @@ def test_what_is_on_the_bank_page_is_found_by_role_and_name() -> None:
                 "新しい利用者確認暗証番号(確認)",
             ],
         ),
+        (
+            "opening-entries",
+            [
+                "登録用暗証番号",
+                "新しいご契約先暗証番号",
+                "新しいご契約先暗証番号(確認)",
+                "新しいご契約先確認暗証番号",
+                "新しいご契約先確認暗証番号(確認)",
+                "メールアドレス",
+            ],
+        ),
+        ("opening-code", ["メールで届いた確認コード", "メールアドレス"]),
         ("users-refused", ["keiri01"]),
         ("user-change", ["継続", "再発行", "失効", "ご契約先確認暗証番号"]),
     ],

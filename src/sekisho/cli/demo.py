@@ -60,6 +60,7 @@ _BANK = Bank(
 )
 _ORGANIZATION = "Mihon Shinkin Bank"
 _COMPANY = "見本商事株式会社"
+_NEW_COMPANY = "見本工業株式会社"
 _USERS = {"keiri01": "経理担当 1", "keiri02": "経理担当 2"}
 _SERVER_LIFE = timedelta(days=90)
 _SERVER_RENEWED = timedelta(days=30)
@@ -180,7 +181,7 @@ def _register(settings: Settings, ports: Ports, bank: Bank) -> None:
     chain = [keys.load_certificate(settings.ca_dir, name) for name in names]
     (folder / "client-ca.pem").write_bytes(b"".join(ca.public_bytes(Encoding.PEM) for ca in chain))
 
-    contract_id = "".join(secrets.choice(string.digits) for _ in range(11))
+    contract_id = _contract_id()
     table = card.new_table(secrets.token_bytes)
     administrator = _person(None, "管理者", table)
     users = {user_id: _person(user_id, name) for user_id, name in _USERS.items()}
@@ -196,6 +197,7 @@ def _register(settings: Settings, ports: Ports, bank: Bank) -> None:
         person.user_id: _acquire(settings, ports, bank, contract_id, person)
         for person in (administrator, users["keiri01"])
     }
+    unopened = _unopened(ports, bank)
     company = {
         "contract": {
             "contract_id": contract_id,
@@ -213,12 +215,40 @@ def _register(settings: Settings, ports: Ports, bank: Bank) -> None:
             }
             for user_id, person in users.items()
         ],
-        # These two wait for the branch and for the opening of a contract.
-        "unopened_contract": None,
+        "unopened_contract": unopened,
+        # It waits for the branch.
         "staff": [],
     }
     # Written last: until it is there, nothing of the demo counts as made.
     write_secret(folder / "demo.json", json.dumps(company, ensure_ascii=False, indent=1).encode())
+
+
+def _unopened(ports: Ports, bank: Bank) -> dict[str, Any]:
+    """Register a contract whose administrator has yet to acquire and to confirm the opening."""
+    contract_id = _contract_id()
+    table = card.new_table(secrets.token_bytes)
+    administrator = NewPerson(None, "管理者", None, "ja", _pin(), _pin(), table)
+    registration_pin = _pin()
+    register_contract(
+        ports,
+        bank=bank,
+        contract_id=contract_id,
+        name=_NEW_COMPANY,
+        everyone=[administrator],
+        actor=Actor("demo"),
+        registration_pin=registration_pin,
+    )
+    return {
+        "contract_id": contract_id,
+        "registration_pin": registration_pin,
+        "card": table,
+        "contract_pin": administrator.pin,
+        "contract_confirmation_pin": administrator.confirmation_pin,
+    }
+
+
+def _contract_id() -> str:
+    return "".join(secrets.choice(string.digits) for _ in range(11))
 
 
 def _person(user_id: str | None, name: str, table: dict[str, str] | None = None) -> NewPerson:

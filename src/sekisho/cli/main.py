@@ -76,18 +76,36 @@ def _where_to_go(described: dict[str, Any]) -> str:
         f"契約者ID(利用者番号) {contract['contract_id']}",
         f"  管理者   ご契約先暗証番号 {contract['contract_pin']}",
         f"           ご契約先確認暗証番号 {contract['contract_confirmation_pin']}",
-        "           確認用パスワード "
-        + "  ".join(f"{position}:{digit}" for position, digit in contract["card"].items()),
+        "           確認用パスワード " + _table(contract["card"]),
         *(
             f"  {user['user_id']}  利用者暗証番号 {user['user_pin']}"
             f"   利用者確認暗証番号 {user['user_confirmation_pin']}"
             + ("" if user["p12"] else "   (may acquire a certificate)")
             for user in described["users"]
         ),
+        *_unopened(described["unopened_contract"]),
         "",
         f"Mails are put into {described['outbox']}. Ctrl-C stops it; the data stays.",
     ]
     return "\n".join(lines)
+
+
+def _unopened(contract: dict[str, Any] | None) -> list[str]:
+    """Say what the administrator of the contract that waits for its opening has on paper; a folder may have none."""
+    if contract is None:
+        return []
+    return [
+        "",
+        f"契約者ID(利用者番号) {contract['contract_id']}   (not open yet: acquire, log on, 開通確認)",
+        f"  管理者   ご契約先暗証番号 {contract['contract_pin']}",
+        f"           ご契約先確認暗証番号 {contract['contract_confirmation_pin']}",
+        f"           登録用暗証番号 {contract['registration_pin']}",
+        "           確認用パスワード " + _table(contract["card"]),
+    ]
+
+
+def _table(card: dict[str, str]) -> str:
+    return "  ".join(f"{position}:{digit}" for position, digit in card.items())
 
 
 @main.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sekisho.domain.errors import ContractClosed, EmergencyStopped, UserSuspended
+from sekisho.domain.errors import ContractClosed, ContractNotOpen, EmergencyStopped, UserSuspended
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,7 +44,9 @@ class Person:
     stop, of the user or the contract, is for the branch alone to lift.
     `applications` are the codes of those that the person may enter;
     `mail_confirmed` tells whether a mailed code has shown that the person
-    reads what goes to the address.
+    reads what goes to the address. Until `contract_opened_at` is set, the
+    contract opens for nobody but its administrator, and for them only the
+    opening (開通確認).
     """
 
     id: int
@@ -59,12 +61,13 @@ class Person:
     contract_stopped_at: datetime | None = None
     applications: tuple[str, ...] = ()
     mail_confirmed: bool = False
+    contract_opened_at: datetime | None = None
 
     @property
     def door_open(self) -> bool:
-        """Whether neither the person nor the contract is shut out."""
+        """Whether neither the person nor the contract is shut out, and a user's contract is open."""
         shut = (self.closed_at, self.contract_closed_at, self.stopped_at, self.contract_stopped_at)
-        return all(at is None for at in shut)
+        return all(at is None for at in shut) and not self._waits_for_opening
 
     def check_door(self) -> None:
         """Raise the refusal that tells a person who showed their certificate why they are shut out."""
@@ -72,5 +75,11 @@ class Person:
             raise EmergencyStopped
         if self.contract_closed_at is not None:
             raise ContractClosed
+        if self._waits_for_opening:
+            raise ContractNotOpen
         if self.closed_at is not None:
             raise UserSuspended
+
+    @property
+    def _waits_for_opening(self) -> bool:
+        return self.who.user_id is not None and self.contract_opened_at is None

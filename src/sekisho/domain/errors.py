@@ -172,6 +172,12 @@ class EmergencyStopped(DoorClosed):
     code = "emergency-stopped"
 
 
+class ContractNotOpen(DoorClosed):
+    """The administrator has not confirmed the opening (開通確認) yet. Told only behind a certificate."""
+
+    code = "contract-not-open"
+
+
 class EntryRefused(Refusal):
     """Something on a screen is to be entered again."""
 
@@ -284,6 +290,18 @@ class MailAddressConfirmed(EntryRefused):
     """The user reads that address; nobody else may put another in its place."""
 
     code = "mail-address-confirmed"
+
+
+class OpeningStepDone(EntryRefused):
+    """That step of the opening was carried out before; nothing was done a second time."""
+
+    code = "opening-step-done"
+
+
+class OpeningCodeWrong(EntryRefused):
+    """It is not the last code that was mailed, was missed too often, or is over."""
+
+    code = "opening-code-wrong"
 
 
 class ProvisionalPinEnded(DoorClosed):

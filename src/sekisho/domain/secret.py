@@ -22,6 +22,8 @@ class SecretName(StrEnum):
     TOTP = "totp"
     # Shown to a person who adds one, and not theirs until they have typed a code of it.
     NEW_TOTP = "new-totp"
+    # An administrator's, until they have used it for the opening.
+    REGISTRATION_PIN = "registration-pin"
 
 
 _PLAIN = "abcdefghijkmnpqrstuvwxyz23456789"

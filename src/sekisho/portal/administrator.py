@@ -17,6 +17,7 @@ from sekisho.domain.errors import (
 from sekisho.domain.person import Kind
 from sekisho.portal.emergency import emergency_routes
 from sekisho.portal.many_users import many_routes
+from sekisho.portal.opening import opening_routes
 from sekisho.portal.pins import pins_routes
 from sekisho.portal.renewal import renewal_routes
 from sekisho.portal.second_steps import second_step_routes
@@ -69,6 +70,7 @@ def administrator_app(site: Site, *, chain: Sequence[bytes], est: Sequence[BaseR
     routes = [
         *secure_routes(site),
         *card_routes(site),
+        *opening_routes(site),
         *pins_routes(site),
         *emergency_routes(site),
         *second_step_routes(site),

@@ -39,8 +39,12 @@ if TYPE_CHECKING:
 
 
 PINS_PATH = "/pins"
+OPENING_PATH = "/opening"
+# For so long a page that tells an outcome may be looked at again.
+_JUST_NOW = timedelta(minutes=10)
 # Where each second step of an administrator's logon is taken.
 STEP_PATH = {SecondStep.CARD: "/card", SecondStep.TOTP: "/totp", SecondStep.PASSKEY: "/passkey"}
+OPENED = "contract-opened"
 # What the page's script takes for "go on" (RFC 9110 section 15.5.10).
 _MOVED_ON = 409
 
@@ -102,12 +106,14 @@ def card_routes(site: Site) -> list[BaseRoute]:
 
 
 def logged_on(handler: Callable[[Visit, LoggedOn], Response]) -> Callable[[Visit], Response]:
-    """Make a handler that only a person whose logon is complete reaches, and who has PINs of their own."""
+    """Make a handler that is reached with a complete logon, PINs of one's own and an open contract only."""
 
     def check(visit: Visit) -> Response:
         current = resume(visit)
         if current.session.positions:
             return visit.go(STEP_PATH[SecondStep.CARD])
+        if current.person.contract_opened_at is None and visit.path != OPENING_PATH:
+            return visit.go(OPENING_PATH)
         if current.pins_to_replace and visit.path != PINS_PATH:
             return visit.go(PINS_PATH)
         return handler(visit, current)
@@ -226,8 +232,11 @@ def status_page(visit: Visit, current: LoggedOn) -> Response:
     if status.pins_old:
         days = site.bank.policy.pin_age.days
         waiting.insert(0, _Waiting(messages.text(visit.lang, "waiting.pins-old", days=days), PINS_PATH))
+    opened_at = current.person.contract_opened_at
+    just_opened = visit.query.get("done") == OPENED and opened_at is not None and now - opened_at <= _JUST_NOW
     return visit.page(
         "status.html",
+        done=OPENED if just_opened else None,
         person=current.person,
         kind=current.person.who.kind.value,
         last_logons=status.last_logons,

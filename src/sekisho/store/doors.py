@@ -42,6 +42,7 @@ _OF_FINGERPRINT = (
         people.c.closed_at,
         people.c.stopped_at,
         contracts.c.name.label("contract_name"),
+        contracts.c.opened_at.label("contract_opened_at"),
         _administrator.c.closed_at.label("contract_closed_at"),
         _administrator.c.stopped_at.label("contract_stopped_at"),
         secrets.c.verifier,
@@ -81,6 +82,7 @@ def of_fingerprint(tx: Connection, fingerprint: bytes, secret: SecretName) -> At
         contract_closed_at=row.contract_closed_at,
         stopped_at=row.stopped_at if row.user_id is not None else None,
         contract_stopped_at=row.contract_stopped_at,
+        contract_opened_at=row.contract_opened_at,
     )
     if row.verifier is None:
         return AtDoor(certificate, person, None)

@@ -21,10 +21,23 @@ if TYPE_CHECKING:
 _administrator = t.alias("administrator")
 
 
-def add_contract(tx: Connection, bank: str, contract_id: str, name: str, now: datetime) -> None:
-    """Register a company."""
+def add_contract(
+    tx: Connection, bank: str, contract_id: str, name: str, now: datetime, *, opened_at: datetime | None
+) -> None:
+    """Register a company; `opened_at` is None until its administrator has confirmed the opening."""
     tx.execute(
-        insert(contracts).values(bank=bank, contract_id=contract_id, name=name, registered_at=now, opened_at=now)
+        insert(contracts).values(bank=bank, contract_id=contract_id, name=name, registered_at=now, opened_at=opened_at)
+    )
+
+
+def open_contract(tx: Connection, who: PersonId, now: datetime) -> None:
+    """Note that the person's contract is open from now on."""
+    tx.execute(
+        update(contracts)
+        .where(
+            contracts.c.bank == who.bank, contracts.c.contract_id == who.contract_id, contracts.c.opened_at.is_(None)
+        )
+        .values(opened_at=now)
     )
 
 
@@ -63,6 +76,7 @@ def _select() -> Select[Any]:
         select(
             t,
             contracts.c.name.label("contract_name"),
+            contracts.c.opened_at.label("contract_opened_at"),
             _administrator.c.closed_at.label("contract_closed_at"),
             _administrator.c.stopped_at.label("contract_stopped_at"),
         )
@@ -92,6 +106,7 @@ def _person(row: Row[Any]) -> Person:
         contract_stopped_at=row.contract_stopped_at,
         applications=tuple(row.applications or ()),
         mail_confirmed=row.mail_confirmed_at is not None,
+        contract_opened_at=row.contract_opened_at,
     )
 
 
@@ -239,6 +254,11 @@ def change_details(
         .where(t.c.id == person_id)
         .values(name=name, mail_address=mail_address, mail_confirmed_at=confirmed, applications=list(applications))
     )
+
+
+def set_mail_address(tx: Connection, person_id: int, address: str) -> None:
+    """Set a person's mail address, which nobody has confirmed yet."""
+    tx.execute(update(t).where(t.c.id == person_id).values(mail_address=address, mail_confirmed_at=None))
 
 
 def confirm_mail_address(tx: Connection, person_id: int, address: str, now: datetime) -> None:

@@ -36,10 +36,22 @@ class NewPerson:
 
 
 def register_contract(
-    ports: Ports, *, bank: Bank, contract_id: str, name: str, everyone: list[NewPerson], actor: Actor
+    ports: Ports,
+    *,
+    bank: Bank,
+    contract_id: str,
+    name: str,
+    everyone: list[NewPerson],
+    actor: Actor,
+    registration_pin: str | None = None,
 ) -> None:
-    """Register the contract and all of its people at once, or nothing. Raises `PinNotAllowed`."""
+    """Register the contract and all of its people at once, or nothing. Raises `PinNotAllowed`.
+
+    With a `registration_pin` the contract stays unopened until its
+    administrator has entered that one (開通確認); without, it is open at once.
+    """
     now = ports.now()
+    registration = None if registration_pin is None else _hash_registration(ports, registration_pin, contract_id)
     hashed = [
         (
             person,
@@ -50,10 +62,12 @@ def register_contract(
     ]
 
     def register(tx: Connection) -> None:
-        people.add_contract(tx, bank.code, contract_id, name, now)
+        people.add_contract(tx, bank.code, contract_id, name, now, opened_at=None if registration else now)
         audit.add(tx, "contract-registered", actor, at=now, who=PersonId(bank.code, contract_id))
         for person, pin, confirmation_pin in hashed:
-            _register(tx, ports, bank, contract_id, person, pin, confirmation_pin, actor, now)
+            person_id = _register(tx, ports, bank, contract_id, person, pin, confirmation_pin, actor, now)
+            if registration is not None and person.user_id is None:
+                secrets.put(tx, person_id, SecretName.REGISTRATION_PIN, registration, now)
 
     ports.db.write(register)
 
@@ -68,7 +82,7 @@ def _register(
     confirmation_pin: str,
     actor: Actor,
     now: datetime,
-) -> None:
+) -> int:
     who = PersonId(bank.code, contract_id, person.user_id)
     person_id = people.add(
         tx, who, name=person.name, mail_address=person.mail_address, language=person.language, now=now
@@ -81,6 +95,13 @@ def _register(
     if person.permitted:
         permit_id = permits.grant(tx, person_id, now=now, expires_at=now + bank.policy.acquisition_window)
         audit.add(tx, "permit-granted", actor, at=now, who=who, person_id=person_id, permit=permit_id)
+    return person_id
+
+
+def _hash_registration(ports: Ports, pin: str, contract_id: str) -> str:
+    if problems := pin_problems(normal_form(pin), ids=(contract_id,)):
+        raise PinNotAllowed(problems=", ".join(problems))
+    return ports.pins.hash(pin)
 
 
 def _hash(ports: Ports, pin: str, contract_id: str, person: NewPerson) -> str:

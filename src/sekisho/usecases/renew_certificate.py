@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import KeyReused, NotAccepted, PinsToReplace, Refusal, RenewalNotOpen
+from sekisho.domain.errors import ContractNotOpen, KeyReused, NotAccepted, PinsToReplace, Refusal, RenewalNotOpen
 from sekisho.domain.person import PersonId
 from sekisho.domain.secret import SecretName
 from sekisho.store import audit, certificates, orders, people, secrets
@@ -81,6 +81,8 @@ def renew_certificate(
         )
         if refusal is not None:
             return refusal
+        if present.person.contract_opened_at is None:
+            return ContractNotOpen()
         if checked.provisional_until is not None:
             return PinsToReplace()  # somebody else knows it
         secrets.clear_misses(tx, person.id, [SecretName.PIN])

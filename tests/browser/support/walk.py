@@ -75,8 +75,8 @@ class Walk:
     def log_on_user(self, page: Page, user: dict[str, Any]) -> None:
         self.enter_pin(page, "user", user["user_pin"])
 
-    def answer_card(self, page: Page) -> None:
-        card = self.served.info["contract"]["card"]
+    def answer_card(self, page: Page, contract: str = "contract") -> None:
+        card = self.served.info[contract]["card"]
         for label in page.locator(".digit label").all():
             position = "".join(letter for letter in label.inner_text() if letter.isdigit())
             page.locator(f"#{label.get_attribute('for')}").fill(card[position])
