@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sekisho.domain.errors import TooManyRequests
+from sekisho.domain.errors import StoreAway, TooManyRequests
 from sekisho.domain.person import Kind
 from sekisho.pki import ocsp
 from sekisho.pki.ocsp import Answer, Digest, Status
-from sekisho.store import certificates, crl_entries
+from sekisho.store import certificates, crl_entries, restores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,11 +55,14 @@ def answer_questions(
 
     What is not stored is `unknown`, whatever may have been signed. Anybody
     can make up serial numbers, so each such answer is signed only where
-    `may_sign()` says so; else the reason is `TooManyRequests`. Raises
-    `CaAway` and `StoreAway`.
+    `may_sign()` says so; else the reason is `TooManyRequests`. Where the
+    database is known to be older than the CA's journal, only what is revoked
+    is told, and the reason for all else is `StoreAway`. Raises `CaAway` and
+    `StoreAway`.
     """
     known: dict[tuple[Kind, int], Revocation] = {}
     with ports.db.read() as tx:
+        behind = restores.is_behind(tx, bank)
         for kind in Kind:
             serials = {one.serial for one in asked if one.kind is kind and one.serial.bit_length() <= _SERIAL_BITS}
             if serials:
@@ -69,7 +72,9 @@ def answer_questions(
     wanted = {}
     for at, one in enumerate(asked):
         revocation = known.get((one.kind, one.serial))
-        if revocation is not None or may_sign():
+        if behind and (revocation is None or revocation.revoked is None):
+            outcomes[at] = StoreAway()
+        elif revocation is not None or may_sign():
             wanted[at] = _answer(one, revocation)
     signed = ports.cas[bank].answer_all(list(wanted.values()))
     for at, der in zip(wanted, signed, strict=True):
