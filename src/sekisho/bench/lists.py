@@ -23,6 +23,7 @@ from sekisho.bench.bank import Served
 from sekisho.ca import child
 from sekisho.cli import installation
 from sekisho.domain.certificate import Reason
+from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.domain.person import Kind
 from sekisho.pki import crl
 from sekisho.settings import on_localhost
@@ -75,7 +76,7 @@ def _take(folder: Path, bank: Bank, base: int, size: int) -> dict[str, Any]:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.perf_counter()
         with ports.db.read() as tx:
-            entries = crl_entries.joined(tx, bank.code, Kind.USER, None, since=now, now=now)
+            entries = crl_entries.joined(tx, bank.code, IssuingCa(Kind.USER), None, since=now, now=now)
         read = time.perf_counter()
         _signed(ports, bank.code, entries, now)
         signed = time.perf_counter()

@@ -13,6 +13,7 @@ from sekisho.ca.entries import Ended, Listed
 from sekisho.ca.journal import AlreadyJournaled, ContractErased, Draft, Known
 from sekisho.ca.record import PAGE, EndedRecord, Latest, Recorded
 from sekisho.domain.certificate import Reason
+from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.gatherer import Gatherer
 from sekisho.pki import crl
 
@@ -55,7 +56,7 @@ class Authority:
         self._journal = journal
         self._now = now
         self._lock = threading.Lock()
-        self._listed: dict[tuple[Kind, int | None], frozenset[bytes]] = {}
+        self._listed: dict[str, frozenset[bytes]] = {}
         self._under_way: dict[tuple[Kind, int], tuple[bytes, int]] = {}
         self._gathered: Gatherer[Sequence[Draft], list[Known | Exception]] = Gatherer(
             self._write_down, patience_s=_PATIENCE_S, most=_MOST
@@ -105,19 +106,27 @@ class Authority:
         number: int,
         this_update: datetime,
         next_update: datetime,
+        generation: int = 1,
     ) -> bytes:
         """Return the DER revocation list; what it names as ended for good is in the journal before it is handed out."""
         der = self._signer.sign_crl(
-            kind, shard, entries, number=number, this_update=this_update, next_update=next_update
+            kind,
+            shard,
+            entries,
+            number=number,
+            this_update=this_update,
+            next_update=next_update,
+            generation=generation,
         )
+        name = crl.list_name(IssuingCa(kind, generation), shard)
         one_by_one = crl.split(entries)
         # Most of a list stays from day to day, and of that the journal was told.
-        before = self._listed.get((kind, shard), frozenset())
+        before = self._listed.get(name, frozenset())
         new = one_by_one if not before else [entry for entry in one_by_one if entry not in before]
         read = [crl.read_entry(entry) for entry in new]
         ended = [Ended(kind, *one) for one in read if one[2] is not Reason.CERTIFICATE_HOLD]
         self._journal.note_ended(ended, Listed(kind, number, this_update, next_update, hashlib.sha256(der).digest()))
-        self._listed[kind, shard] = frozenset(one_by_one)
+        self._listed[name] = frozenset(one_by_one)
         return der
 
     def answer_all(self, answers: Sequence[Answer]) -> list[bytes | Exception]:

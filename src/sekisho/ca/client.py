@@ -65,9 +65,10 @@ class CaClient:
         number: int,
         this_update: datetime,
         next_update: datetime,
+        generation: int = 1,
     ) -> bytes:
         """Return the DER revocation list. Raises `CaAway` where no answer comes in time, and `CaRefused`."""
-        asked = lists.Asked(kind, shard, entries, number, this_update, next_update)
+        asked = lists.Asked(kind, shard, entries, number, this_update, next_update, generation)
         with self._line() as line:
             (signed,) = line.ask(Ask.CRL, [lists.part(asked)], deadline_s=max(self._deadline_s, _LIST_DEADLINE_S))
         if signed is None:

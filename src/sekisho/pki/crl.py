@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sekisho.domain.certificate import Reason
 
 if TYPE_CHECKING:
-    from sekisho.domain.person import Kind
+    from sekisho.domain.issuing_ca import IssuingCa
 
 MOST_SHARDS = 1000
 LONGEST_LIFE = timedelta(days=10)
@@ -74,9 +74,9 @@ class RevocationList:
     address: str | None = None
 
 
-def list_name(kind: Kind, shard: int | None) -> str:
+def list_name(ca: IssuingCa, shard: int | None) -> str:
     """Return what the list of an issuing CA, or of one shard of what it issued, is called in its address."""
-    return kind.value if shard is None else f"{kind.value}-{shard}"
+    return ca.name if shard is None else f"{ca.name}-{shard}"
 
 
 def entry(serial: int, at: datetime, reason: Reason) -> bytes:
