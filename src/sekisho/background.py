@@ -132,7 +132,7 @@ def publish(ports: Ports, bank: Bank) -> int:
     with ports.db.read() as tx:
         if restores.is_behind(tx, bank.code):
             raise DatabaseBehind("the database is older than the CA's journal: run sekisho ca reconcile --repair")
-    return publish_crls(ports, bank=bank.code, shards=bank.policy.crl_shards)
+    return publish_crls(ports, bank=bank.code, shards=bank.policy.crl_shards, issuing_cas=bank.policy.issuing_cas)
 
 
 class DatabaseBehind(Exception):  # noqa: N818 - names what was found

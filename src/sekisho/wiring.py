@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import mmap
 import os
 import secrets
 import sqlite3
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from sekisho.store.database import Database
     from sekisho.usecases.ports import Mail
 
+log = logging.getLogger("sekisho")
 _INSUFFICIENT_PRIVILEGE = "42501"
 # Looking through a larger file takes minutes, in which a command, or each worker of a start, would do nothing else.
 _CHECKED_AT_ONCE = 256 * 2**20
@@ -236,8 +238,19 @@ def load_bank(settings: Settings, ports: Ports) -> Bank:
     if bank is None:
         where = settings.database if settings.database_url is None else "the database"
         raise DataFolderDamaged(f"{where} does not know the bank {settings.bank}")
-    policy = replace(bank.policy, crl_shards=settings.crl_shards, ocsp_nonce=settings.ocsp_nonce)
+    policy = replace(
+        bank.policy,
+        crl_shards=settings.crl_shards,
+        ocsp_nonce=settings.ocsp_nonce,
+        issuing_cas=keys.installed(settings.ca_dir),
+    )
     return replace(bank, policy=policy)
+
+
+def take_prepared(settings: Settings) -> None:
+    """Take issuing CAs that `sekisho ca rotate` prepared into use. For a start from nothing, before anything else."""
+    for taken in keys.take_prepared(settings.ca_dir):
+        log.info("the issuing CA %s signs from now on", taken.name)
 
 
 @contextmanager
@@ -300,24 +313,17 @@ def _open_token(settings: Settings, journal_key: bytes) -> Token | None:
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Authorities:
-    """The bank's CA certificates in the shapes in which the sites hand them out."""
-
-    issuing_names: dict[Kind, bytes]
-    chain: dict[Kind, list[bytes]]
-
-
 def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list[Listener]:
     """Return every listener with its application, of which each of so many processes has its own."""
     bank = load_bank(settings, ports)
     try:
         keys.check_installed(settings.ca_dir)
-        certificates = {name: keys.load_certificate(settings.ca_dir, name) for name in ("root", *map(str, Kind))}
+        names = ("root", *(ca.name for ca in bank.policy.issuing_cas))
+        certificates = {name: keys.load_certificate(settings.ca_dir, name) for name in names}
     except (OSError, ValueError) as unreadable:
         raise DataFolderDamaged(f"the certificates in {settings.ca_dir} cannot be used: {unreadable}") from unreadable
     der = {name: certificate.public_bytes(Encoding.DER) for name, certificate in certificates.items()}
-    cacerts = list(certificates.values())
+    cacerts, cas = list(certificates.values()), bank.policy.issuing_cas
     forms = FormTokens(_secret(settings, "form-key"))
     renderer = Renderer()
     # A book for each: a certificate that is refused at one site may be shown at another meanwhile.
@@ -339,24 +345,22 @@ def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list
             security = SiteTls(
                 certificate=settings.data_dir / settings.tls_certificate,
                 key=settings.data_dir / settings.tls_key,
-                client_authorities=None if kind is None else [der[kind]],
+                client_authorities=None if kind is None else [der[ca.name] for ca in cas if ca.kind is kind],
                 choices=choices[name],
             )
         return Listener(name, where.host, where.port, app, security)
 
     public = site("public")
-    chain = {kind: [der[kind], der["root"]] for kind in Kind}
+    chains = {ca: [der[ca.name], der["root"]] for ca in cas}
     administrator, user = site("administrator", Kind.ADMINISTRATOR), site("user", Kind.USER)
     return [
-        listener("public", public_app(public, chain=chain, est=public_routes(public, cacerts))),
+        listener("public", public_app(public, chains=chains, est=public_routes(public, cacerts))),
         listener(
             "administrator",
-            administrator_app(
-                administrator, chain=chain[Kind.ADMINISTRATOR], est=secure_routes(administrator, cacerts)
-            ),
+            administrator_app(administrator, chains=chains, est=secure_routes(administrator, cacerts)),
             Kind.ADMINISTRATOR,
         ),
-        listener("user", user_app(user, chain=chain[Kind.USER], est=secure_routes(user, cacerts)), Kind.USER),
+        listener("user", user_app(user, chains=chains, est=secure_routes(user, cacerts)), Kind.USER),
         listener("console", not_open_app(site("console"))),
         listener("pki", pki_app(ports, bank, der), tls=False),
         listener("app", not_open_app(site("app"))),

@@ -18,7 +18,7 @@ from sekisho.cli import exit_codes
 
 
 def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "sekisho", "bench", "--json", "--certificates", "500", *arguments]
+    argv = [sys.executable, "-m", "sekisho", "bench", "--json", "--certificates", "500", "--lists", "500", *arguments]
     env = os.environ | {"TMPDIR": str(folder)}
     return subprocess.run(argv, capture_output=True, text=True, timeout=300, cwd=ROOT, env=env, check=False)
 
@@ -36,6 +36,7 @@ def test_every_measure_against_its_limit_and_each_process_weighed(tmp_path: Path
     result = result_of(done)
     measured = {(one["measure"], one["processes"], one["callers"]) for one in result["lines"]}
     served = [("logon", 8), ("logon", 64), ("EST enrollment", 8), ("EST renewal", 8), ("status page", 4)]
+    served += [("OCSP, each signed", 32), ("OCSP, POST", 4), ("OCSP, GET", 4), ("OCSP, new connections", 4)]
     assert measured == {
         ("issuance", 1, 32),
         ("issuance in a token", 1, 32),
@@ -46,16 +47,12 @@ def test_every_measure_against_its_limit_and_each_process_weighed(tmp_path: Path
         assert one["ratio"] > 0
         assert 0 < one["p50_ms"] <= one["p99_ms"]
     assert {one["limit"] for one in result["limits"]} == {
-        *(
-            "flushes",
-            "mutual-TLS handshake",
-            "raw ASGI hello",
-            "build and sign",
-            "argon2",
-            "FastAPI hello",
-            "software issuance",
-        ),
+        *("flushes", "mutual-TLS handshake", "raw ASGI hello", "build and sign", "argon2", "FastAPI hello"),
+        *("software issuance", "plain ASGI hello", "openssl ocsp"),
     }
+    (made,) = result["lists"]
+    assert made["entries"] == 500
+    assert min(made["database_s"], made["first_s"], made["made_s"], made["ca_mib"]) > 0
     with_two = next(one for one in result["memory"] if (one["workers"], one["when"]) == (2, "under load"))
     assert {what: len(processes) for what, processes in with_two["processes"].items()} == {
         "supervisor": 1,
@@ -79,7 +76,7 @@ def test_where_the_time_of_one_logon_and_one_issuance_goes(tmp_path: Path) -> No
 
 
 def test_what_it_cannot_measure_is_a_usage_error(tmp_path: Path) -> None:
-    for wrong in (["--engines", "oracle"], ["--certificates", "many"], ["--certificates", "3"]):
+    for wrong in (["--engines", "oracle"], ["--certificates", "many"], ["--certificates", "3"], ["--lists", "many"]):
         assert bench(tmp_path, *wrong).returncode == exit_codes.USAGE
 
 

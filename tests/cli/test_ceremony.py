@@ -223,3 +223,62 @@ def test_only_what_was_requested_is_installed(root: Path, waiting: Path, tmp_pat
     file.write_text(file.read_text().replace("http://localhost:8444", "http://pki.example.com"))
     moved = run("ca", "install", out / "user.pem", "--data-dir", waiting)
     assert "something else than the profile" in moved.stderr
+
+
+def test_a_newer_issuing_ca_by_a_root_elsewhere(root: Path, waiting: Path, tmp_path: Path) -> None:
+    early = run("ca", "rotate", "--data-dir", waiting)
+    assert (early.exit_code, "sekisho ca install" in early.stderr) == (22, True), early.output
+    assert sign(root, requests_of(waiting), tmp_path / "first").exit_code == 0
+    files = [tmp_path / "first" / f"{kind.value}.pem" for kind in Kind]
+    assert run("ca", "install", *files, "--data-dir", waiting).exit_code == 0
+    loaded = settings.load(waiting)
+    done = run("ca", "rotate", "--kind", "user", "--data-dir", waiting)
+    assert (done.exit_code, "have the root sign it" in done.output) == (0, True), done.output
+    assert requests_of(waiting) == [waiting / "ca" / "user2.csr.pem"]
+    assert run("ca", "rotate", "--data-dir", waiting).exit_code == 21
+    assert not (waiting / "ca" / "administrator2.key.pem").exists(), "both or none"
+    signed = sign(root, requests_of(waiting), tmp_path / "second")
+    assert "for users, generation 2" in signed.output
+    openssl("verify", "-CAfile", root / "root.pem", tmp_path / "second" / "user2.pem")
+    installed = run("ca", "install", tmp_path / "second" / "user2.pem", "--data-dir", waiting)
+    assert installed.exit_code == 0, installed.output
+    newer = order(common_name="12345678901keiri019991", generation=2)
+    with wiring.open_authority(loaded, now=lambda: NOW) as authority:
+        assert isinstance(authority.sign_all([newer])[0], Exception), "not before the next start"
+    wiring.take_prepared(loaded)
+    with wiring.open_authority(loaded, now=lambda: NOW) as authority:
+        der = authority.sign_all([newer])[0]
+        old = authority.sign_all([order(common_name="12345678901keiri019991")])[0]
+    assert isinstance(der, bytes)
+    assert isinstance(old, bytes)
+    for leaf, name in ((der, "user2"), (old, "user")):
+        issuer = x509.load_pem_x509_certificate((waiting / "ca" / f"{name}.pem").read_bytes())
+        x509.load_der_x509_certificate(leaf).verify_directly_issued_by(issuer)
+
+
+def test_a_newer_issuing_ca_with_its_key_in_a_token_and_one_in_an_encrypted_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hsm = SoftHsm(tmp_path / "hsm", label="sekisho")
+    for name, value in hsm.environment.items():
+        monkeypatch.setenv(name, value)
+    for name, content in (("pin", PIN), ("passphrase", "a passphrase for keys")):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o600)
+    token = ["--token-module", SOFTHSM, "--token-label", "sekisho", "--token-pin-file", str(tmp_path / "pin")]
+    for folder, where in (("token", token), ("file", ["--ca-passphrase-file", str(tmp_path / "passphrase")])):
+        data = str(tmp_path / folder)
+        for argv in (["init", "--bank", "9991", *WORDS, *where], ["ca", "rotate"]):
+            command = [sys.executable, "-m", "sekisho", *argv, "--data-dir", data]
+            done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+        keys = sorted((tmp_path / folder / "ca").glob("*2.key.pem"))
+        assert len(keys) == (0 if folder == "token" else 2)
+        assert all(b"ENCRYPTED" in key.read_bytes() for key in keys)
+        loaded = settings.load(tmp_path / folder)
+        wiring.take_prepared(loaded)
+        with wiring.open_authority(loaded, now=lambda: NOW) as authority:
+            der = authority.sign_all([order(common_name="12345678901keiri019991", generation=2)])[0]
+        assert isinstance(der, bytes)
+        issuer = x509.load_pem_x509_certificate((loaded.ca_dir / "user2.pem").read_bytes())
+        x509.load_der_x509_certificate(der).verify_directly_issued_by(issuer)

@@ -149,6 +149,15 @@ def test_pkilint_finds_nothing_in_the_authorities(bank: World) -> None:
         assert linters.of_pair(root, der) == []
 
 
+def test_pkilint_finds_nothing_after_a_rotation(bank: World) -> None:
+    newer = bank.rotate()
+    pair = bank.cas[newer]
+    issuer, leaf = pair.certificate.public_bytes(Encoding.DER), bank.acquire(KEIRI01).der
+    assert linters.of_certificate(issuer) == []
+    assert linters.of_pair(bank.made.root.certificate.public_bytes(Encoding.DER), issuer) == []
+    assert linters.of_pair(issuer, leaf) == []
+
+
 def test_pkilint_finds_nothing_in_a_revocation_list(bank: World) -> None:
     revoked = bank.acquire(KEIRI01)
     revoke_certificate(bank.ports, serial=revoked.serial, reason=Reason.KEY_COMPROMISE, actor=Actor("test"))

@@ -237,6 +237,7 @@ def test_nothing_is_left_to_resume(bank: World) -> None:
 def test_what_the_ca_will_not_sign_is_written_down_and_the_order_waits(bank: World) -> None:
     """A certificate that breaks a rule of its profile comes of a bug: no certificate, an audit row, nothing lost."""
     from sekisho.ca.signer import Signer
+    from sekisho.domain.issuing_ca import IssuingCa
     from sekisho.domain.person import Kind
     from sekisho.pki import hierarchy
     from sekisho.pki.issuance import Issuance
@@ -245,10 +246,11 @@ def test_what_the_ca_will_not_sign_is_written_down_and_the_order_waits(bank: Wor
 
     signer = bank.ports.cas["9990"]
     assert isinstance(signer, Signer)
-    right = signer._issuances[Kind.USER]
+    users = IssuingCa(Kind.USER)
+    right = signer._issuances[users]
     issuer = bank.made.issuing[Kind.USER].certificate
     elsewhere = hierarchy.addresses("9990", Kind.USER, "http://elsewhere.example")
-    signer._issuances[Kind.USER] = Issuance(
+    signer._issuances[users] = Issuance(
         BankName("9990", bank.bank.name["en"]), Kind.USER, issuer=issuer, addresses=elsewhere
     )
     key = new_key()
@@ -260,5 +262,5 @@ def test_what_the_ca_will_not_sign_is_written_down_and_the_order_waits(bank: Wor
     with bank.db.read() as tx:
         noted = [row for row in audit.listed(tx) if row["action"] == "signing-refused"]
     assert len(noted) == 1, "what is tried again in the background is not written down again"
-    signer._issuances[Kind.USER] = right
+    signer._issuances[users] = right
     assert bank.acquire(KEIRI01, new_csr(key)).serial == noted[0]["serial"]

@@ -138,7 +138,7 @@ def test_certificates_and_lists_are_signed_in_the_token(loaded: Settings, proces
     with wiring.open_authority(with_processes(loaded, processes), now=lambda: NOW) as authority:
         first = authority.sign_all(asked)
         again = authority.sign_all(asked)
-        dates = {"this_update": NOW, "next_update": NOW + timedelta(days=1)}
+        dates: dict[str, Any] = {"this_update": NOW, "next_update": NOW + timedelta(days=1)}
         named = lists.entry(1, NOW, Reason.SUPERSEDED)
         signed_list = authority.sign_crl(Kind.USER, None, named, number=int(NOW.timestamp()), **dates)
     crl = x509.load_der_x509_crl(signed_list)

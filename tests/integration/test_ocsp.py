@@ -21,6 +21,7 @@ from tests.support.world import ADMINISTRATOR, BANK, KEIRI01, KEIRI02, World, ne
 from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import CaAway, StoreAway
 from sekisho.domain.person import Kind
+from sekisho.store import restores
 from sekisho.store.audit import Actor
 from sekisho.usecases.lift_certificate import lift_certificate
 from sekisho.usecases.revoke_certificate import revoke_certificate
@@ -125,6 +126,18 @@ def test_a_certificate_in_force_is_good_and_its_own_issuer_says_so(
     assert response.this_update_utc == bank.clock[0]
     assert response.next_update_utc == bank.clock[0] + timedelta(hours=1)
     assert site.get(asked).body == posted.body, "GET and POST get the same"
+
+
+def test_a_database_that_was_set_back_tells_only_what_is_revoked(bank: World, site: Site) -> None:
+    held, revoked = bank.acquire(KEIRI01), bank.acquire(ADMINISTRATOR)
+    revoke(bank, revoked)
+    bank.ports.db.write(lambda tx: restores.note(tx, BANK.code, bank.clock[0]))
+    assert failure(site.post(about(bank, held))) is OCSPResponseStatus.TRY_LATER
+    never_stored = question(bank.made.issuing[Kind.USER].certificate, 0x1234)
+    assert failure(site.post(never_stored)) is OCSPResponseStatus.TRY_LATER
+    assert status(site.post(about(bank, revoked))) is REVOKED
+    bank.ports.db.write(lambda tx: restores.clear(tx, BANK.code))
+    assert status(site.post(about(bank, held))) is GOOD
 
 
 def test_the_life_of_a_certificate_as_it_is_told(bank: World, site: Site) -> None:

@@ -137,6 +137,24 @@ def test_a_certificate_that_a_backup_lacks_comes_back_with_its_order_and_its_per
     assert actions.count("restore-repaired") == 1
 
 
+def test_one_of_a_newer_issuing_ca_comes_back_as_such(bank: World) -> None:
+    code = bank.bank.code
+    before = bank.ports.records[code]
+    assert isinstance(before, Authority)
+    bank.rotate()
+    authority = Authority(bank.ports.cas[code], before.journal, now=lambda: bank.clock[0])  # type: ignore[arg-type]
+    bank.ports = replace(bank.ports, cas={code: authority}, records={code: authority})
+    held = bank.acquire(KEIRI01)
+    forget_certificate(bank, held)
+    assert [one.repaired for one in compare(bank, repair=True)[0]] == [True]
+    for table in ("orders", "certificates"):
+        (row,) = bank.rows(f"SELECT generation, shard FROM {table} WHERE kind = 'user'")
+        assert (row.generation, row.shard) == (2, held.shard)
+    revoke_certificate(bank.ports, serial=held.serial, reason=Reason.KEY_COMPROMISE, actor=ACTOR)
+    (row,) = bank.rows("SELECT generation FROM crl_entries")
+    assert row.generation == 2
+
+
 def test_a_restore_un_revokes_nothing(bank: World) -> None:
     held = bank.acquire(KEIRI01)
     bank.later(minutes=5)

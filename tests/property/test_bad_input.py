@@ -115,7 +115,7 @@ class Visitor:
         urls = {"public": "https://public", "administrator": HOST, "user": HOST}
         site = Site(kind.value, BANK, kind, urls, bank.ports, Renderer(), forms, turnstile, ChoiceBook())
         make = user_app if who.user_id else administrator_app
-        self.http = Browser(portal, with_certificate(make(site, chain=[], est=[]), certificate.der))
+        self.http = Browser(portal, with_certificate(make(site, chains={}, est=[]), certificate.der))
 
     def open_doors(self) -> None:
         """Undo what earlier tries have closed, as the branch would."""

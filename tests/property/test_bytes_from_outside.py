@@ -213,7 +213,7 @@ def test_a_certificate_at_the_door_counts_only_as_it_was_issued(
 
 
 MADE = new_hierarchy()
-SIGNER = Signer(BANK, MADE.issuing, PKI_URL, now=lambda: NOW)
+SIGNER = Signer(BANK, MADE.cas, PKI_URL, now=lambda: NOW)
 ORDER = wire.order_part(order())
 ENTRIES = b"".join(crl.entry(serial, NOW, Reason.SUPERSEDED) for serial in (5, 300, 1 << 127))
 LISTS = [lists.part(lists.Asked(Kind.USER, shard, ENTRIES, 3, NOW, NOW + timedelta(days=1))) for shard in (None, 0, 12)]

@@ -60,7 +60,7 @@ class Site:
     clock: list[float] = field(default_factory=lambda: [1000.0])
 
     def __post_init__(self) -> None:
-        issuing = {kind: pair.certificate.public_bytes(Encoding.DER) for kind, pair in self.bank.made.issuing.items()}
+        issuing = {ca: pair.certificate.public_bytes(Encoding.DER) for ca, pair in self.bank.cas.items()}
         self.responder = Responder(self.ports or self.bank.ports, self.bank.bank, issuing, clock=lambda: self.clock[0])
         self.loop = asyncio.new_event_loop()
 

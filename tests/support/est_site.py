@@ -54,7 +54,7 @@ class EstSite:
             *(name, BANK, kind, urls, ports or bank.ports, Renderer(), FormTokens(b"f" * 32)),
             *(Turnstile(site_at_once=4), ChoiceBook()),
         )
-        certificates = [bank.made.root.certificate, *(pair.certificate for pair in bank.made.issuing.values())]
+        certificates = [bank.made.root.certificate, *(pair.certificate for pair in bank.cas.values())]
         routes = public_routes(site, certificates) if kind is None else secure_routes(site, certificates)
         self.shown = Shown(site_app(site, routes))
         transport = httpx.ASGITransport(self.shown, raise_app_exceptions=False)

@@ -23,7 +23,7 @@ _PATIENCE_S = 30
 @contextmanager
 def pki_site(bank: World, port: int) -> Iterator[None]:
     """Serve it there while the block lasts."""
-    names = {"root": bank.made.root} | {kind.value: pair for kind, pair in bank.made.issuing.items()}
+    names = {"root": bank.made.root} | {ca.name: pair for ca, pair in bank.cas.items()}
     certificates = {name: pair.certificate.public_bytes(Encoding.DER) for name, pair in names.items()}
     site = Site("pki", "127.0.0.1", port, pki_app(bank.ports, bank.bank, certificates), None)
     ready = threading.Event()

@@ -121,10 +121,16 @@ class Served:
 
 
 def free_port_base() -> int:
-    """Return the first of ten ports in a row that nobody listens on."""
-    offset = os.getpid() % 200
-    for attempt in range(200):
-        base = 20000 + (offset + attempt) % 200 * 100
+    """Return the first of ten ports in a row that nobody listens on.
+
+    Below those that the kernel gives away by itself. Test processes that run beside each other look in different
+    hundreds: between the look and the listening another could take them.
+    """
+    beside = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
+    hundreds = range(200 + beside, 327, 2)
+    offset = os.getpid()
+    for attempt in range(len(hundreds)):
+        base = hundreds[(offset + attempt) % len(hundreds)] * 100
         sockets = []
         try:
             for port in range(base, base + 10):

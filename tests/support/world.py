@@ -20,7 +20,8 @@ from sekisho.ca.signer import Signer
 from sekisho.domain import card
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.contract import Bank
-from sekisho.domain.person import PersonId
+from sekisho.domain.issuing_ca import IssuingCa
+from sekisho.domain.person import Kind, PersonId
 from sekisho.domain.policy import Policy
 from sekisho.pki import hierarchy
 from sekisho.pki.csr import Csr, read_csr
@@ -112,6 +113,33 @@ class World:
     mailbox: Mailbox
     clock: list[datetime]
     bank: Bank = BANK
+    later_cas: dict[IssuingCa, hierarchy.KeyAndCertificate] = field(default_factory=dict)
+
+    @property
+    def cas(self) -> dict[IssuingCa, hierarchy.KeyAndCertificate]:
+        """The issuing CAs of all generations."""
+        return self.made.cas | self.later_cas
+
+    def rotate(self, kind: Kind = Kind.USER) -> IssuingCa:
+        """Put a newer issuing CA beside that of the kind, as a start after `sekisho ca rotate` does."""
+        ca = IssuingCa(kind, max(one.generation for one in self.cas if one.kind is kind) + 1)
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = BankName(self.bank.code, self.bank.name["en"])
+        certificate = hierarchy.certify_issuing(
+            self.made.root,
+            name,
+            kind,
+            key.public_key(),
+            pki_url=PKI_URL,
+            now=self.clock[0],
+            entropy=os.urandom,
+            generation=ca.generation,
+        )
+        self.later_cas[ca] = hierarchy.KeyAndCertificate(key, certificate)
+        signer = Signer(name, self.cas, PKI_URL, now=lambda: self.clock[0])
+        self.ports = replace(self.ports, cas={self.bank.code: signer})
+        self.bank = replace(self.bank, policy=replace(self.bank.policy, issuing_cas=tuple(self.cas)))
+        return ca
 
     def later(self, **by: float) -> datetime:
         self.clock[0] += timedelta(**by)
@@ -217,7 +245,7 @@ def world(
         mailbox = Mailbox()
         ports = Ports(
             db=db,
-            cas={bank.code: Signer(bank_name, made.issuing, pki_url, now=lambda: clock[0])},
+            cas={bank.code: Signer(bank_name, made.cas, pki_url, now=lambda: clock[0])},
             mail=mailbox,
             pins=CheapPins(b"p" * 32),
             seal=CardSeal(b"c" * 32),

@@ -117,3 +117,40 @@ def test_dates_of_the_list_change_their_form_in_2050(year: int) -> None:
 def test_what_is_no_list_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(crl.ListRefused):
         signed(asked([], **changed))
+
+
+@given(of=entries)
+def test_entries_are_told_apart_and_read_as_they_were_written(of: Entries) -> None:
+    one_by_one = crl.split(asked(of).entries)
+    assert one_by_one == [crl.entry(*one) for one in of]
+    assert [crl.read_entry(one) for one in one_by_one] == of
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"no entry",
+        crl.entry(7, NOW, Reason.SUPERSEDED)[:-1],
+        crl.entry(7, NOW, Reason.SUPERSEDED) + b"\x00",
+        b"\x00" + crl.entry(7, NOW, Reason.SUPERSEDED),
+        crl.entry(7, NOW, Reason.UNSPECIFIED) + b"\x30\x00" + crl.entry(8, NOW, Reason.UNSPECIFIED),
+    ],
+)
+def test_what_is_between_entries_is_refused(wrong: bytes) -> None:
+    with pytest.raises(crl.ListRefused):
+        crl.split(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"\x31" + crl.entry(7, NOW, Reason.SUPERSEDED)[1:],
+        crl.entry(7, NOW, Reason.SUPERSEDED)[:-1] + b"\x08",  # removeFromCRL
+        crl.entry(7, NOW, Reason.SUPERSEDED).replace(b"261124", b"261324"),
+        crl.entry(7, NOW, Reason.SUPERSEDED).replace(b"\x02\x01\x07", b"\x02\x02\x00\x07"),
+        bytes([0x30, 0x7F]) + crl.entry(7, NOW, Reason.SUPERSEDED)[2:],
+    ],
+)
+def test_an_entry_that_nobody_wrote_is_refused(wrong: bytes) -> None:
+    with pytest.raises(crl.ListRefused):
+        crl.read_entry(wrong)

@@ -8,7 +8,7 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.authority import BANK, NOW, PKI_URL, new_hierarchy, order
@@ -355,7 +355,7 @@ def test_one_process_alone_writes_it(
 
 
 def authority(journal: Journal, now: datetime = NOW) -> Authority:
-    return Authority(Signer(BANK, MADE.issuing, PKI_URL, now=lambda: now), journal, now=lambda: now)
+    return Authority(Signer(BANK, MADE.cas, PKI_URL, now=lambda: now), journal, now=lambda: now)
 
 
 def test_what_waits_at_once_is_flushed_at_once(opened: Callable[[], Journal], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,7 +401,7 @@ def test_an_order_keeps_its_bytes_when_key_and_profile_change(opened: Callable[[
     asked = order()
     signed = authority(opened()).sign_all([asked])
     other = Authority(
-        Signer(BANK, new_hierarchy().issuing, "http://another.example.com", now=lambda: NOW), opened(), now=lambda: NOW
+        Signer(BANK, new_hierarchy().cas, "http://another.example.com", now=lambda: NOW), opened(), now=lambda: NOW
     )
     assert other.sign_all([asked]) == signed
     # The life of what was signed may be over by now.
@@ -415,7 +415,7 @@ def test_what_a_list_names_is_written_down_once(folder: Path, opened: Callable[[
 
     def publish(later: int, *named: int) -> None:
         entries = b"".join(crl.entry(serial, at, reasons[serial]) for serial in named)
-        dates = {"this_update": NOW, "next_update": NOW + timedelta(days=1)}
+        dates: dict[str, Any] = {"this_update": NOW, "next_update": NOW + timedelta(days=1)}
         assert ca.sign_crl(Kind.USER, None, entries, number=int(NOW.timestamp()) + later, **dates)
 
     publish(1, 1, 2)

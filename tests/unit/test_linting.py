@@ -19,6 +19,7 @@ from sekisho.ca import process, wire
 from sekisho.ca.authority import Authority
 from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
+from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.domain.person import Kind
 from sekisho.pki import hierarchy, ocsp, profile
 from sekisho.pki.issuance import Issuance
@@ -317,12 +318,12 @@ def test_a_bug_in_the_profile_makes_no_certificate(caplog: pytest.LogCaptureFixt
         return []
 
     key: Any = ReadingKey(PAIR.key, note)
-    issuing = MADE.issuing | {Kind.USER: hierarchy.KeyAndCertificate(key, PAIR.certificate)}
+    issuing = MADE.cas | {IssuingCa(Kind.USER): hierarchy.KeyAndCertificate(key, PAIR.certificate)}
     signer = Signer(BANK, issuing, PKI_URL, now=lambda: NOW)
     assert signer.sign(order())
     assert len(signed) == 1
     wrong = hierarchy.addresses(BANK.code, Kind.USER, "http://elsewhere.example")
-    signer._issuances[Kind.USER] = Issuance(BANK, Kind.USER, issuer=PAIR.certificate, addresses=wrong)
+    signer._issuances[IssuingCa(Kind.USER)] = Issuance(BANK, Kind.USER, issuer=PAIR.certificate, addresses=wrong)
     with pytest.raises(LintFailed) as told:
         signer.sign(order())
     assert [finding.rule for finding in told.value.findings] == [

@@ -21,7 +21,7 @@ from sekisho.pki.csr import check_key, read_csr
 BANK = profile.BankName("9990", "Mihon Shinkin Bank")
 NOW = datetime(2026, 11, 24, 3, 0, 0, tzinfo=UTC)
 MADE = hierarchy.make(BANK, pki_url="http://localhost:8444", now=NOW, entropy=os.urandom)
-SIGNER = Signer(BANK, MADE.issuing, "http://localhost:8444", now=lambda: NOW)
+SIGNER = Signer(BANK, MADE.cas, "http://localhost:8444", now=lambda: NOW)
 
 
 def spki(key: Any) -> bytes:

@@ -33,9 +33,12 @@ class FastApiMissing(Exception):  # noqa: N818 - names what is missing
 
 @contextmanager
 def sites(
-    certificate: Path, key: Path, authorities: Sequence[bytes], ports: tuple[int, int]
-) -> Iterator[tuple[int, int]]:
-    """Serve raw ASGI at the first port and FastAPI at the second, both behind mutual TLS, in a process of their own."""
+    certificate: Path, key: Path, authorities: Sequence[bytes], ports: tuple[int, int, int]
+) -> Iterator[tuple[int, int, int]]:
+    """Serve raw ASGI at the first port and FastAPI at the second, both behind mutual TLS, in a process of their own.
+
+    At the third port it is raw ASGI without TLS.
+    """
     try:
         import fastapi  # noqa: F401 - looked for here, used in the process
     except ImportError:
@@ -53,12 +56,12 @@ def sites(
         server.join(_READY_S)
 
 
-def _serve(certificate: Path, key: Path, authorities: list[bytes], ports: tuple[int, int], ready: Event) -> None:
+def _serve(certificate: Path, key: Path, authorities: list[bytes], ports: tuple[int, int, int], ready: Event) -> None:
     asyncio.run(_until_terminated(certificate, key, authorities, ports, ready))
 
 
 async def _until_terminated(
-    certificate: Path, key: Path, authorities: list[bytes], ports: tuple[int, int], ready: Event
+    certificate: Path, key: Path, authorities: list[bytes], ports: tuple[int, int, int], ready: Event
 ) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -68,8 +71,9 @@ async def _until_terminated(
     apps: list[tuple[str, Any]] = [("asgi", _hello), ("fastapi", _fastapi())]
     listeners = [
         Site(name, "127.0.0.1", port, app, SiteTls(certificate, key, authorities, ChoiceBook()))
-        for (name, app), port in zip(apps, ports, strict=True)
+        for (name, app), port in zip(apps, ports[:2], strict=True)
     ]
+    listeners.append(Site("plain", "127.0.0.1", ports[2], _hello, None))
     await serve(listeners, ready=ready.set, stop=stop)
 
 

@@ -14,6 +14,7 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
@@ -34,7 +35,8 @@ class Caller:
     """One person: where they call from and at which port, and with which certificate, if any.
 
     `bodies` are requests prepared for an act that sends each of them once,
-    as headers and body.
+    as headers and body; `requests` those of one that says more: method and
+    path, headers and body.
     """
 
     port: int
@@ -45,6 +47,7 @@ class Caller:
     pin: str = ""
     path: str = "/"
     bodies: Sequence[tuple[str, bytes]] = ()
+    requests: Sequence[tuple[str, str, bytes]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +189,17 @@ class _NothingLeft(Exception):  # noqa: N818 - names what happened
 
 
 class _Connection:
-    """A TLS connection made anew, and HTTP/1.1 in its plainest form over it."""
+    """A connection made anew, with TLS where there is a context, and HTTP/1.1 in its plainest form over it."""
 
-    def __init__(self, caller: Caller, context: ssl.SSLContext) -> None:
+    def __init__(self, caller: Caller, context: ssl.SSLContext | None) -> None:
         plain = socket.create_connection(("127.0.0.1", caller.port), _PATIENCE_S, (caller.address, 0))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._tls = context.wrap_socket(plain, server_hostname="localhost")
+        self._socket = plain if context is None else context.wrap_socket(plain, server_hostname="localhost")
 
     def ask(self, message: bytes) -> bytes:
         """Return the whole answer, head and body."""
-        self._tls.sendall(message)
-        data = self._tls.recv(65_536)
+        self._socket.sendall(message)
+        data = self._socket.recv(65_536)
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self._read()
         length = _LENGTH.search(data, 0, end + 2)
@@ -207,10 +210,10 @@ class _Connection:
 
     def close(self) -> None:
         """End it."""
-        self._tls.close()
+        self._socket.close()
 
     def _read(self) -> bytes:
-        data = self._tls.recv(65_536)
+        data = self._socket.recv(65_536)
         if not data:
             raise LoadFailed("the server closed the connection")
         return data
@@ -223,9 +226,9 @@ def _context(caller: Caller) -> ssl.SSLContext:
     return context
 
 
-def _message(method: str, path: str, headers: str = "", body: bytes = b"") -> bytes:
+def _message(method: str, path: str, headers: str = "", body: bytes = b"", version: str = "1.1") -> bytes:
     length = f"content-length: {len(body)}\r\n" if method == "POST" else ""
-    return f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}{length}\r\n".encode() + body
+    return f"{method} {path} HTTP/{version}\r\nhost: localhost\r\n{headers}{length}\r\n".encode() + body
 
 
 def _handshake(caller: Caller) -> Callable[[], None]:
@@ -248,6 +251,66 @@ def _get(caller: Caller) -> Callable[[], None]:
         _expect(connection.ask(message), b" 200 ")
 
     return once
+
+
+def _get_plain(caller: Caller) -> Callable[[], None]:
+    """Ask for one page again and again over one connection without TLS."""
+    connection, message = _Connection(caller, None), _message("GET", caller.path)
+
+    def once() -> None:
+        _expect(connection.ask(message), b" 200 ")
+
+    return once
+
+
+def _ask(caller: Caller) -> Callable[[], None]:
+    """Ask prepared questions again and again over one connection without TLS."""
+    connection = _Connection(caller, None)
+    messages = cycle([_request(*one) for one in caller.requests])
+
+    def once() -> None:
+        _expect_answer(connection.ask(next(messages)))
+
+    return once
+
+
+def _ask_anew(caller: Caller) -> Callable[[], None]:
+    """Ask prepared questions again and again, each over a connection of its own, which HTTP/1.0 is made for."""
+    messages = cycle([_request(*one, version="1.0") for one in caller.requests])
+
+    def once() -> None:
+        connection = _Connection(caller, None)
+        _expect_answer(connection.ask(next(messages)))
+        connection.close()
+
+    return once
+
+
+def _ask_each_once(caller: Caller) -> Callable[[], None]:
+    """Ask prepared questions, each once, over one connection without TLS."""
+    connection = _Connection(caller, None)
+    waiting = iter([_request(*one) for one in caller.requests])
+
+    def once() -> None:
+        message = next(waiting, None)
+        if message is None:
+            raise _NothingLeft
+        _expect_answer(connection.ask(message))
+
+    return once
+
+
+def _request(method_and_path: str, headers: str, body: bytes, version: str = "1.1") -> bytes:
+    method, path = method_and_path.split(" ", 1)
+    return _message(method, path, headers, body, version)
+
+
+def _expect_answer(answer: bytes) -> None:
+    """Expect an OCSP answer that somebody signed: its status, successful, stands before all else (RFC 6960)."""
+    _expect(answer, b" 200 ")
+    _, _, body = answer.partition(b"\r\n\r\n")
+    if b"\x0a\x01\x00" not in body[:10]:
+        raise LoadFailed(f"not what was expected: {answer[:300]!r}")
 
 
 def _log_on(caller: Caller) -> Callable[[], None]:
@@ -317,6 +380,10 @@ def _expect(answer: bytes, words: bytes) -> None:
 _ACTS: dict[str, Callable[[Caller], Callable[[], None]]] = {
     "handshake": _handshake,
     "get": _get,
+    "get_plain": _get_plain,
+    "ask": _ask,
+    "ask_anew": _ask_anew,
+    "ask_each_once": _ask_each_once,
     "log_on": _log_on,
     "status": _status,
     "enroll": _enroll,

@@ -64,6 +64,12 @@ def memory(pids: Iterable[int]) -> list[dict[str, float]]:
     return found
 
 
+def peak_mib(pid: int) -> float:
+    """Return the most that a process ever held, resident."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+
 def _processor() -> str:
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():

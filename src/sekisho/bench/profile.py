@@ -97,7 +97,7 @@ def _logon(bank: BenchBank) -> dict[str, Any]:
         with bank.serving(1):
             whole = statistics.median(load.run("log_on", [caller], _SECONDS).times)
         # The bank is not served now, so its own port is free.
-        with hello.sites(certificate, key, [bank.authority], (caller.port, caller.port + 1)):
+        with hello.sites(certificate, key, [bank.authority], (caller.port, caller.port + 1, caller.port + 2)):
             handshake = statistics.median(load.run("handshake", [caller], _SECONDS / 2).times)
             answer = statistics.median(load.run("get", [caller], _SECONDS / 2).times)
     clock, inside = _use_case(bank)

@@ -28,8 +28,8 @@ def page(result: dict[str, Any]) -> str:
 def tables(result: dict[str, Any]) -> str:
     """Return what was measured as tables in Markdown."""
     parts = [_machine(result)]
-    made = (("lines", _lines), ("sizes", _sizes), ("limits", _limits), ("memory", _memory))
-    parts += [make(result[name]) for name, make in made if result[name]]
+    made = (("lines", _lines), ("sizes", _sizes), ("lists", _lists), ("limits", _limits), ("memory", _memory))
+    parts += [make(result[name]) for name, make in made if result.get(name)]
     if "profile" in result:
         parts.append(profile(result["profile"]))
     return "\n\n".join(parts)
@@ -111,6 +111,30 @@ def _sizes(sizes: Iterable[dict[str, Any]]) -> str:
     ]
     told = f"## {sizes[0]['large']:,} certificates to {sizes[0]['small']:,}\n\nBoth as ratios to their limits.\n\n"
     return told + _table(("measure", "database", "processes", "callers", "ratio", "goal"), rows)
+
+
+def _lists(lists: Iterable[dict[str, Any]]) -> str:
+    rows = [
+        (
+            f"{one['entries']:,}",
+            f"{one['octets'] / 2**20:.1f}",
+            f"{one['database_s']:.3f}",
+            f"{one['first_s']:.3f}",
+            f"{one['made_s']:.3f}",
+            f"{one['made_s'] / one['entries'] * 1e6:.2f}",
+            f"{one['site_mib']:.0f}",
+            f"{one['ca_mib']:.0f}",
+        )
+        for one in lists
+    ]
+    head = (
+        *("entries", "MiB", "read from SQLite, s", "the first list, s", "the next one, s", "µs an entry"),
+        *("more memory of the site, MiB", "most memory of the CA, MiB"),
+    )
+    told = (
+        "## Revocation lists\n\nPut together, checked and signed by the CA's process, which writes down what ended.\n\n"
+    )
+    return told + _table(head, rows)
 
 
 def _limits(limits: Iterable[dict[str, Any]]) -> str:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sekisho.bench import hello, limits, machine, profile
-from sekisho.bench.bank import PIN, PORTS, BenchBank, free_ports
+from sekisho.bench import hello, limits, lists, machine, profile, validation
+from sekisho.bench.bank import BANK, PIN, PORTS, BenchBank, free_ports
 from sekisho.bench.cluster import Cluster
 from sekisho.bench.load import Load
 from sekisho.vault.pins import PinHasher
@@ -41,6 +41,10 @@ _CROWD = 32
 _FEW, _MANY = 8, 64
 _KEPT = 4  # callers on connections that stay: as many as keep one process busy
 _RENEWALS = 500  # the same without that price
+_ASKED = 50  # about so many certificates again and again
+_FIRST_QUESTIONS = 4_000  # a second, of all callers: each is about another certificate
+_PEER = "openssl ocsp"
+_PLAIN = "plain ASGI hello"
 _ENROLLMENTS = 150  # a second, of all callers: more than any machine's argon2 allows for the price of two checks
 # Big enough that no checkpoint falls into one measure and not into the next; all else is PostgreSQL's default.
 _POSTGRESQL = {
@@ -59,6 +63,10 @@ GOALS = {
     "EST enrollment": 0.80,
     "EST renewal": 0.50,
     "status page": 0.05,
+    "OCSP, POST": 0.8,
+    "OCSP, GET": 0.8,
+    "OCSP, each signed": 0.15,
+    "OCSP, new connections": 1.0,
 }
 GOAL_OF_SIZES = round(1 / 1.2, 3)
 
@@ -95,6 +103,7 @@ class Plan:
     seconds: float
     engines: Sequence[str]
     certificates: Sequence[int]
+    lists: Sequence[int]
     profile: bool = False
 
 
@@ -117,6 +126,14 @@ def read_sizes(text: str) -> list[int]:
     return sizes
 
 
+def read_entries(text: str) -> list[int]:
+    """Return the sizes of revocation lists that a list separated by commas names. Raises `BadParameter`."""
+    try:
+        return sorted({int(size) for size in text.split(",") if size})
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no list of numbers", param_hint="--lists") from None
+
+
 def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure, one database after the other, and return machine, limits, lines, sizes and memory."""
     others: list[float] = []
@@ -130,19 +147,22 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
         for engine in plan.engines:
             base = free_ports(PORTS * (1 + len(plan.certificates)))
             with _banks(folder, engine, plan.certificates, base + PORTS, say) as banks:
-                with _hello(banks[0], base) as ports:
+                ca_dir = banks[0].settings.ca_dir
+                with _hello(banks[0], base) as ports, validation.openssl(folder, ca_dir, base + len(ports)) as peer:
                     for number in range(1, plan.rounds + 1):
                         say(f"{engine}, round {number} of {plan.rounds}")
                         others.append(machine.busy(_LOOK_S))
-                        rounds.take(banks, ports)
+                        rounds.take(banks, ports, peer)
                 if plan.profile:
                     profiles += profile.of(banks[0])
+    made = lists.measure(BANK, free_ports(PORTS), plan.lists, say) if plan.rounds else []
     return {
         "machine": machine.description(plan.engines),
         "others": [round(share, 2) for share in others],
         "rounds": plan.rounds,
         "seconds": plan.seconds,
         **rounds.result(),
+        "lists": made,
         **({"profile": profiles} if profiles else {}),
     }
 
@@ -170,10 +190,10 @@ def _banks(
 
 
 @contextmanager
-def _hello(bank: BenchBank, base: int) -> Iterator[tuple[int, int]]:
+def _hello(bank: BenchBank, base: int) -> Iterator[tuple[int, int, int]]:
     settings = bank.settings
     certificate, key = settings.data_dir / settings.tls_certificate, settings.data_dir / settings.tls_key
-    with hello.sites(certificate, key, [bank.authority], (base, base + 1)) as ports:
+    with hello.sites(certificate, key, [bank.authority], (base, base + 1, base + 2)) as ports:
         yield ports
 
 
@@ -188,6 +208,8 @@ class _Rounds:
         # What issues with keys in files at the bank that is measured, for so many seconds.
         self._software: Callable[[float], Outcome] | None = None
         self._asgi: list[Caller] = []
+        self._plain: list[Caller] = []
+        self._peer: list[Caller] = []
         self._pins = PinHasher(os.urandom(32))
         self._verifier = self._pins.hash(PIN)
         self._sign = limits.build_and_sign()
@@ -196,10 +218,17 @@ class _Rounds:
         self._seen: dict[Measure, _Seen] = defaultdict(_Seen)
         self._memory: dict[tuple[str, int, int, str], dict[str, list[dict[str, float]]]] = {}
 
-    def take(self, banks: Sequence[BenchBank], hello_ports: tuple[int, int]) -> None:
-        """Measure each thing once: hello is said in raw ASGI and by FastAPI at these ports."""
-        asgi, fastapi = ([replace(one, port=port) for one in banks[0].users] for port in hello_ports)
-        self._fastapi, self._asgi = fastapi[:_KEPT], asgi[:_FEW]
+    def take(self, banks: Sequence[BenchBank], hello_ports: tuple[int, int, int], peer_port: int) -> None:
+        """Measure each thing once.
+
+        Hello is said at these ports in raw ASGI, by FastAPI, and in raw ASGI
+        without TLS; OpenSSL answers about certificates at `peer_port`.
+        """
+        asgi, fastapi, plain = ([replace(one, port=port) for one in banks[0].users] for port in hello_ports)
+        self._fastapi, self._plain, self._asgi = fastapi[:_KEPT], plain[:_KEPT], asgi[:_FEW]
+        asked = validation.questions(banks[0].settings.ca_dir, banks[0].people, _ASKED)
+        requests = [validation.posted(one) for one in asked]
+        self._peer = [replace(one, port=peer_port, requests=requests) for one in banks[0].users[:_KEPT]]
         seconds = self._plan.seconds
         self._limits["flushes"].append(limits.flush_rate(self._folder, seconds / 2))
         outcome = self._load.run("get", asgi[:_KEPT], seconds)
@@ -242,7 +271,31 @@ class _Rounds:
         self._pair(line("EST renewal", "mutual-TLS handshake", _FEW), renew)
         bank.tidy()
         users = bank.users[:_KEPT]
+        self._validation(bank, line)
         self._pair(line("status page", "FastAPI hello", _KEPT), lambda: self._load.run("status", users, seconds))
+
+    def _validation(self, bank: BenchBank, line: Callable[[str, str, int], Measure]) -> None:
+        """Measure answers about certificates: each for the first time, and then a few again and again."""
+        ca_dir, port = bank.settings.ca_dir, bank.settings.sites["pki"].port
+        callers = [replace(one, port=port) for one in bank.users[:_MANY]]
+        first = validation.questions(ca_dir, bank.people, int(_FIRST_QUESTIONS * self._plan.seconds))
+        each = [
+            replace(one, requests=[validation.posted(question) for question in first[at::_CROWD]])
+            for at, one in enumerate(callers[:_CROWD])
+        ]
+        again = validation.questions(ca_dir, bank.people, _ASKED)
+        posts, gets = (
+            [replace(one, requests=[way(question) for question in again]) for one in callers[:_KEPT]]
+            for way in (validation.posted, validation.got)
+        )
+        for name, limit, act, asking in (
+            ("OCSP, each signed", _PLAIN, "ask_each_once", each),
+            ("OCSP, POST", _PLAIN, "ask", posts),
+            ("OCSP, GET", _PLAIN, "ask", gets),
+            ("OCSP, new connections", _PEER, "ask_anew", posts),
+        ):
+            run = partial(self._load.run, act, asking, self._plan.seconds)
+            self._pair(line(name, limit, len(asking)), run)
 
     def _pair(self, line: Measure, measure: Callable[[], Outcome]) -> None:
         before = self._limit(line.limit)
@@ -264,7 +317,12 @@ class _Rounds:
             return limits.repeated(self._sign, seconds)
         if name == "software issuance" and self._software is not None:
             return self._software(seconds).rate
-        act, callers = ("get", self._fastapi) if name == "FastAPI hello" else ("handshake", self._asgi)
+        act, callers = {
+            _PLAIN: ("get_plain", self._plain),
+            _PEER: ("ask_anew", self._peer),
+            "FastAPI hello": ("get", self._fastapi),
+            "mutual-TLS handshake": ("handshake", self._asgi),
+        }[name]
         outcome = self._load.run(act, callers, seconds)
         self._limit_load[name].append(outcome)
         return outcome.rate

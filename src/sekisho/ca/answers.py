@@ -5,14 +5,13 @@ from __future__ import annotations
 import struct
 from datetime import timedelta
 
-from sekisho.ca.wire import moment
+from sekisho.ca.wire import ca_octet, ca_of, moment
 from sekisho.domain.certificate import Reason
-from sekisho.domain.person import Kind
 from sekisho.pki.ocsp import Answer, Digest, Status
 
-_KINDS = list(Kind)
 _REASONS = list(Reason)
-# kind, digest, status, reason, octets of the nonce (0 for none), seconds of life, revoked since, serial; then the nonce
+# issuing CA, digest, status, reason, octets of the nonce (0 for none), seconds of life, revoked since, serial;
+# then the nonce
 _ANSWER = struct.Struct(">BBBBBIq20s")
 _LONGEST_SERIAL = 20
 
@@ -26,25 +25,27 @@ def part(answer: Answer) -> bytes:
         since, reason = int(answer.revoked[0].timestamp()), _REASONS.index(answer.revoked[1])
     nonce = answer.nonce or b""
     life = int(answer.life.total_seconds())
-    head = (_KINDS.index(answer.kind), answer.digest, answer.status, reason, len(nonce), life, since)
+    head = (ca_octet(answer.kind, answer.generation), answer.digest, answer.status, reason, len(nonce), life, since)
     return _ANSWER.pack(*head, answer.serial.to_bytes(_LONGEST_SERIAL)) + nonce
 
 
 def read(written: bytes) -> Answer:
     """Read it. Raises ValueError where it says nothing sensible."""
     try:
-        kind, digest, status, reason, length, life, since, serial = _ANSWER.unpack_from(written)
+        octet, digest, status, reason, length, life, since, serial = _ANSWER.unpack_from(written)
         nonce = written[_ANSWER.size :]
         if len(nonce) != length:
             raise ValueError("a nonce of another length")
+        ca = ca_of(octet)
         return Answer(
-            kind=_KINDS[kind],
+            kind=ca.kind,
             digest=Digest(digest),
             serial=int.from_bytes(serial),
             status=Status(status),
             life=timedelta(seconds=life),
             revoked=(moment(since), _REASONS[reason]) if status == Status.REVOKED else None,
             nonce=nonce or None,
+            generation=ca.generation,
         )
     except (struct.error, IndexError, OverflowError, OSError) as wrong:
         raise ValueError("not an answer") from wrong

@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
 from sekisho.ca import wire
 from sekisho.ca.entries import Ended, Listed
 from sekisho.ca.journal import AlreadyJournaled, ContractErased, Draft, Known
 from sekisho.ca.record import PAGE, EndedRecord, Latest, Recorded
 from sekisho.domain.certificate import Reason
+from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.gatherer import Gatherer
 from sekisho.pki import crl
 
@@ -57,7 +56,7 @@ class Authority:
         self._journal = journal
         self._now = now
         self._lock = threading.Lock()
-        self._listed: dict[tuple[Kind, int | None], frozenset[bytes]] = {}
+        self._listed: dict[str, frozenset[bytes]] = {}
         self._under_way: dict[tuple[Kind, int], tuple[bytes, int]] = {}
         self._gathered: Gatherer[Sequence[Draft], list[Known | Exception]] = Gatherer(
             self._write_down, patience_s=_PATIENCE_S, most=_MOST
@@ -107,35 +106,32 @@ class Authority:
         number: int,
         this_update: datetime,
         next_update: datetime,
+        generation: int = 1,
     ) -> bytes:
         """Return the DER revocation list; what it names as ended for good is in the journal before it is handed out."""
         der = self._signer.sign_crl(
-            kind, shard, entries, number=number, this_update=this_update, next_update=next_update
+            kind,
+            shard,
+            entries,
+            number=number,
+            this_update=this_update,
+            next_update=next_update,
+            generation=generation,
         )
+        name = crl.list_name(IssuingCa(kind, generation), shard)
         one_by_one = crl.split(entries)
-        ended = self._newly_ended(kind, self._listed.get((kind, shard), frozenset()), der, one_by_one)
+        # Most of a list stays from day to day, and of that the journal was told.
+        before = self._listed.get(name, frozenset())
+        new = one_by_one if not before else [entry for entry in one_by_one if entry not in before]
+        read = [crl.read_entry(entry) for entry in new]
+        ended = [Ended(kind, *one) for one in read if one[2] is not Reason.CERTIFICATE_HOLD]
         self._journal.note_ended(ended, Listed(kind, number, this_update, next_update, hashlib.sha256(der).digest()))
-        self._listed[kind, shard] = frozenset(one_by_one)
+        self._listed[name] = frozenset(one_by_one)
         return der
 
     def answer_all(self, answers: Sequence[Answer]) -> list[bytes | Exception]:
         """Return each answer about a certificate as DER, or why that one is refused. The journal has none of them."""
         return self._signer.answer_all(answers)
-
-    @staticmethod
-    def _newly_ended(kind: Kind, before: frozenset[bytes], der: bytes, entries: list[bytes]) -> list[Ended]:
-        """Return what a list ends for good that the last one did not: most of a list stays from day to day."""
-        if before.issuperset(entries):
-            return []
-        revoked = x509.load_der_x509_crl(der)
-        ended = []
-        for at, entry in enumerate(entries):
-            if entry not in before:
-                reason = _reason(revoked[at])
-                if reason is not Reason.CERTIFICATE_HOLD:
-                    serial = revoked[at].serial_number
-                    ended.append(Ended(kind, serial, revoked[at].revocation_date_utc, reason))
-        return ended
 
     def records(self, after: tuple[Kind, int] | None) -> list[Recorded]:
         """Return certificates of the journal in the order of kind and serial, some from after one on.
@@ -220,14 +216,6 @@ def _answer(found: Known | Exception, digest: bytes) -> bytes | Exception:
     if isinstance(found, Exception):
         return found
     return found.der if found.order_digest == digest else AlreadyJournaled("another order has this serial number")
-
-
-def _reason(revoked: x509.RevokedCertificate) -> Reason:
-    try:
-        given = revoked.extensions.get_extension_for_class(x509.CRLReason).value.reason
-    except x509.ExtensionNotFound:
-        return Reason.UNSPECIFIED
-    return Reason(given.value)
 
 
 def _contract_of(order: Order) -> str:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("sekisho.ca")
 Item = TypeVar("Item")
 DEADLINE_S = 10.0
+# Nobody waits for a list, and the first one after a start of the CA may name hundreds of thousands.
+_LIST_DEADLINE_S = 60.0
 
 
 class CaRefused(Exception):  # noqa: N818 - names what happened
@@ -63,11 +65,12 @@ class CaClient:
         number: int,
         this_update: datetime,
         next_update: datetime,
+        generation: int = 1,
     ) -> bytes:
         """Return the DER revocation list. Raises `CaAway` where no answer comes in time, and `CaRefused`."""
-        asked = lists.Asked(kind, shard, entries, number, this_update, next_update)
+        asked = lists.Asked(kind, shard, entries, number, this_update, next_update, generation)
         with self._line() as line:
-            (signed,) = line.ask(Ask.CRL, [lists.part(asked)])
+            (signed,) = line.ask(Ask.CRL, [lists.part(asked)], deadline_s=max(self._deadline_s, _LIST_DEADLINE_S))
         if signed is None:
             raise CaRefused
         return signed
@@ -159,20 +162,20 @@ class Line:
         self._owner = owner
         self._connection: socket.socket | None = None
 
-    def ask(self, ask: Ask, parts: Sequence[bytes]) -> list[bytes | None]:
+    def ask(self, ask: Ask, parts: Sequence[bytes], *, deadline_s: float | None = None) -> list[bytes | None]:
         """Return what the CA answers to each part, None where it refuses that one. Raises `CaAway`."""
         message = wire.question(ask, parts)
         kept = self._connection is not None
         try:
             try:
-                return self._exchange(message, len(parts))
+                return self._exchange(message, len(parts), deadline_s or self._deadline_s)
             except TimeoutError:
                 raise  # whoever waited for one deadline does not wait for another
             except (OSError, EOFError):
                 if not kept:
                     raise
                 self.close()
-                return self._exchange(message, len(parts))
+                return self._exchange(message, len(parts), deadline_s or self._deadline_s)
         except (OSError, EOFError, wire.Broken) as away:
             # What the CA may still answer would be taken for the answer to the next question.
             self.close()
@@ -184,7 +187,7 @@ class Line:
             self._connection.close()
             self._connection = None
 
-    def _exchange(self, message: bytes, count: int) -> list[bytes | None]:
+    def _exchange(self, message: bytes, count: int, deadline_s: float) -> list[bytes | None]:
         if self._connection is None:
             self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._connection.settimeout(self._deadline_s)
@@ -192,5 +195,5 @@ class Line:
             if (uid := peer.uid_of(self._connection)) != self._owner:
                 log.error("%s is answered by user number %d, who is not the CA's", self._address, uid)
                 raise PermissionError(13, "is not the CA's", self._address)
-        wire.send(self._connection, message, self._deadline_s)
-        return wire.read_answer(wire.receive(self._connection, self._deadline_s), count)
+        wire.send(self._connection, message, deadline_s)
+        return wire.read_answer(wire.receive(self._connection, deadline_s), count)

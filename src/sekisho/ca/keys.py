@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sekisho.ca.token import TokenKey
+from sekisho.domain.issuing_ca import FIRST, FIRST_CAS, LAST, IssuingCa
 from sekisho.domain.person import Kind
 from sekisho.pki.authority_request import write_request
 from sekisho.pki.hierarchy import Hierarchy, KeyAndCertificate
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _JOURNAL_KEY = 32
 _SALT = 16
+_PREPARED = ".prepared.pem"
 
 
 def save(folder: Path, hierarchy: Hierarchy) -> None:
@@ -62,12 +64,17 @@ def save_waiting(
             write_secret(folder / f"{kind.value}.key.pem", to_pem(key, None))
         else:
             key = issuing_keys[kind]
-        (folder / f"{kind.value}.csr.pem").write_bytes(write_request(bank, kind, key))
+        (folder / f"{kind.value}.csr.pem").write_bytes(write_request(bank, IssuingCa(kind), key))
 
 
 def install(request: Path, certificate: bytes) -> Path:
-    """Put a certificate (PEM) in the place of its request, and return where it is now."""
-    file = request.with_name(request.name.replace(".csr.pem", ".pem"))
+    """Put a certificate (PEM) in the place of its request, and return where it is now.
+
+    One of a later generation is taken by the CA when it starts next.
+    """
+    name = request.name.removesuffix(".csr.pem")
+    first = any(name == ca.name for ca in FIRST_CAS)
+    file = request.with_name(f"{name}.pem" if first else f"{name}{_PREPARED}")
     _replace(file, certificate)
     request.unlink()
     return file
@@ -119,6 +126,58 @@ def journal_key(folder: Path, passphrase: bytes | None) -> bytes:
         raise ValueError("the passphrase does not open journal.key") from None
 
 
+def installed(folder: Path) -> tuple[IssuingCa, ...]:
+    """Return the issuing CAs that the CA has taken: the first of each kind, and those that followed."""
+    later = (IssuingCa(kind, generation) for kind in Kind for generation in range(FIRST + 1, LAST + 1))
+    return (*FIRST_CAS, *(ca for ca in later if (folder / f"{ca.name}.pem").exists()))
+
+
+def next_generation(folder: Path, kind: Kind) -> IssuingCa:
+    """Return the issuing CA that would be the next of its kind. Raises FileExistsError where one waits already."""
+    newest = max(ca for ca in installed(folder) if ca.kind is kind)
+    following = IssuingCa(kind, newest.generation + 1)
+    if following.generation > LAST:
+        raise FileExistsError(17, f"there are {LAST} issuing CAs of this kind", str(folder))
+    for ending in (_PREPARED, ".csr.pem", ".key.pem"):
+        file = folder / f"{following.name}{ending}"
+        if file.exists():
+            raise FileExistsError(17, "waits already; nothing was changed", str(file))
+    return following
+
+
+def prepare(folder: Path, ca: IssuingCa, key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> None:
+    """Write the key of a later issuing CA, unless it stays in a token."""
+    if not isinstance(key, TokenKey):
+        write_secret(folder / f"{ca.name}.key.pem", to_pem(key, passphrase))
+
+
+def prepare_certificate(folder: Path, ca: IssuingCa, certificate: x509.Certificate) -> Path:
+    """Write the certificate of a later issuing CA for the CA to take at its next start."""
+    file = folder / f"{ca.name}{_PREPARED}"
+    _replace(file, certificate.public_bytes(Encoding.PEM))
+    return file
+
+
+def prepare_request(folder: Path, bank: BankName, ca: IssuingCa, key: ec.EllipticCurvePrivateKey) -> Path:
+    """Write the request for a later issuing CA that a root elsewhere is to sign."""
+    file = folder / f"{ca.name}.csr.pem"
+    _replace(file, write_request(bank, ca, key))
+    return file
+
+
+def take_prepared(folder: Path) -> list[IssuingCa]:
+    """Take later issuing CAs into use, and return which."""
+    taken = []
+    for ca in (IssuingCa(kind, generation) for kind in Kind for generation in range(FIRST + 1, LAST + 1)):
+        file = folder / f"{ca.name}{_PREPARED}"
+        if file.exists():
+            # Sites that run as other users read certificates.
+            file.chmod(0o644)
+            file.replace(folder / f"{ca.name}.pem")
+            taken.append(ca)
+    return taken
+
+
 def check_installed(folder: Path) -> None:
     """Raise ValueError where an issuing CA waits for its certificate."""
     for kind in Kind:
@@ -129,38 +188,38 @@ def check_installed(folder: Path) -> None:
             )
 
 
-def public_keys(folder: Path) -> dict[Kind, ec.EllipticCurvePublicKey]:
+def public_keys(folder: Path) -> dict[IssuingCa, ec.EllipticCurvePublicKey]:
     """Return the public keys of the issuing CAs whose private keys lie in no file here."""
     found = {}
-    for kind in Kind:
-        if not (folder / f"{kind.value}.key.pem").exists():
-            key = load_certificate(folder, kind.value).public_key()
+    for ca in installed(folder):
+        if not (folder / f"{ca.name}.key.pem").exists():
+            key = load_certificate(folder, ca.name).public_key()
             if not isinstance(key, ec.EllipticCurvePublicKey):
-                raise ValueError(f"the issuing CA for {kind.value}s has no elliptic key")
-            found[kind] = key
+                raise ValueError(f"the issuing CA for {ca.name}s has no elliptic key")
+            found[ca] = key
     return found
 
 
 def load_issuing(
     folder: Path, passphrase: bytes | None = None, token: Token | None = None
-) -> dict[Kind, KeyAndCertificate]:
+) -> dict[IssuingCa, KeyAndCertificate]:
     """Return the issuing CAs, whose keys lie in files or in the token.
 
     The root's key stays on disk: nothing that runs needs it. Raises
     ValueError where a key cannot be used.
     """
     issuing = {}
-    for kind in Kind:
-        certificate = load_certificate(folder, kind.value)
-        file = folder / f"{kind.value}.key.pem"
+    for ca in installed(folder):
+        certificate = load_certificate(folder, ca.name)
+        file = folder / f"{ca.name}.key.pem"
         public = certificate.public_key()
         if token is not None and not file.exists() and isinstance(public, ec.EllipticCurvePublicKey):
-            issuing[kind] = KeyAndCertificate(token.key(public), certificate)
+            issuing[ca] = KeyAndCertificate(token.key(public), certificate)
             continue
         key = read_pem(file.read_bytes(), passphrase, file.name)
         if key.public_key() != public:
-            raise ValueError(f"the key of the issuing CA for {kind.value}s is not its certificate's")
-        issuing[kind] = KeyAndCertificate(key, certificate)
+            raise ValueError(f"the key of the issuing CA for {ca.name}s is not its certificate's")
+        issuing[ca] = KeyAndCertificate(key, certificate)
     return issuing
 
 

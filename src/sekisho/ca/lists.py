@@ -6,14 +6,14 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sekisho.ca.wire import NO_SHARD, moment, seconds
-from sekisho.domain.person import Kind
+from sekisho.ca.wire import NO_SHARD, ca_octet, ca_of, moment, seconds
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-_KINDS = list(Kind)
-# kind, shard, number, this update, next update; the entries follow
+    from sekisho.domain.person import Kind
+
+# issuing CA, shard, number, this update, next update; the entries follow
 _HEAD = struct.Struct(">BHQqq")
 
 
@@ -27,26 +27,29 @@ class Asked:
     number: int
     this_update: datetime
     next_update: datetime
+    generation: int = 1
 
 
 def part(asked: Asked) -> bytes:
     """Write it. Raises ValueError or struct.error where it cannot be written."""
     shard = NO_SHARD if asked.shard is None else asked.shard
     dates = seconds(asked.this_update), seconds(asked.next_update)
-    return _HEAD.pack(_KINDS.index(asked.kind), shard, asked.number, *dates) + asked.entries
+    return _HEAD.pack(ca_octet(asked.kind, asked.generation), shard, asked.number, *dates) + asked.entries
 
 
 def read(written: bytes) -> Asked:
     """Read it. Raises ValueError where it says nothing sensible."""
     try:
-        kind, shard, number, this_update, next_update = _HEAD.unpack_from(written)
+        octet, shard, number, this_update, next_update = _HEAD.unpack_from(written)
+        ca = ca_of(octet)
         return Asked(
-            kind=_KINDS[kind],
+            kind=ca.kind,
             shard=None if shard == NO_SHARD else shard,
             entries=written[_HEAD.size :],
             number=number,
             this_update=moment(this_update),
             next_update=moment(next_update),
+            generation=ca.generation,
         )
     except (struct.error, IndexError, OverflowError, OSError) as wrong:
         raise ValueError("not a revocation list") from wrong

@@ -175,6 +175,7 @@ def _sign_list(part: bytes, authority: Authority) -> bytes | None:
             number=asked.number,
             this_update=asked.this_update,
             next_update=asked.next_update,
+            generation=asked.generation,
         )
     except ValueError as refused:
         log.error("refused to sign a revocation list: %s", refused)  # noqa: TRY400 - the trace says no more

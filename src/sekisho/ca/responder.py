@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.pki import hierarchy, ocsp
 from sekisho.pki.linting.responder import guard_responder
 from sekisho.pki.profile import ProfileBroken
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sekisho.domain.person import Kind
     from sekisho.pki.hierarchy import KeyAndCertificate
     from sekisho.pki.profile import BankName
 
@@ -46,12 +46,14 @@ class Responders:
     can have one signed for a later day.
     """
 
-    def __init__(self, bank: BankName, issuing: Mapping[Kind, KeyAndCertificate], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, bank: BankName, issuing: Mapping[IssuingCa, KeyAndCertificate], now: Callable[[], datetime]
+    ) -> None:
         self._bank = bank
         self._issuing = issuing
         self._now = now
-        self._ids = {kind: ocsp.issuer_ids(pair.certificate) for kind, pair in issuing.items()}
-        self._current: dict[Kind, _Responder] = {}
+        self._ids = {ca: ocsp.issuer_ids(pair.certificate) for ca, pair in issuing.items()}
+        self._current: dict[IssuingCa, _Responder] = {}
         self._lock = threading.Lock()
 
     def answer_all(self, answers: Sequence[ocsp.Answer]) -> list[bytes | Exception]:
@@ -66,26 +68,27 @@ class Responders:
 
     def _answer(self, answer: ocsp.Answer) -> bytes:
         ocsp.check(answer)
+        ca = IssuingCa(answer.kind, answer.generation)
+        if ca not in self._issuing:
+            raise ProfileBroken("issuing CA")
         now = self._now().replace(microsecond=0)
-        responder = self._of(answer.kind, now)
-        issuer = self._ids[answer.kind][answer.digest]
+        responder = self._of(ca, now)
+        issuer = self._ids[ca][answer.digest]
         return ocsp.response(answer, issuer, responder.certificate, responder.key, now)
 
-    def _of(self, kind: Kind, now: datetime) -> _Responder:
+    def _of(self, ca: IssuingCa, now: datetime) -> _Responder:
         with self._lock:
-            current = self._current.get(kind)
+            current = self._current.get(ca)
             if current is None or not timedelta(0) <= now - current.since < _RENEWED_AFTER:
-                current = self._current[kind] = self._made(kind, now)
+                current = self._current[ca] = self._made(ca, now)
             return current
 
-    def _made(self, kind: Kind, now: datetime) -> _Responder:
+    def _made(self, ca: IssuingCa, now: datetime) -> _Responder:
         key = ec.generate_private_key(ec.SECP256R1())
-        issuing = self._issuing[kind]
+        issuing = self._issuing[ca]
         public, issuer, serial = key.public_key(), issuing.certificate, hierarchy.serial_number(os.urandom)
-        builder = ocsp.responder(self._bank, kind, public, issuer=issuer, serial=serial, now=now)
-        guarded = guard_responder(issuing.key, self._bank, kind, key=public, issuer=issuer, serial=serial, now=now)
+        builder = ocsp.responder(self._bank, ca.kind, public, issuer=issuer, serial=serial, now=now)
+        guarded = guard_responder(issuing.key, self._bank, ca.kind, key=public, issuer=issuer, serial=serial, now=now)
         certificate = builder.sign(guarded, hashes.SHA256(), ecdsa_deterministic=True)
-        log.info(
-            "a responder of the issuing CA for %ss was certified, serial %x", kind.value, certificate.serial_number
-        )
+        log.info("a responder of the issuing CA %s was certified, serial %x", ca.name, certificate.serial_number)
         return _Responder(key, certificate, now)

@@ -12,13 +12,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sekisho.ca.responder import Responders
 from sekisho.domain.errors import Refusal
+from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.pki import crl, hierarchy, profile
 from sekisho.pki.issuance import Issuance
 from sekisho.pki.linting.person import PersonLinter
 from sekisho.pki.profile import ProfileBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sekisho.domain.person import Kind
     from sekisho.pki.hierarchy import KeyAndCertificate
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Signer:
-    """The issuing CAs of one bank.
+    """The issuing CAs of one bank: of each kind one, and those of later generations. An order says which signs it.
 
     Its checks do not rely on whoever asks: an order that the profile of its
     kind does not allow is refused here although the sites would never send
@@ -38,7 +39,7 @@ class Signer:
     def __init__(
         self,
         bank: profile.BankName,
-        issuing: dict[Kind, KeyAndCertificate],
+        issuing: Mapping[IssuingCa, KeyAndCertificate],
         pki_url: str,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -48,22 +49,25 @@ class Signer:
         self._now = now
         self._at_once = at_once
         self._threads = ThreadPoolExecutor(at_once) if at_once > 1 else None
-        self._addresses = {kind: hierarchy.addresses(bank.code, kind, pki_url) for kind in issuing}
+        self._addresses = {ca: hierarchy.addresses(bank.code, ca.kind, pki_url, ca.generation) for ca in issuing}
         self._issuances = {
-            kind: Issuance(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
-            for kind, pair in issuing.items()
+            ca: Issuance(bank, ca.kind, issuer=pair.certificate, addresses=self._addresses[ca])
+            for ca, pair in issuing.items()
         }
         self._responders = Responders(bank, issuing, now)
         self._linters = {
-            kind: PersonLinter(bank, kind, issuer=pair.certificate, addresses=self._addresses[kind])
-            for kind, pair in issuing.items()
+            ca: PersonLinter(bank, ca.kind, issuer=pair.certificate, addresses=self._addresses[ca])
+            for ca, pair in issuing.items()
         }
 
     def sign(self, order: profile.Order) -> bytes:
         """Return the DER certificate. Raises `ProfileBroken` where the profile does not allow it."""
         profile.check_life(order, self._now())
-        builder = self._issuances[order.kind].builder(order)
-        key = self._linters[order.kind].guard(order, self._issuing[order.kind].key)
+        ca = IssuingCa(order.kind, order.generation)
+        if ca not in self._issuing:
+            raise ProfileBroken("issuing CA")
+        builder = self._issuances[ca].builder(order)
+        key = self._linters[ca].guard(order, self._issuing[ca].key)
         signed = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
         return signed.public_bytes(Encoding.DER)
 
@@ -93,16 +97,20 @@ class Signer:
         number: int,
         this_update: datetime,
         next_update: datetime,
+        generation: int = 1,
     ) -> bytes:
-        """Return the DER revocation list of the issuing CA for `kind`, or of a shard of what it issued.
+        """Return the DER revocation list of an issuing CA for `kind`, or of a shard of what it issued.
 
         Raises `ListRefused` where it is none, or its number may have been used.
         """
-        issuing = self._issuing[kind]
+        ca = IssuingCa(kind, generation)
+        if ca not in self._issuing:
+            raise crl.ListRefused("issuing CA")
+        issuing = self._issuing[ca]
         if shard is not None and not 0 <= shard < crl.MOST_SHARDS:
             raise crl.ListRefused("shard")
         # A list of a part names the same address as the certificates that it is for (RFC 5280 section 5.2.5).
-        address = None if shard is None else self._addresses[kind].crl(shard)
+        address = None if shard is None else self._addresses[ca].crl(shard)
         asked = crl.RevocationList(entries, number, this_update, next_update, address)
         frame = crl.Frame(issuing.certificate, asked)
         tbs = frame.to_be_signed()

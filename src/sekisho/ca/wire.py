@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.domain.person import Kind
 from sekisho.pki.profile import Order
 
@@ -26,7 +27,7 @@ MOST_ORDERS = 256
 _LENGTH = struct.Struct(">I")
 _CHUNK = 1 << 18
 _KINDS = list(Kind)
-# kind, octets of the common name, shard, not before, not after, serial; the name and the key follow
+# issuing CA, octets of the common name, shard, not before, not after, serial; the name and the key follow
 _ORDER = struct.Struct(">BBHqq16s")
 NO_SHARD = 0xFFFF
 
@@ -74,13 +75,23 @@ def read_answer(message: bytes, count: int) -> list[bytes | None]:
     return results
 
 
+def ca_octet(kind: Kind, generation: int) -> int:
+    """Write an issuing CA. What the first generation is written as never changes: the journal has digests of it."""
+    return _KINDS.index(kind) + len(_KINDS) * (generation - 1)
+
+
+def ca_of(octet: int) -> IssuingCa:
+    """Read an issuing CA; whether there is one is for the signer to say."""
+    return IssuingCa(_KINDS[octet % len(_KINDS)], octet // len(_KINDS) + 1)
+
+
 def order_part(order: Order) -> bytes:
     """Write an order. Raises ValueError, OverflowError or struct.error where it cannot be one."""
     name = order.common_name.encode()
     if len(name) > 255:  # noqa: PLR2004 - what one octet can say
         raise ValueError("a common name longer than any profile allows")
     head = _ORDER.pack(
-        _KINDS.index(order.kind),
+        ca_octet(order.kind, order.generation),
         len(name),
         NO_SHARD if order.shard is None else order.shard,
         seconds(order.not_before),
@@ -93,16 +104,18 @@ def order_part(order: Order) -> bytes:
 def read_order(part: bytes) -> Order:
     """Read an order. Raises ValueError where it is none."""
     try:
-        kind, length, shard, not_before, not_after, serial = _ORDER.unpack_from(part)
+        octet, length, shard, not_before, not_after, serial = _ORDER.unpack_from(part)
+        ca = ca_of(octet)
         names_end = _ORDER.size + length
         return Order(
-            kind=_KINDS[kind],
+            kind=ca.kind,
             common_name=part[_ORDER.size : names_end].decode(),
             serial=int.from_bytes(serial),
             spki=part[names_end:],
             not_before=moment(not_before),
             not_after=moment(not_after),
             shard=None if shard == NO_SHARD else shard,
+            generation=ca.generation,
         )
     except (struct.error, IndexError, OverflowError, OSError) as wrong:
         raise ValueError("not an order") from wrong

@@ -165,6 +165,33 @@ def install(files: tuple[Path, ...], data_dir: Path) -> None:
 
 @ca.command()
 @data_dir_option
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(["administrator", "user"]),
+    multiple=True,
+    help="Only the issuing CA for this kind; may be repeated.",
+)
+def rotate(data_dir: Path, kinds: tuple[str, ...]) -> None:
+    """Prepare a new issuing CA beside the present one, for administrators and for users.
+
+    With the root's key in the data folder it is certified at once; else a request for the root is written, and
+    `sekisho ca install` brings the certificate back. The CA takes it at its next start.
+    """
+    from sekisho import settings
+    from sekisho.cli import installation
+    from sekisho.cli.failure import told
+    from sekisho.domain.person import Kind
+
+    with told():
+        loaded = settings.load(data_dir)
+        for file in installation.rotate(loaded, [kind for kind in Kind if not kinds or kind.value in kinds]):
+            waits = "have the root sign it" if file.name.endswith(".csr.pem") else "the CA takes it at its next start"
+            click.echo(f"{file} is written; {waits}")
+
+
+@ca.command()
+@data_dir_option
 @click.option("--repair", is_flag=True, help="Store what is missing and end what was forgotten, from the journal.")
 @click.option("--verify", is_flag=True, help="Also have the CA read its whole journal, which may take minutes.")
 @click.option("--partial", is_flag=True, help="This node's journal is one of several: what it lacks is no finding.")

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sekisho.ca import keys
 from sekisho.cli import exit_codes
 from sekisho.cli.failure import fail
+from sekisho.domain.issuing_ca import FIRST
 from sekisho.pki import authority_request, hierarchy
 from sekisho.pki.authority_request import NotOfThisBank
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from sekisho.domain.issuing_ca import IssuingCa
     from sekisho.pki.profile import BankName
 
 _SHORTEST = 12
@@ -149,15 +151,15 @@ def sign_requests(root_folder: Path, requests: Sequence[Path], pki_url: str, out
     certificate = x509.load_pem_x509_certificate((root_folder / "root.pem").read_bytes())
     bank = authority_request.bank_of_root(certificate)
     wanted = [authority_request.read_request(file.read_bytes(), bank) for file in requests]
-    names = [f"{kind.value}.pem" for kind, _ in wanted]
+    names = [f"{ca.name}.pem" for ca, _ in wanted]
     if len(set(names)) != len(names):
         raise NotOfThisBank("two requests are for the same issuing CA")
     _must_be_new(*(out / name for name in names))
     ceremony = Ceremony(f"issuing CAs of bank {bank.code} ({bank.organization})")
     ceremony.show("The root that is to sign", certificate)
-    for file, (kind, requested) in zip(requests, wanted, strict=True):
+    for file, (ca, requested) in zip(requests, wanted, strict=True):
         ceremony.say("")
-        ceremony.say(f"Request   {file}, for the issuing CA for {kind.value}s, published at {pki_url}")
+        ceremony.say(f"Request   {file}, for the issuing CA {_named(ca)}, published at {pki_url}")
         ceremony.show_digest("Public key", requested.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
     ceremony.confirm("Are these SHA-256 those that you wrote down, and is the root to sign?")
     try:
@@ -168,14 +170,26 @@ def sign_requests(root_folder: Path, requests: Sequence[Path], pki_url: str, out
         ceremony.stop("root.key.pem is not the key of root.pem.")
     root = hierarchy.KeyAndCertificate(key, certificate)
     files = {}
-    for name, (kind, requested) in zip(names, wanted, strict=True):
+    for name, (ca, requested) in zip(names, wanted, strict=True):
         issuing = hierarchy.certify_issuing(
-            root, bank, kind, requested, pki_url=pki_url, now=_now(), entropy=os.urandom
+            root,
+            bank,
+            ca.kind,
+            requested,
+            pki_url=pki_url,
+            now=_now(),
+            entropy=os.urandom,
+            generation=ca.generation,
         )
-        ceremony.show(f"The issuing CA for {kind.value}s", issuing)
+        ceremony.show(f"The issuing CA {_named(ca)}", issuing)
         files[name] = issuing.public_bytes(Encoding.PEM)
     ceremony.confirm("Have you written the SHA-256 of each certificate down by hand?")
     ceremony.write(out, files)
+
+
+def _named(ca: IssuingCa) -> str:
+    """Return how the record tells issuing CAs apart."""
+    return f"for {ca.kind.value}s" + ("" if ca.generation == FIRST else f", generation {ca.generation}")
 
 
 def _must_be_new(*files: Path) -> None:

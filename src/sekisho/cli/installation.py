@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sekisho import background, wiring
@@ -22,7 +23,7 @@ from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, make_ke
 from sekisho.cli.failure import FolderInUse, NoSuchUser
 from sekisho.cli.workers import supervise
 from sekisho.domain.errors import CaAway
-from sekisho.domain.person import Kind
+from sekisho.domain.issuing_ca import FIRST_CAS
 from sekisho.edge.server import serve as serve_listeners
 from sekisho.pki import hierarchy
 from sekisho.pki.authority_request import NotOfThisBank, bank_of_root, check_issuing, read_request
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
     from sekisho.ca.token import TokenKey
     from sekisho.domain.contract import Bank
+    from sekisho.domain.issuing_ca import IssuingCa
+    from sekisho.domain.person import Kind
     from sekisho.edge.server import Site as Listener
     from sekisho.settings import Settings
     from sekisho.usecases.ports import Ports
@@ -84,7 +87,8 @@ def set_up(settings: Settings, bank: Bank, root: Path | None = None) -> None:
 def make_ca(settings: Settings, root: x509.Certificate | None = None) -> None:
     """Make the CA's keys with certificates, or with requests for a root whose key is elsewhere."""
     bank = BankName(settings.bank, settings.organization)
-    with _issuing_keys(settings) as issuing_keys:
+    with _issuing_keys(settings, FIRST_CAS) as in_token:
+        issuing_keys = None if in_token is None else {ca.kind: key for ca, key in in_token.items()}
         if root is None:
             made = hierarchy.make(
                 bank,
@@ -130,10 +134,10 @@ def install_certificates(settings: Settings, files: Sequence[Path]) -> list[Path
         fitting = [(request, *asked) for request, asked in wanted.items() if asked[1] == certificate.public_key()]
         if not fitting:
             raise NotOfThisBank(f"{file}: nothing that waits here has its key")
-        request, kind, key = fitting[0]
+        request, ca, key = fitting[0]
         try:
             check_issuing(
-                certificate, bank, kind, key, root=root, pki_url=settings.sites["pki"].url, now=datetime.now(UTC)
+                certificate, bank, ca, key, root=root, pki_url=settings.sites["pki"].url, now=datetime.now(UTC)
             )
         except NotOfThisBank as other:
             raise NotOfThisBank(f"{file}: {other}") from other
@@ -141,20 +145,63 @@ def install_certificates(settings: Settings, files: Sequence[Path]) -> list[Path
     return [keys.install(request, content) for request, content in found.items()]
 
 
+def rotate(settings: Settings, kinds: Sequence[Kind]) -> list[Path]:
+    """Prepare the next issuing CA of each kind and return what was written: certificates, or requests for the root.
+
+    The CA takes certificates when it starts next. Raises FileExistsError
+    where an issuing CA waits already, and `DataFolderDamaged`.
+    """
+    bank, folder = BankName(settings.bank, settings.organization), settings.ca_dir
+    passphrase = wiring.ca_passphrase(settings)
+    try:
+        keys.check_installed(folder)
+        cas = [keys.next_generation(folder, kind) for kind in kinds]
+        certificate = keys.load_certificate(folder, "root")
+        root_file, root = folder / "root.key.pem", None
+        if root_file.exists():
+            root_key = keys.read_pem(root_file.read_bytes(), passphrase, root_file.name)
+            root = hierarchy.KeyAndCertificate(root_key, certificate)
+    except ValueError as unusable:
+        raise DataFolderDamaged(f"the keys in {folder} cannot be used: {unusable}") from unusable
+    if root is not None and root.key.public_key() != root.certificate.public_key():
+        raise DataFolderDamaged(f"{root_file} is not the key of root.pem")
+    written = []
+    with _issuing_keys(settings, cas) as in_token:
+        for ca in cas:
+            key: ec.EllipticCurvePrivateKey
+            key = ec.generate_private_key(ec.SECP256R1()) if in_token is None else in_token[ca]
+            keys.prepare(folder, ca, key, passphrase)
+            if root is None:
+                written.append(keys.prepare_request(folder, bank, ca, key))
+                continue
+            issuing = hierarchy.certify_issuing(
+                root,
+                bank,
+                ca.kind,
+                key.public_key(),
+                pki_url=settings.sites["pki"].url,
+                now=datetime.now(UTC),
+                entropy=secrets.token_bytes,
+                generation=ca.generation,
+            )
+            written.append(keys.prepare_certificate(folder, ca, issuing))
+    return written
+
+
 @contextmanager
-def _issuing_keys(settings: Settings) -> Iterator[dict[Kind, TokenKey] | None]:
+def _issuing_keys(settings: Settings, cas: Sequence[IssuingCa]) -> Iterator[dict[IssuingCa, TokenKey] | None]:
     """Make the issuing CAs' keys in the token that the settings name, or none. Raises `DataFolderDamaged`."""
     if settings.ca.token is None:
         yield None
         return
     spec = wiring.token_spec(settings.ca.token, settings.read_secret(settings.ca.token.pin_file))
     try:
-        made = {kind: make_key(spec, f"sekisho {settings.bank} {kind.value} 1") for kind in Kind}
+        made = {ca: make_key(spec, f"sekisho {settings.bank} {ca.kind.value} {ca.generation}") for ca in cas}
         token = Token(spec, list(made.values()))
     except (TokenAway, PinRefused, KeyNotUsable) as unusable:
         raise DataFolderDamaged(f"the token {spec.label} cannot be used: {unusable}") from unusable
     try:
-        yield {kind: token.key(public) for kind, public in made.items()}
+        yield {ca: token.key(public) for ca, public in made.items()}
     finally:
         token.close()
 
@@ -193,16 +240,19 @@ def serve(
         ca: AbstractContextManager[None] = child.running(ca_command or child.command(settings.data_dir))
     else:
         ca = nullcontext()  # it runs apart, and may come up later than this
-    with held(settings.data_dir), wiring.open_ports(settings) as opened, ca:
-        ports = adapt(opened)
-        bank = wiring.load_bank(settings, ports)
-        look_for_restore(ports, bank)
-        prepare(ports, bank)
-        if workers > 1:
-            supervise(settings, ports, bank, workers, ready, behind=behind)
-            return
-        listeners = [replace(site, app=around(site.app)) for site in wiring.build_sites(settings, ports)]
-        asyncio.run(_serve(listeners, ports, bank, ready, behind=behind))
+    with held(settings.data_dir):
+        if settings.ca.socket is None:
+            wiring.take_prepared(settings)  # not by a CA that is started anew later: all of Sekisho takes it together
+        with wiring.open_ports(settings) as opened, ca:
+            ports = adapt(opened)
+            bank = wiring.load_bank(settings, ports)
+            look_for_restore(ports, bank)
+            prepare(ports, bank)
+            if workers > 1:
+                supervise(settings, ports, bank, workers, ready, behind=behind)
+                return
+            listeners = [replace(site, app=around(site.app)) for site in wiring.build_sites(settings, ports)]
+            asyncio.run(_serve(listeners, ports, bank, ready, behind=behind))
 
 
 def work(settings: Settings, ready: Callable[[], None]) -> None:
@@ -302,5 +352,6 @@ def run_ca_apart(settings: Settings, socket_file: Path, allowed: Sequence[str]) 
         uids = peer.uids(allowed)
     except LookupError as unknown:
         raise NoSuchUser(str(unknown)) from unknown
+    wiring.take_prepared(settings)
     with wiring.open_authority(settings) as authority:
         process.serve_apart(authority, socket_file.absolute(), uids)

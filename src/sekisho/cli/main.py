@@ -321,6 +321,7 @@ def list_audit(data_dir: Path, contract: str | None, *, as_json: bool) -> None:
     "--engines", default="postgresql,sqlite", show_default=True, help="Which databases; PostgreSQL is started."
 )
 @click.option("--certificates", default="10000", show_default=True, help="How many there are; several sizes by commas.")
+@click.option("--lists", default="10000,100000,500000", show_default=True, help="Entries of revocation lists to make.")
 @click.option("--profile", is_flag=True, help="Also tell where the time of one logon and one issuance goes.")
 @click.option("--only-profile", is_flag=True, help="Tell that alone, without any rounds.")
 @click.option(
@@ -332,6 +333,7 @@ def bench(
     seconds: float,
     engines: str,
     certificates: str,
+    lists: str,
     write: Path | None,
     *,
     profile: bool,
@@ -348,6 +350,7 @@ def bench(
         seconds,
         measured.read_engines(engines),
         measured.read_sizes(certificates),
+        measured.read_entries(lists),
         profile=profile or only_profile,
     )
     with told():

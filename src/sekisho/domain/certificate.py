@@ -68,6 +68,7 @@ class Certificate:
     `suspended_at` is when it was suspended, until that is lifted; where it
     ends for good meanwhile, it stays. `shard` is the part of the revocation
     list that its distribution point names, None for the undivided list.
+    `generation` is that of the issuing CA that signed it.
     """
 
     id: int
@@ -86,6 +87,7 @@ class Certificate:
     first_logon_at: datetime | None = None
     suspended_at: datetime | None = None
     shard: int | None = None
+    generation: int = 1
 
     @property
     def exportable(self) -> bool:

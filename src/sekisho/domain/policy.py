@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
+from sekisho.domain.issuing_ca import FIRST_CAS, IssuingCa
 from sekisho.domain.second_step import SecondStep
+
+if TYPE_CHECKING:
+    from sekisho.domain.person import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,11 @@ class Policy:
     way_browser: bool = False
     crl_shards: int = 8
     ocsp_nonce: bool = True
+    issuing_cas: tuple[IssuingCa, ...] = FIRST_CAS
+
+    def generation_for(self, kind: Kind) -> int:
+        """Return the generation of the issuing CA that signs what is ordered now: the newest."""
+        return max(ca.generation for ca in self.issuing_cas if ca.kind is kind)
 
 
 LONGEST_CERTIFICATE_LIFE = timedelta(days=398)

@@ -32,7 +32,7 @@ class Operation:
 
 
 def ca_certificates(certificates: list[x509.Certificate]) -> Operation:
-    """Return cacerts (section 4.1): the bank's root and both issuing CAs."""
+    """Return cacerts (section 4.1): the bank's root and all its issuing CAs."""
     return Operation("GET", lambda _visit: certificates_der(certificates))
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from sekisho.domain.issuing_ca import FIRST, LAST, IssuingCa
 from sekisho.domain.person import Kind
 from sekisho.pki import hierarchy, profile
 
@@ -25,14 +26,14 @@ class NotOfThisBank(Exception):  # noqa: N818 - names what was found
     """A file is not what it should be; the text says in what."""
 
 
-def write_request(bank: profile.BankName, kind: Kind, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return the request (PKCS #10, PEM) for the issuing CA of a kind."""
-    builder = x509.CertificateSigningRequestBuilder().subject_name(profile.authority_name(bank, kind))
+def write_request(bank: profile.BankName, ca: IssuingCa, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return the request (PKCS #10, PEM) for an issuing CA."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(profile.authority_name(bank, *ca))
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
-def read_request(pem: bytes, bank: profile.BankName) -> tuple[Kind, ec.EllipticCurvePublicKey]:
-    """Return for which kind a request is, and its key. Raises `NotOfThisBank`."""
+def read_request(pem: bytes, bank: profile.BankName) -> tuple[IssuingCa, ec.EllipticCurvePublicKey]:
+    """Return for which issuing CA a request is, and its key. Raises `NotOfThisBank`."""
     try:
         request = x509.load_pem_x509_csr(pem)
         holds = request.is_signature_valid
@@ -43,9 +44,9 @@ def read_request(pem: bytes, bank: profile.BankName) -> tuple[Kind, ec.EllipticC
         raise NotOfThisBank("the request is not signed by the key that it brings")
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise NotOfThisBank("the request's key is not of the curve P-256")
-    for kind in Kind:
-        if request.subject == profile.authority_name(bank, kind):
-            return kind, key
+    for ca in (IssuingCa(kind, generation) for kind in Kind for generation in range(FIRST, LAST + 1)):
+        if request.subject == profile.authority_name(bank, *ca):
+            return ca, key
     raise NotOfThisBank(f"the request is for {request.subject.rfc4514_string()}, which is no issuing CA of this bank")
 
 
@@ -66,7 +67,7 @@ def bank_of_root(root: x509.Certificate) -> profile.BankName:
 def check_issuing(
     certificate: x509.Certificate,
     bank: profile.BankName,
-    kind: Kind,
+    ca: IssuingCa,
     key: ec.EllipticCurvePublicKey,
     *,
     root: x509.Certificate,
@@ -84,12 +85,13 @@ def check_issuing(
         raise NotOfThisBank("the certificate is not in force today")
     wanted = profile.issuing(
         bank,
-        kind,
+        ca.kind,
         key,
         certificate.serial_number,
         certificate.not_valid_before_utc + profile.BACKDATE,
         root_certificate=root,
         root_address=hierarchy.root_address(bank.code, pki_url),
+        generation=ca.generation,
     ).sign(ec.generate_private_key(ec.SECP384R1()), hashes.SHA384())
     # All but the signature is the same.
     if certificate.tbs_certificate_bytes != wanted.tbs_certificate_bytes:

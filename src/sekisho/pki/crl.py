@@ -10,8 +10,9 @@ gigabyte for a million.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -22,9 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sekisho.domain.certificate import Reason
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from sekisho.domain.person import Kind
+    from sekisho.domain.issuing_ca import IssuingCa
 
 MOST_SHARDS = 1000
 LONGEST_LIFE = timedelta(days=10)
@@ -39,6 +38,18 @@ _CODES = {  # section 5.3.1
 }
 # crlEntryExtensions with a CRLReason alone, up to the reason's code.
 _REASON = bytes.fromhex("300c300a0603551d1504030a01")
+_REASONS = {code: reason for reason, code in _CODES.items()}
+_UTC_OCTETS = 13
+_LONGEST_SERIAL = 17
+# One of `entry`: its serial number is of so many octets; the ones of 128 random bits come first.
+_ENTRY = re.compile(
+    b"(?s:%s)"
+    % b"|".join(
+        rb"\x30.\x02%s.{%d}(?:\x17\x0d[0-9]{12}Z|\x18\x0f[0-9]{14}Z)(?:%s[\x01-\x09])?"
+        % (re.escape(bytes([octets])), octets, re.escape(_REASON))
+        for octets in reversed(range(1, _LONGEST_SERIAL + 1))
+    )
+)
 _SEQUENCE, _INTEGER, _UTC_TIME, _GENERALIZED_TIME, _BIT_STRING = 0x30, 0x02, 0x17, 0x18, 0x03
 _SHORT = 0x80  # a length from here on takes more octets than one
 
@@ -63,9 +74,9 @@ class RevocationList:
     address: str | None = None
 
 
-def list_name(kind: Kind, shard: int | None) -> str:
+def list_name(ca: IssuingCa, shard: int | None) -> str:
     """Return what the list of an issuing CA, or of one shard of what it issued, is called in its address."""
-    return kind.value if shard is None else f"{kind.value}-{shard}"
+    return ca.name if shard is None else f"{ca.name}-{shard}"
 
 
 def entry(serial: int, at: datetime, reason: Reason) -> bytes:
@@ -79,17 +90,30 @@ def entry(serial: int, at: datetime, reason: Reason) -> bytes:
 
 
 def split(entries: bytes) -> list[bytes]:
-    """Return entries one by one. Raises `ListRefused` where they are none."""
-    found = []
-    at = 0
-    while at < len(entries):
-        # Each is shorter than 128 octets, so its length takes one.
-        end = at + 2 + int.from_bytes(entries[at + 1 : at + 2])
-        found.append(entries[at:end])
-        at = end
-    if at != len(entries):
+    """Return entries one by one. Raises `ListRefused` where one is not as `entry` writes them."""
+    found = _ENTRY.findall(entries)
+    if sum(map(len, found)) != len(entries):
         raise ListRefused("entries that are none")
     return found
+
+
+def read_entry(one: bytes) -> tuple[int, datetime, Reason]:
+    """Return what an entry that `split` found says. Raises `ListRefused` where it is not as `entry` writes it."""
+    after_serial = 4 + one[3]
+    after_date = after_serial + 2 + one[after_serial + 1]
+    serial = int.from_bytes(one[4:after_serial])
+    date = one[after_serial + 2 : after_date].decode()
+    try:
+        if len(date) == _UTC_OCTETS:
+            date = ("20" if date < "50" else "19") + date  # RFC 5280 section 4.1.2.5.1
+        year, month, day, hour, minute, second = int(date[:4]), *(int(date[n : n + 2]) for n in range(4, 14, 2))
+        at = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        reason = Reason.UNSPECIFIED if after_date == len(one) else _REASONS[one[-1]]
+    except (KeyError, ValueError) as wrong:
+        raise ListRefused("entries that are none") from wrong
+    if entry(serial, at, reason) != one:
+        raise ListRefused("entries that are none")
+    return serial, at, reason
 
 
 class Frame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from sekisho.domain.issuing_ca import FIRST, IssuingCa
 from sekisho.domain.person import Kind
 from sekisho.pki import profile
 from sekisho.pki.linting.authority import guard_issuing, guard_root
@@ -33,6 +34,11 @@ class Hierarchy:
 
     root: KeyAndCertificate
     issuing: dict[Kind, KeyAndCertificate]
+
+    @property
+    def cas(self) -> dict[IssuingCa, KeyAndCertificate]:
+        """The issuing CAs, which are the first of each kind."""
+        return {IssuingCa(kind): pair for kind, pair in self.issuing.items()}
 
 
 def make(
@@ -70,13 +76,31 @@ def certify_issuing(
     pki_url: str,
     now: datetime,
     entropy: Callable[[int], bytes],
+    generation: int = FIRST,
 ) -> x509.Certificate:
-    """Return the issuing CA for `kind` with this key, signed by the root."""
+    """Return the issuing CA of that generation for `kind` with this key, signed by the root."""
     now, serial = now.replace(microsecond=0), serial_number(entropy)
     address = root_address(bank.code, pki_url)
-    builder = profile.issuing(bank, kind, key, serial, now, root_certificate=root.certificate, root_address=address)
+    builder = profile.issuing(
+        bank,
+        kind,
+        key,
+        serial,
+        now,
+        root_certificate=root.certificate,
+        root_address=address,
+        generation=generation,
+    )
     guarded = guard_issuing(
-        root.key, bank, kind, key=key, serial=serial, now=now, root=root.certificate, root_address=address
+        root.key,
+        bank,
+        kind,
+        key=key,
+        serial=serial,
+        now=now,
+        root=root.certificate,
+        root_address=address,
+        generation=generation,
     )
     return builder.sign(guarded, hashes.SHA384())
 
@@ -86,13 +110,14 @@ def root_address(bank_code: str, pki_url: str) -> str:
     return f"{pki_url}/{bank_code}/root.cer"
 
 
-def addresses(bank_code: str, kind: Kind, pki_url: str) -> profile.Addresses:
-    """Return where the pki site serves what belongs to the issuing CA of `kind`."""
+def addresses(bank_code: str, kind: Kind, pki_url: str, generation: int = FIRST) -> profile.Addresses:
+    """Return where the pki site serves what belongs to the issuing CA of that generation for `kind`."""
     return profile.Addresses(
         kind=kind,
         ocsp=f"{pki_url}/ocsp",
-        issuer=f"{pki_url}/{bank_code}/{kind.value}.cer",
+        issuer=f"{pki_url}/{bank_code}/{IssuingCa(kind, generation).name}.cer",
         folder=f"{pki_url}/{bank_code}",
+        generation=generation,
     )
 
 

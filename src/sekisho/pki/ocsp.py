@@ -80,7 +80,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is to be answered about a certificate of the issuing CA for `kind`, for how long it is good.
+    """What is to be answered about a certificate of one issuing CA for `kind`, for how long it is good.
 
     `revoked` is since when and why, for a certificate that is revoked.
     """
@@ -92,6 +92,7 @@ class Answer:
     life: timedelta
     revoked: tuple[datetime, Reason] | None = None
     nonce: bytes | None = None
+    generation: int = 1
 
 
 def read_question(der: bytes) -> Question:

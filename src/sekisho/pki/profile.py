@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
+from sekisho.domain.issuing_ca import FIRST, IssuingCa
 from sekisho.domain.person import Kind, common_name_fits
 from sekisho.domain.policy import LONGEST_CERTIFICATE_LIFE
 from sekisho.pki.crl import MOST_SHARDS, list_name
@@ -44,8 +45,8 @@ class Order:
 
     `serial` has at most 128 bits, `spki` is DER, the dates are aware and in
     whole seconds. `shard` is the part of the revocation list that the
-    certificate names, None for the undivided list. Signing one order twice
-    gives the same bytes.
+    certificate names, None for the undivided list, and `generation` that of
+    the issuing CA that signs it. Signing one order twice gives the same bytes.
     """
 
     kind: Kind
@@ -55,6 +56,7 @@ class Order:
     not_before: datetime
     not_after: datetime
     shard: int | None = None
+    generation: int = FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,11 @@ class Addresses:
     ocsp: str
     issuer: str
     folder: str
+    generation: int = FIRST
 
     def crl(self, shard: int | None) -> str:
         """Return where the revocation list of a shard is, or for None the undivided one."""
-        return f"{self.folder}/{list_name(self.kind, shard)}.crl"
+        return f"{self.folder}/{list_name(IssuingCa(self.kind, self.generation), shard)}.crl"
 
 
 def subject(bank: BankName, kind: Kind, common_name: str | None = None) -> x509.Name:
@@ -86,9 +89,14 @@ def subject(bank: BankName, kind: Kind, common_name: str | None = None) -> x509.
     return x509.Name(parts)
 
 
-def authority_name(bank: BankName, kind: Kind | None) -> x509.Name:
-    """Return the name of the bank's issuing CA for `kind`, or of its root for None."""
+def authority_name(bank: BankName, kind: Kind | None, generation: int = FIRST) -> x509.Name:
+    """Return the name of the bank's issuing CA for `kind`, or of its root for None.
+
+    No two issuing CAs share a name: who looks an issuer up by its name would find the wrong key.
+    """
     role = "Root CA" if kind is None else f"{_UNIT[kind]} CA"
+    if generation > FIRST:
+        role += f" {generation}"
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "JP"),
@@ -138,6 +146,7 @@ def issuing(
     *,
     root_certificate: x509.Certificate,
     root_address: str,
+    generation: int = FIRST,
 ) -> x509.CertificateBuilder:
     """Return the issuing CA for `kind`, to be signed by the root.
 
@@ -148,7 +157,7 @@ def issuing(
     root_key_id = root_certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     return (
         x509.CertificateBuilder()
-        .subject_name(authority_name(bank, kind))
+        .subject_name(authority_name(bank, kind, generation))
         .issuer_name(root_certificate.subject)
         .public_key(key)
         .serial_number(serial)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from sekisho.portal.issuing import Chains
     from sekisho.usecases.resume_session import LoggedOn
     from sekisho.web.site import Site
     from sekisho.web.visit import Visit
@@ -65,8 +66,8 @@ class ShownUser:
     computer: str | None
 
 
-def administrator_app(site: Site, *, chain: Sequence[bytes], est: Sequence[BaseRoute]) -> Starlette:
-    """Return the administrators' site. `chain` holds the DER certificates above theirs, issuing CA first."""
+def administrator_app(site: Site, *, chains: Chains, est: Sequence[BaseRoute]) -> Starlette:
+    """Return the administrators' site. `chains` holds what stands above certificates."""
     routes = [
         *secure_routes(site),
         *card_routes(site),
@@ -74,7 +75,7 @@ def administrator_app(site: Site, *, chain: Sequence[bytes], est: Sequence[BaseR
         *pins_routes(site),
         *emergency_routes(site),
         *second_step_routes(site),
-        *renewal_routes(site, Kind.ADMINISTRATOR, chain),
+        *renewal_routes(site, Kind.ADMINISTRATOR, chains),
         Route("/contract", endpoint(site, logged_on(contract_page))),
         Route(USERS, endpoint(site, logged_on(users_page))),
         Route(_CHANGE, endpoint(site, logged_on(change_page)), methods=["GET"]),

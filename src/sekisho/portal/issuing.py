@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
 from sekisho.domain.errors import CsrNotAccepted
+from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.pki.csr import read_csr
 from sekisho.web import messages, problems
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from starlette.responses import Response
 
     from sekisho.domain.certificate import IssuedCertificate
@@ -33,9 +33,14 @@ def typed_csr(visit: Visit) -> Csr:
     return read_csr(der)
 
 
-def issued(certificate: IssuedCertificate, chain: Sequence[bytes]) -> Response:
+Chains = Mapping[IssuingCa, Sequence[bytes]]
+"""The DER certificates above those of each issuing CA, itself first."""
+
+
+def issued(certificate: IssuedCertificate, chains: Chains) -> Response:
     """Return the certificate with the DER certificates above it, issuing CA first."""
     name = certificate.person.common_name
+    chain = chains[IssuingCa(certificate.kind, certificate.generation)]
     return JSONResponse(
         {
             "common_name": name,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from sekisho.portal.issuing import Chains
     from sekisho.web.site import Site
     from sekisho.web.visit import Visit
 
@@ -34,15 +35,15 @@ class _Ways:
     est: bool
 
 
-def public_app(site: Site, *, chain: dict[Kind, list[bytes]], est: Sequence[BaseRoute]) -> Starlette:
-    """Return the public site. `chain` holds the DER certificates above each kind's, issuing CA first."""
+def public_app(site: Site, *, chains: Chains, est: Sequence[BaseRoute]) -> Starlette:
+    """Return the public site. `chains` holds what stands above certificates."""
     routes: list[BaseRoute] = [Route("/", endpoint(site, home))]
     for kind in Kind:
         routes += [
             Route(f"/acquire/{kind.value}", endpoint(site, acquire_page(kind)), methods=["GET"]),
             Route(
                 f"/acquire/{kind.value}",
-                endpoint(site, acquire_in_page(kind, chain[kind]), turnstile=True),
+                endpoint(site, acquire_in_page(kind, chains), turnstile=True),
                 methods=["POST"],
             ),
         ]
@@ -65,7 +66,7 @@ def acquire_page(kind: Kind) -> Callable[[Visit], Response]:
     return show
 
 
-def acquire_in_page(kind: Kind, chain: list[bytes]) -> Callable[[Visit], Response]:
+def acquire_in_page(kind: Kind, chains: Chains) -> Callable[[Visit], Response]:
     """Make the answer to the page's script: the certificate, or the refusal in the visitor's words (RFC 9457)."""
 
     def answer(visit: Visit) -> Response:
@@ -90,6 +91,6 @@ def acquire_in_page(kind: Kind, chain: list[bytes]) -> Callable[[Visit], Respons
             )
         except Refusal as refusal:
             return refused(visit, kind, refusal)
-        return issued(certificate, chain)
+        return issued(certificate, chains)
 
     return answer

@@ -15,27 +15,28 @@ from sekisho.usecases.renew_certificate import renew_certificate
 from sekisho.web.endpoint import endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
     from sekisho.domain.person import Kind
+    from sekisho.portal.issuing import Chains
     from sekisho.web.site import Site
     from sekisho.web.visit import Visit
 
 _PATH = "/renew"
 
 
-def renewal_routes(site: Site, kind: Kind, chain: Sequence[bytes]) -> list[BaseRoute]:
-    """Return the page and what its script asks for. `chain` holds the DER certificates above, issuing CA first.
+def renewal_routes(site: Site, kind: Kind, chains: Chains) -> list[BaseRoute]:
+    """Return the page and what its script asks for. `chains` holds what stands above certificates.
 
     No session is needed, so that the page opens in the grace period as well,
     when nobody can log on any more: certificate and PIN are what it takes.
     """
     return [
         Route(_PATH, endpoint(site, _page(kind)), methods=["GET"]),
-        Route(_PATH, endpoint(site, _renew(kind, chain), turnstile=True), methods=["POST"]),
+        Route(_PATH, endpoint(site, _renew(kind, chains), turnstile=True), methods=["POST"]),
     ]
 
 
@@ -55,7 +56,7 @@ def _page(kind: Kind) -> Callable[[Visit], Response]:
     return show
 
 
-def _renew(kind: Kind, chain: Sequence[bytes]) -> Callable[[Visit], Response]:
+def _renew(kind: Kind, chains: Chains) -> Callable[[Visit], Response]:
     def answer(visit: Visit) -> Response:
         site = visit.site
         try:
@@ -75,6 +76,6 @@ def _renew(kind: Kind, chain: Sequence[bytes]) -> Callable[[Visit], Response]:
             )
         except Refusal as refusal:
             return refused(visit, kind, refusal)
-        return issued(certificate, chain)
+        return issued(certificate, chains)
 
     return answer

@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.routing import BaseRoute
 
+    from sekisho.portal.issuing import Chains
     from sekisho.web.site import Site
 
 
-def user_app(site: Site, *, chain: Sequence[bytes], est: Sequence[BaseRoute]) -> Starlette:
-    """Return the users' site. `chain` holds the DER certificates above a user's, issuing CA first."""
+def user_app(site: Site, *, chains: Chains, est: Sequence[BaseRoute]) -> Starlette:
+    """Return the users' site. `chains` holds what stands above certificates."""
     return site_app(
         site,
         [
             *secure_routes(site),
             *pins_routes(site),
             *emergency_routes(site),
-            *renewal_routes(site, Kind.USER, chain),
+            *renewal_routes(site, Kind.USER, chains),
             *est,
         ],
     )

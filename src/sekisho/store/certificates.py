@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row, Select
 
+    from sekisho.domain.issuing_ca import IssuingCa
     from sekisho.store.orders import PlacedOrder
 
 
@@ -41,6 +42,7 @@ def _values(row: Row[Any]) -> dict[str, Any]:
         "first_logon_at": row.first_logon_at,
         "suspended_at": row.suspended_at,
         "shard": row.shard,
+        "generation": row.generation,
     }
 
 
@@ -78,7 +80,12 @@ _REVOCATIONS = OfMany(
         select(t.c.serial, t.c.ended_at, t.c.reason, t.c.suspended_at, crl_entries.c.changed_at)
         .join(people, people.c.id == t.c.person_id)
         .outerjoin(crl_entries, crl_entries.c.certificate_id == t.c.id)
-        .where(t.c.kind == bindparam("kind"), among(t.c.serial, "serials"), people.c.bank == bindparam("bank"))
+        .where(
+            t.c.kind == bindparam("kind"),
+            t.c.generation == bindparam("generation"),
+            among(t.c.serial, "serials"),
+            people.c.bank == bindparam("bank"),
+        )
     )
 )
 
@@ -108,6 +115,7 @@ def add(tx: Connection, new: Sequence[NewCertificate], now: datetime) -> list[Is
             "issued_at": now,
             "supersedes": one.placed.renews_id,
             "shard": one.placed.order.shard,
+            "generation": one.placed.order.generation,
         }
         for one in new
     ]
@@ -126,6 +134,7 @@ def add(tx: Connection, new: Sequence[NewCertificate], now: datetime) -> list[Is
             issued_at=now,
             supersedes=one.placed.renews_id,
             shard=one.placed.order.shard,
+            generation=one.placed.order.generation,
             der=one.der,
         )
         for certificate_id, one in zip(ids, new, strict=True)
@@ -271,9 +280,10 @@ class Revocation:
     changed_at: datetime | None
 
 
-def revocations(tx: Connection, bank: str, kind: Kind, serials: Collection[int]) -> dict[int, Revocation]:
+def revocations(tx: Connection, bank: str, ca: IssuingCa, serials: Collection[int]) -> dict[int, Revocation]:
     """Return how certificates of an issuing CA stand, by their serial numbers; one that is not stored is left out."""
-    rows = _REVOCATIONS.run(tx, {"bank": bank, "kind": kind.value, "serials": list(serials)})
+    asked = {"bank": bank, "kind": ca.kind.value, "generation": ca.generation, "serials": list(serials)}
+    rows = _REVOCATIONS.run(tx, asked)
     return {row.serial: Revocation(_revoked(row), row.changed_at) for row in rows}
 
 

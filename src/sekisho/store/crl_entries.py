@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select, update
 
 from sekisho.domain.certificate import Reason
+from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.domain.person import Kind
 from sekisho.pki import crl
 from sekisho.store.bulk import OfMany
@@ -49,7 +50,7 @@ class Changed:
     """A certificate of an issuing CA whose revocation was written, changed or lifted at a moment."""
 
     certificate_id: int
-    kind: Kind
+    ca: IssuingCa
     shard: int | None
     serial: int
     at: datetime
@@ -76,6 +77,7 @@ def put(tx: Connection, certificate: Certificate, revoked: tuple[datetime, Reaso
             bank=certificate.person.bank,
             kind=certificate.kind.value,
             shard=certificate.shard,
+            generation=certificate.generation,
             serial=certificate.serial,
             not_after=certificate.not_after,
             changed_at=now,
@@ -84,7 +86,7 @@ def put(tx: Connection, certificate: Certificate, revoked: tuple[datetime, Reaso
     )
 
 
-def joined(tx: Connection, bank: str, kind: Kind, shard: int | None, *, since: datetime, now: datetime) -> bytes:
+def joined(tx: Connection, bank: str, ca: IssuingCa, shard: int | None, *, since: datetime, now: datetime) -> bytes:
     """Return the entries of one list: of a shard, or for None of all, one after the other.
 
     What had expired before `since` is left out. A list names no moment after
@@ -93,14 +95,14 @@ def joined(tx: Connection, bank: str, kind: Kind, shard: int | None, *, since: d
     entries = bytearray()
     rows = tx.execute(
         select(t.c.entry)
-        .where(*_of(bank, kind, shard), t.c.entry.is_not(None), t.c.not_after >= since, t.c.changed_at <= now)
+        .where(*_of(bank, ca, shard), t.c.entry.is_not(None), t.c.not_after >= since, t.c.changed_at <= now)
         .execution_options(yield_per=_AT_ONCE)
     )
     for some in rows.partitions():
         entries += b"".join([row[0] for row in some])
     ahead = tx.scalars(
         select(t.c.certificate_id).where(
-            *_of(bank, kind, shard), t.c.entry.is_not(None), t.c.not_after >= since, t.c.changed_at > now
+            *_of(bank, ca, shard), t.c.entry.is_not(None), t.c.not_after >= since, t.c.changed_at > now
         )
     ).all()
     for row in _REVOKED.run(tx, {"certificates": list(ahead)}) if ahead else ():
@@ -113,11 +115,14 @@ def joined(tx: Connection, bank: str, kind: Kind, shard: int | None, *, since: d
 def changed_since(tx: Connection, bank: str, kinds: Collection[Kind], moment: datetime) -> list[Changed]:
     """Return what changed since shortly before a moment, whatever clock wrote it."""
     rows = tx.execute(
-        select(t.c.certificate_id, t.c.kind, t.c.shard, t.c.serial, t.c.changed_at).where(
+        select(t.c.certificate_id, t.c.kind, t.c.generation, t.c.shard, t.c.serial, t.c.changed_at).where(
             t.c.bank == bank, t.c.kind.in_([kind.value for kind in kinds]), t.c.changed_at > moment - LATELY
         )
     )
-    return [Changed(row.certificate_id, Kind(row.kind), row.shard, row.serial, row.changed_at) for row in rows]
+    return [
+        Changed(row.certificate_id, IssuingCa(Kind(row.kind), row.generation), row.shard, row.serial, row.changed_at)
+        for row in rows
+    ]
 
 
 def lately(changes: Iterable[Changed], shard: int | None, *, until: datetime) -> bytes:
@@ -145,6 +150,6 @@ def remove(tx: Connection, certificate_ids: Sequence[int]) -> None:
     _REMOVE.run(tx, {"certificates": list(certificate_ids)})
 
 
-def _of(bank: str, kind: Kind, shard: int | None) -> list[ColumnElement[bool]]:
-    whole = [t.c.bank == bank, t.c.kind == kind.value]
+def _of(bank: str, ca: IssuingCa, shard: int | None) -> list[ColumnElement[bool]]:
+    whole = [t.c.bank == bank, t.c.kind == ca.kind.value, t.c.generation == ca.generation]
     return whole if shard is None else [*whole, t.c.shard == shard]

@@ -71,6 +71,7 @@ def _placed(row: Row[Any]) -> PlacedOrder:
             not_before=row.not_before,
             not_after=row.not_after,
             shard=row.shard,
+            generation=row.generation,
         ),
         spki_sha256=row.spki_sha256,
         held=KeyHeld(row.held),
@@ -108,6 +109,7 @@ def add(tx: Connection, new: Sequence[NewOrder], now: datetime) -> list[PlacedOr
             "held": one.held.value,
             "address": one.address,
             "shard": one.order.shard,
+            "generation": one.order.generation,
             "ordered_at": now,
         }
         for one in new

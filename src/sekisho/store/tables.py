@@ -194,6 +194,8 @@ orders = Table(
     Column("finished_at", Instant),
     # The part of the revocation list that the certificate names, which is among what decides its bytes.
     Column("shard", SmallInteger),
+    # Of the issuing CA that signs it.
+    Column("generation", SmallInteger, nullable=False, server_default="1"),
     Index("ix_orders_person_id", "person_id"),
     Index("ix_orders_unfinished", "ordered_at", **_where("finished_at IS NULL")),
 )
@@ -221,6 +223,7 @@ certificates = Table(
     Column("first_logon_at", Instant),
     Column("suspended_at", Instant),
     Column("shard", SmallInteger),
+    Column("generation", SmallInteger, nullable=False, server_default="1"),
     UniqueConstraint("kind", "serial"),
     Index("ix_certificates_person_id", "person_id", "id"),
     Index("ix_certificates_not_after", "not_after", "id"),
@@ -327,6 +330,7 @@ crl_entries = Table(
     Column("not_after", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
     Column("entry", LargeBinary),
+    Column("generation", SmallInteger, nullable=False, server_default="1"),
     Index("ix_crl_entries_shard", "bank", "kind", "shard"),
     Index("ix_crl_entries_changed_at", "bank", "kind", "changed_at"),
     Index("ix_crl_entries_not_after", "bank", "kind", "not_after"),

@@ -106,6 +106,7 @@ def acquire_certificate(
         now=now,
         entropy=ports.entropy,
         shards=bank.policy.crl_shards,
+        generation=bank.policy.generation_for(person.who.kind),
     )
     code = None
     if any(secret.provisional_until is not None for secret in known.values()):

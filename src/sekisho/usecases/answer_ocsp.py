@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sekisho.domain.errors import TooManyRequests
+from sekisho.domain.errors import StoreAway, TooManyRequests
 from sekisho.domain.person import Kind
 from sekisho.pki import ocsp
 from sekisho.pki.ocsp import Answer, Digest, Status
-from sekisho.store import certificates, crl_entries
+from sekisho.store import certificates, crl_entries, restores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from sekisho.domain.issuing_ca import IssuingCa
     from sekisho.store.certificates import Revocation
     from sekisho.store.crl_entries import Changed
     from sekisho.usecases.ports import Ports
@@ -25,9 +26,9 @@ LIFE = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class AskedAbout:
-    """A certificate of the issuing CA for `kind`; `digest` and `nonce` are echoed."""
+    """A certificate of an issuing CA; `digest` and `nonce` are echoed."""
 
-    kind: Kind
+    ca: IssuingCa
     digest: Digest
     serial: int
     nonce: bytes | None = None
@@ -55,25 +56,30 @@ def answer_questions(
 
     What is not stored is `unknown`, whatever may have been signed. Anybody
     can make up serial numbers, so each such answer is signed only where
-    `may_sign()` says so; else the reason is `TooManyRequests`. Raises
-    `CaAway` and `StoreAway`.
+    `may_sign()` says so; else the reason is `TooManyRequests`. Where the
+    database is known to be older than the CA's journal, only what is revoked
+    is told, and the reason for all else is `StoreAway`. Raises `CaAway` and
+    `StoreAway`.
     """
-    known: dict[tuple[Kind, int], Revocation] = {}
+    known: dict[tuple[IssuingCa, int], Revocation] = {}
     with ports.db.read() as tx:
-        for kind in Kind:
-            serials = {one.serial for one in asked if one.kind is kind and one.serial.bit_length() <= _SERIAL_BITS}
+        behind = restores.is_behind(tx, bank)
+        for ca in sorted({one.ca for one in asked}):
+            serials = {one.serial for one in asked if one.ca == ca and one.serial.bit_length() <= _SERIAL_BITS}
             if serials:
-                found = certificates.revocations(tx, bank, kind, serials)
-                known |= {(kind, serial): revocation for serial, revocation in found.items()}
+                found = certificates.revocations(tx, bank, ca, serials)
+                known |= {(ca, serial): revocation for serial, revocation in found.items()}
     outcomes: list[Answered | Exception] = [TooManyRequests() for _ in asked]
     wanted = {}
     for at, one in enumerate(asked):
-        revocation = known.get((one.kind, one.serial))
-        if revocation is not None or may_sign():
+        revocation = known.get((one.ca, one.serial))
+        if behind and (revocation is None or revocation.revoked is None):
+            outcomes[at] = StoreAway()
+        elif revocation is not None or may_sign():
             wanted[at] = _answer(one, revocation)
     signed = ports.cas[bank].answer_all(list(wanted.values()))
     for at, der in zip(wanted, signed, strict=True):
-        revocation = known.get((asked[at].kind, asked[at].serial))
+        revocation = known.get((asked[at].ca, asked[at].serial))
         changed_at = None if revocation is None else revocation.changed_at
         if isinstance(der, Exception):
             outcomes[at] = der
@@ -86,7 +92,8 @@ _SERIAL_BITS = 128  # of ours; a question may name longer ones
 
 
 def _answer(asked: AskedAbout, revocation: Revocation | None) -> Answer:
-    answer = Answer(asked.kind, asked.digest, asked.serial, Status.UNKNOWN, LIFE, nonce=asked.nonce)
+    kind, generation = asked.ca
+    answer = Answer(kind, asked.digest, asked.serial, Status.UNKNOWN, LIFE, nonce=asked.nonce, generation=generation)
     if revocation is None:
         return answer
     if revocation.revoked is None:

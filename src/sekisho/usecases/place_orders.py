@@ -36,7 +36,8 @@ class Request:
     """A person who may have a certificate for the key in `csr`, if there is a permit: who they are was judged before.
 
     `life` is how long the certificate will live from `at` on, `shards` in how
-    many parts the revocation list is divided for what is issued now.
+    many parts the revocation list is divided for what is issued now, and
+    `generation` that of the issuing CA which signs it.
     """
 
     person_id: int
@@ -48,6 +49,7 @@ class Request:
     serial: int
     at: datetime
     shards: int = 1
+    generation: int = 1
 
 
 def request(
@@ -61,9 +63,10 @@ def request(
     now: datetime,
     entropy: Callable[[int], bytes],
     shards: int = 1,
+    generation: int = 1,
 ) -> Request:
     """Return a request, with the random serial that its certificate will have."""
-    return Request(person_id, who, csr, held, actor, life, serial_number(entropy), now, shards)
+    return Request(person_id, who, csr, held, actor, life, serial_number(entropy), now, shards, generation)
 
 
 def order_of(asked: Request) -> Order:
@@ -78,6 +81,7 @@ def order_of(asked: Request) -> Order:
         not_after=acquired + asked.life,
         # Serial numbers are random, so each shard gets its share.
         shard=asked.serial % asked.shards if asked.shards > 1 else None,
+        generation=asked.generation,
     )
 
 

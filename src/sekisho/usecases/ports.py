@@ -63,6 +63,7 @@ class Ca(Protocol):
         number: int,
         this_update: datetime,
         next_update: datetime,
+        generation: int = 1,
     ) -> bytes:
         """Return a DER revocation list with these entries (DER, one after the other)."""
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from sekisho.domain.certificate import Ending, KeyHeld, Reason
+from sekisho.domain.issuing_ca import FIRST
 from sekisho.domain.person import Kind, PersonId
 from sekisho.pki.profile import BACKDATE, Order
 from sekisho.store import audit, certificates, orders, people, permits, restores
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sekisho.usecases.ports import CaRecord, Ports
 
 _PAGE = 500
-_SHARD = re.compile(r"-(\d+)\.crl$")
+_LIST = re.compile(r"/(?:administrator|user)(\d*)(?:-(\d+))?\.crl$")
 
 
 class Disagreement(StrEnum):
@@ -322,7 +323,7 @@ def _order_of(certificate: x509.Certificate, kind: Kind) -> Order:
     (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
     addresses = [str(one.value) for point in points for one in point.full_name or []]
-    shard = next((int(found[1]) for one in addresses if (found := _SHARD.search(one))), None)
+    generation, shard = next((found.groups() for one in addresses if (found := _LIST.search(one))), (None, None))
     return Order(
         kind=kind,
         common_name=str(name.value),
@@ -330,5 +331,6 @@ def _order_of(certificate: x509.Certificate, kind: Kind) -> Order:
         spki=certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
-        shard=shard,
+        shard=int(shard) if shard else None,
+        generation=int(generation) if generation else FIRST,
     )

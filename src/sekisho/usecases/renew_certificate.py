@@ -96,6 +96,7 @@ def renew_certificate(
             now=now,
             entropy=ports.entropy,
             shards=bank.policy.crl_shards,
+            generation=bank.policy.generation_for(person.who.kind),
         )
         return _order(tx, present.certificate, wanted)
 

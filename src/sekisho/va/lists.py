@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from starlette.responses import PlainTextResponse, Response
 
 from sekisho.domain.errors import ServiceRefused
-from sekisho.domain.person import Kind
 from sekisho.pki.crl import list_name
 from sekisho.usecases.read_crl import read_crl, read_crl_bytes
 from sekisho.web import problems
@@ -38,7 +37,7 @@ class Lists:
     def __init__(self, ports: Ports, bank: Bank) -> None:
         self._ports, self._bank = ports, bank.code
         shards = range(bank.policy.crl_shards if bank.policy.crl_shards > 1 else 0)
-        self._expected = {list_name(kind, shard) for kind in Kind for shard in (None, *shards)}
+        self._expected = {list_name(ca, shard) for ca in bank.policy.issuing_cas for shard in (None, *shards)}
         self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._octets = 0
         self._lock = threading.Lock()

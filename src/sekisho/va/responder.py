@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from sekisho.domain.contract import Bank
-    from sekisho.domain.person import Kind
+    from sekisho.domain.issuing_ca import IssuingCa
     from sekisho.pki.ocsp import IssuerId
     from sekisho.store.crl_entries import Changed
     from sekisho.usecases.answer_ocsp import Answered
@@ -78,14 +78,14 @@ class Responder:
         self,
         ports: Ports,
         bank: Bank,
-        issuing: Mapping[Kind, bytes],
+        issuing: Mapping[IssuingCa, bytes],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ports, self._bank = ports, bank.code
-        self._issuers: dict[IssuerId, Kind] = {
-            issuer_id: kind
-            for kind, der in issuing.items()
+        self._issuers: dict[IssuerId, IssuingCa] = {
+            issuer_id: ca
+            for ca, der in issuing.items()
             for issuer_id in ocsp.issuer_ids(x509.load_der_x509_certificate(der)).values()
         }
         self._clock = clock
@@ -98,7 +98,7 @@ class Responder:
         self._look: asyncio.Task[None] | None = None
         self._looked_at = float("-inf")
         self._last: datetime | None = None
-        self._changed: dict[tuple[Kind, int], datetime] = {}
+        self._changed: dict[tuple[IssuingCa, int], datetime] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -157,16 +157,16 @@ class Responder:
             question = ocsp.read_question(_decoded(body) if isinstance(body, str) else body)
         except ocsp.Malformed:
             raise _Unsigned(ocsp.MALFORMED_REQUEST) from None
-        kind = self._issuers.get(question.issuer)
-        if kind is None:
+        ca = self._issuers.get(question.issuer)
+        if ca is None:
             raise _Unsigned(ocsp.UNAUTHORIZED)
         if question.serial <= 0:
             raise _Unsigned(ocsp.MALFORMED_REQUEST)
         digest = question.issuer.digest
         # Past the allowance a nonce is left out, as RFC 9919 lets responders do, and what is kept does.
         if question.nonce is not None and self._nonces.take():
-            return AskedAbout(kind, digest, question.serial, question.nonce)
-        asked = AskedAbout(kind, digest, question.serial)
+            return AskedAbout(ca, digest, question.serial, question.nonce)
+        asked = AskedAbout(ca, digest, question.serial)
         if question.nonce is None:
             _keep(self._questions, body, asked)
         return asked
@@ -221,7 +221,7 @@ class Responder:
     def _kept(self, asked: AskedAbout, answered: Answered) -> _Ready:
         ready = _ready(answered, self._clock(), with_nonce=asked.nonce is not None)
         # What is not known may be issued in a moment; and what changed since it was read is read again.
-        outdated = self._changed.get((asked.kind, asked.serial), answered.changed_at) != answered.changed_at
+        outdated = self._changed.get((asked.ca, asked.serial), answered.changed_at) != answered.changed_at
         if asked.nonce is None and answered.status is not Status.UNKNOWN and not outdated:
             _keep(self._ready, asked, ready)
         return ready
@@ -257,10 +257,10 @@ class Responder:
         self._looked_at = began
 
     def _drop(self, changes: list[Changed]) -> None:
-        self._changed = {(one.kind, one.serial): one.at for one in changes}
+        self._changed = {(one.ca, one.serial): one.at for one in changes}
         for one in changes:
             for digest in ocsp.Digest:
-                asked = AskedAbout(one.kind, digest, one.serial)
+                asked = AskedAbout(one.ca, digest, one.serial)
                 ready = self._ready.get(asked)
                 if ready is not None and ready.changed_at != one.at:
                     del self._ready[asked]

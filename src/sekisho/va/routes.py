@@ -9,7 +9,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from sekisho.domain.person import Kind
 from sekisho.va import responder
 from sekisho.va.lists import Lists
 from sekisho.va.responder import Responder
@@ -29,7 +28,7 @@ _DAY_S = 86_400
 
 def pki_app(ports: Ports, bank: Bank, certificates: Mapping[str, bytes]) -> ASGIApp:
     """Return the site that serves a bank's CA certificates (DER by name) and tells what it revoked."""
-    answers = Responder(ports, bank, {kind: certificates[kind] for kind in Kind})
+    answers = Responder(ports, bank, {ca: certificates[ca.name] for ca in bank.policy.issuing_cas})
     files = _files(ports, bank, certificates)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -58,9 +58,10 @@ def guard_issuing(
     now: datetime,
     root: x509.Certificate,
     root_address: str,
+    generation: int = 1,
 ) -> ReadingKey:
     """Return the root's key for one issuing CA, which has `key`: anything else raises `LintFailed`."""
-    form = issuing_form(bank, kind, Made(key, serial, now), root=root, root_address=root_address)
+    form = issuing_form(bank, kind, Made(key, serial, now), root=root, root_address=root_address, generation=generation)
     return ReadingKey(root_key, lambda tbs: list(differences(tbs, form)))
 
 
@@ -79,8 +80,11 @@ def root_form(bank: BankName, made: Made) -> Form:
     )
 
 
-def issuing_form(bank: BankName, kind: Kind, made: Made, *, root: x509.Certificate, root_address: str) -> Form:
+def issuing_form(
+    bank: BankName, kind: Kind, made: Made, *, root: x509.Certificate, root_address: str, generation: int = 1
+) -> Form:
     """Return what an issuing CA has to be: none below it, clientAuth alone, held to the names of its kind."""
+    role = f"{UNITS[kind]} CA" if generation == 1 else f"{UNITS[kind]} CA {generation}"
     tree = [*_organization(bank), (NameOID.ORGANIZATIONAL_UNIT_NAME, UNITS[kind])]
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
     constraints = x509.NameConstraints([x509.DirectoryName(_name(tree))], None)
@@ -93,7 +97,7 @@ def issuing_form(bank: BankName, kind: Kind, made: Made, *, root: x509.Certifica
         issuer=content(root.subject.public_bytes()),
         not_before=made.now - _BEGUN_BEFORE,
         not_after=made.now + _ISSUING_LIFE,
-        subject=_subject(bank, f"{UNITS[kind]} CA"),
+        subject=_subject(bank, role),
         key=_spki(made.key),
         extensions={
             **_of_every_authority(made, _NONE_BELOW),
