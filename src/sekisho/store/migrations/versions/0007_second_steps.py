@@ -7,8 +7,8 @@ from alembic import op
 
 from sekisho.store.columns import Instant
 
-revision = "0007a"
-down_revision = "0007"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

@@ -12,7 +12,7 @@ from sekisho.domain.certificate import Reason
 from sekisho.pki import crl
 from sekisho.store.columns import Instant, Serial
 
-revision = "0005"
+revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None

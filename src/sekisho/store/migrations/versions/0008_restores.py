@@ -7,8 +7,8 @@ from alembic import op
 
 from sekisho.store.columns import Instant
 
-revision = "0004"
-down_revision = "0007a"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
