@@ -2,11 +2,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from tests.support import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A busy machine makes no test fail.
+hypothesis.settings.register_profile("sekisho", deadline=None)
+hypothesis.settings.load_profile("sekisho")
 
 
 @pytest.fixture(scope="session", autouse=True)
