@@ -21,6 +21,7 @@ from tests.support.served import free_port_base
 from tests.support.world import ADMINISTRATOR, KEIRI01, KEIRI02, World, world
 
 from sekisho.domain.certificate import Reason
+from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.domain.person import Kind
 from sekisho.store.audit import Actor
 from sekisho.usecases.publish_crl import publish_crls
@@ -152,13 +153,13 @@ def test_a_responder_of_the_other_issuing_ca_is_not_believed(published: Publishe
     program("openssl", "ocsp", *about, "-no_nonce", "-reqout", str(request))
     forged = published.bank.ports.cas["9990"]
     signed = forged._responders  # type: ignore[attr-defined]
-    of_user = signed._of(Kind.USER, published.bank.clock[0].replace(microsecond=0))
+    of_user = signed._of(IssuingCa(Kind.USER), published.bank.clock[0].replace(microsecond=0))
     from sekisho.pki import ocsp
 
     answer = ocsp.Answer(
         Kind.ADMINISTRATOR, ocsp.Digest.SHA1, published.held.serial, ocsp.Status.GOOD, timedelta(hours=1)
     )
-    issuer = signed._ids[Kind.ADMINISTRATOR][ocsp.Digest.SHA1]
+    issuer = signed._ids[IssuingCa(Kind.ADMINISTRATOR)][ocsp.Digest.SHA1]
     now = published.bank.clock[0].replace(microsecond=0)
     response.write_bytes(ocsp.response(answer, issuer, of_user.certificate, of_user.key, now))
     chain = published.folder / "both.pem"

@@ -116,7 +116,10 @@ def test_the_worker_does_what_serve_leaves_and_tells_what_it_did(served: Served,
         code, told = once()
         assert (code, told["mails"]["done"]) == (0, 1)
         ids = [str(mail["Message-ID"]) for mail in server.taken]
-        assert len(ids) == len(set(ids)) == len(waiting)
+        # The administrator of the contract that waits for its opening has no mail address yet.
+        contract_id = served.info["contract"]["contract_id"]
+        with_address = [one for one in map(json.loads, waiting) if one["contract_id"] == contract_id]
+        assert len(ids) == len(set(ids)) == len(with_address)
 
 
 def tell_everybody(served: Served) -> None:
