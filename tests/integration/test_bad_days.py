@@ -6,10 +6,13 @@ import os
 import signal
 import sqlite3
 import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -72,10 +75,22 @@ class Day:
             os.kill(pid, number)
 
     def await_back(self, crowd: Crowd) -> None:
-        """Wait until every process that said that the database went says that it is back."""
-        crowd.wait_until(
-            lambda: self.lines("the database can be used again") == self.lines("the database cannot be used")
-        )
+        """Wait until every process that said that the database went says that it is back.
+
+        The visitors keep their connections, which may all be with one process, and mostly read: others come anew each
+        time, all at once, so that they meet every process and have something written.
+        """
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(self.visitors)) as pool:
+            fresh: dict[str, Any] = {"acknowledged": [], "tokens": [], "clients": [], "ports": {}}
+            fresh["folder"] = Path(folder)
+            others = [replace(one, **fresh) for one in self.visitors]
+
+            def said() -> bool:
+                list(pool.map(lambda other: other.acquire(), others))
+                others[0].close()
+                return self.lines("the database can be used again") == self.lines("the database cannot be used")
+
+            crowd.wait_until(said)
 
     def lines(self, words: str) -> int:
         return self.node.log()[self._log_before :].count(words)
