@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.support.authority import NOW, PATIENCE_S, order
 from tests.support.est_client import enroll, new_key
+from tests.support.patience import wait_until
 from tests.support.person import Page
 from tests.support.served import ROOT, Served, free_port_base
 from tests.support.world import csr_der
@@ -247,7 +247,4 @@ def test_two_cas_on_one_folder(apart: tuple[Served, Apart]) -> None:
         assert "another process" in other.stderr
     finally:
         ca.stop()
-    deadline = time.monotonic() + PATIENCE_S
-    while ca.socket.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not ca.socket.exists())

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select
 from tests.support.mail_server import USER, mail_server
+from tests.support.patience import PATIENCE_S, wait_until
 from tests.support.served import ROOT, Served, free_port_base
 
 from sekisho import settings
@@ -25,8 +25,6 @@ from sekisho.store.sqlite import SqliteDatabase
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-_PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +40,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     one.info = demo.info
     yield one
     one.stop()
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_file_has_one_leader_and_the_next_when_that_one_ends(tmp_path: Path) -> None:
@@ -96,7 +87,7 @@ def test_the_worker_does_what_serve_leaves_and_tells_what_it_did(served: Served,
         server.refusals["kanri@example.com"] = ["550 5.1.1 no such mailbox"]
         workers = [start_worker(served) for _ in range(2)]
         try:
-            until(lambda: not served.sekisho("mails", "list", "--json").stdout)
+            wait_until(lambda: not served.sekisho("mails", "list", "--json").stdout)
             assert once() == (0, {"lead": {"lead": False}})
             (lost,) = [
                 json.loads(line) for line in served.sekisho("mails", "list", "--given-up", "--json").stdout.splitlines()
@@ -105,7 +96,7 @@ def test_the_worker_does_what_serve_leaves_and_tells_what_it_did(served: Served,
             assert lost["user_id"] is None
             for worker in workers:
                 worker.send_signal(signal.SIGTERM)
-                assert worker.wait(_PATIENCE_S) == 0
+                assert worker.wait(PATIENCE_S) == 0
         finally:
             for worker in workers:
                 worker.kill()

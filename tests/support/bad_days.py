@@ -6,7 +6,6 @@ import atexit
 import shutil
 import tempfile
 import threading
-import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tests.support.nodes import Node
+from tests.support.patience import wait_until
 from tests.support.postgres import children
 from tests.support.served import Served, free_port_base
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tests.support.crowd import Answer, Visitor
     from tests.support.postgres import Cluster
 
-_PATIENCE_S = 90
 _PAUSE_S = 0.03
 _CLEAR = {
     (200, ""),
@@ -106,10 +105,7 @@ class Crowd:
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
         """Wait for something while visitors keep coming."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while not holds():
-            assert time.monotonic() < deadline, (self.told, self._good, self.strange[:3])
-            time.sleep(0.02)
+        wait_until(holds, lambda: (self.told, self._good, self.strange[:3]))
 
     def _live(self, visitor: Visitor) -> None:
         while not self._stop.wait(_PAUSE_S):

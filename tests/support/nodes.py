@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.support.patience import wait_until
 from tests.support.postgres import shared_cluster
 from tests.support.served import ROOT, Served, free_port_base
 
@@ -140,10 +141,7 @@ class Load:
     def await_more(self, count: int) -> None:
         """Wait until so many more were done."""
         wanted = self.done + count
-        deadline = time.monotonic() + _READY_S
-        while self.done < wanted:
-            assert time.monotonic() < deadline, self.failures
-            time.sleep(0.02)
+        wait_until(lambda: self.done >= wanted, lambda: self.failures)
 
     def _repeat(self, number: int) -> None:
         while not self._stop.is_set():

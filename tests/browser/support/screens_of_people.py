@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tests.browser.support.walk import follow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
     from tests.browser.support.walk import Walk
@@ -29,7 +31,7 @@ def see_pins(walk: Walk, page: Page, user: dict[str, Any]) -> None:
     see, present = walk.judge.see, {"present_pin": user["user_pin"]}
     present["present_confirmation_pin"] = user["user_confirmation_pin"]
     walk.go(page, "user", "/status")
-    page.locator("a[href='/pins']").click()
+    follow(page, "a[href='/pins']")
     see(page, "user-pins")
     walk.press(page)
     see(page, "user-pins-missing", code="entry-missing")
@@ -62,7 +64,7 @@ def see_users_registered(walk: Walk, page: Page) -> None:
     see, contract = walk.judge.see, walk.served.info["contract"]
     confirmation = {"confirmation_pin": contract["contract_confirmation_pin"]}
     walk.go(page, "administrator", "/contract/users")
-    page.locator("a[href='/contract/users/new']").click()
+    follow(page, "a[href='/contract/users/new']")
     see(page, "user-new")
     fill(page, user_id="keiri 03", name="経理担当 3", mail_address="keiri03", **confirmation)
     walk.press(page)
@@ -197,7 +199,7 @@ def see_steps(walk: Walk, page: Page, confirmation: dict[str, str]) -> None:
 def see_renewal(walk: Walk, page: Page, user: dict[str, Any]) -> None:
     """Renew in the page; the file is saved like one that was acquired."""
     see = walk.judge.see
-    page.locator("a[href='/renew']").click()
+    follow(page, "a[href='/renew']")
     page.locator("form[data-acquire]").wait_for()
     see(page, "user-renew")
     fill(page, pin=WRONG)
@@ -227,13 +229,13 @@ def see_emergency_stops(walk: Walk, user_page: Page, administrator_page: Page) -
     see = walk.judge.see
     walk.go(user_page, "user", "/emergency")
     see(user_page, "user-emergency")
-    user_page.locator("a[href='/emergency/certificate']").click()
+    follow(user_page, "a[href='/emergency/certificate']")
     see(user_page, "user-emergency-certificate")
     walk.press(user_page)
     see(user_page, "certificate-suspended-emergency", code="certificate-suspended")
     walk.go(administrator_page, "administrator", "/emergency")
     see(administrator_page, "administrator-emergency")
-    administrator_page.locator("a[href='/emergency/contract']").click()
+    follow(administrator_page, "a[href='/emergency/contract']")
     see(administrator_page, "administrator-emergency-contract")
     walk.press(administrator_page)
     see(administrator_page, "emergency-stopped", code="emergency-stopped")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from tests.browser.support.walk import follow
 from tests.support.authenticator import Authenticator
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ def see_second_steps(walk: Walk) -> None:
     walk.log_on_administrator(page)
     pin = walk.served.info["contract"]["contract_confirmation_pin"]
     walk.go(page, "administrator", "/contract")
-    page.locator(f"a[href='{STEPS}']").click()
+    follow(page, f"a[href='{STEPS}']")
     see(page, "second-steps")
-    page.locator(f"form[action='{STEPS}'] button").click()
+    follow(page, f"form[action='{STEPS}'] button")
     see(page, "totp-add")
     secret = page.locator(".serial").inner_text().replace(" ", "")
     page.locator("[name=code]").fill("12345")
@@ -59,7 +60,7 @@ def see_second_steps(walk: Walk) -> None:
     walk.press(page)
     see(page, "second-steps-added", code="second-step-added")
 
-    page.locator(f"a[href='{STEPS}/passkey']").click()
+    follow(page, f"a[href='{STEPS}/passkey']")
     see(page, "passkey-add")
     device = Authenticator(walk.urls["administrator"], "localhost")
     for answer, name in (("{}", "passkey-add-not-accepted"), (None, None)):
@@ -75,7 +76,7 @@ def see_second_steps(walk: Walk) -> None:
     other = walk.page(walk.served.info["administrator"])
     walk.enter_pin(other, "administrator", walk.served.info["contract"]["contract_pin"])
     see(other, "administrator-passkey")
-    other.locator("a[href='/totp']").click()
+    follow(other, "a[href='/totp']")
     see(other, "administrator-totp")
     other.locator("[name=code]").fill(code_of(secret, 30))
     walk.press(other)
@@ -84,7 +85,7 @@ def see_second_steps(walk: Walk) -> None:
     for at in (f"{STEPS}/remove?which=totp", None):
         walk.go(other, "administrator", at or STEPS)
         if at is None:
-            other.locator(f"a[href^='{STEPS}/remove']").click()
+            follow(other, f"a[href^='{STEPS}/remove']")
             see(other, "passkey-remove")
         other.locator("[name=confirmation_pin]").fill(pin)
         walk.press(other)

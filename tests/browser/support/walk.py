@@ -65,7 +65,7 @@ class Walk:
 
     def press(self, page: Page) -> None:
         """Press the main button of the page's form."""
-        page.locator("main form:not(.choose-another) button.main:visible").first.click()
+        follow(page, "main form:not(.choose-another) button.main:visible >> nth=0")
 
     def enter_pin(self, page: Page, site: str, pin: str) -> None:
         self.go(page, site)
@@ -139,6 +139,12 @@ class Walk:
         assert answer.status == 200, answer.code
         key.save(answer)
         return {**user, "certificate": str(key.certificate), "key": str(key.key)}
+
+
+def follow(page: Page, selector: str) -> None:
+    """Press what leads to another page, and wait for that page: a click alone returns before it is there."""
+    with page.expect_navigation():
+        page.locator(selector).click()
 
 
 def told(page: Page, code: str) -> None:

@@ -15,7 +15,6 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.browser.support.chromium import ARGUMENTS
 from tests.browser.support.judge import Judge
@@ -30,7 +29,7 @@ from tests.browser.support.screens_of_people import (
     see_users_registered,
 )
 from tests.browser.support.screens_of_second_steps import see_second_steps
-from tests.browser.support.walk import Walk, send_form, told
+from tests.browser.support.walk import Walk, follow, send_form, told
 from tests.support.est_client import run
 from tests.support.served import Served, free_port_base
 from tests.support.serving import NO_WORKER
@@ -40,10 +39,9 @@ from tests.support.world import new_key as new_private_key
 from sekisho.web import problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page, Playwright, Route
+    from playwright.sync_api import Page, Playwright, Route
 
 FILE_PASSWORD = "correct-horse-battery"
 WRONG = "wrong111"
@@ -249,9 +247,9 @@ def see_logon_of_the_administrator(walk: Walk) -> Page:
 
 def see_menus(walk: Walk, page: Page) -> None:
     see = walk.judge.see
-    page.locator("a[href='/contract']").click()
+    follow(page, "a[href='/contract']")
     see(page, "contract")
-    page.locator("a[href='/contract/users']").click()
+    follow(page, "a[href='/contract/users']")
     see(page, "users")
     walk.press(page)
     see(page, "users-none-chosen", code="choice-missing")
@@ -304,13 +302,13 @@ def see_way_out_of_the_administrator(walk: Walk, page: Page) -> None:
     walk.go(page, "administrator", "/inbox")
     see(page, "administrator-inbox")
     page.locator(".person [name=csrf]").evaluate("field => { field.value = '' }")
-    page.locator(".person button").click()
+    follow(page, ".person button")
     see(page, "form-expired", code="form-expired")
     other = walk.page(walk.served.info["administrator"])
     walk.log_on_administrator(other)
     walk.go(page, "administrator", "/status")
     see(page, "session-ended-elsewhere", code="session-ended-elsewhere")
-    other.locator(".person button").click()
+    follow(other, ".person button")
     see(other, "administrator-logged-off")
 
 
@@ -330,9 +328,9 @@ def see_pages_of_a_user(walk: Walk) -> Page:
     see(page, "user-pin-form-expired", code="form-expired")
     walk.log_on_user(page, keiri01)
     see(page, "user-status-first")
-    page.locator("a[href='/inbox']").click()
+    follow(page, "a[href='/inbox']")
     see(page, "user-inbox")
-    page.locator(".person button").click()
+    follow(page, ".person button")
     see(page, "user-logged-off")
     walk.log_on_user(page, keiri01)
     see(page, "user-status")
@@ -434,27 +432,15 @@ def set_policy(served: Served, change: str) -> None:
         database.execute(f"UPDATE banks SET {change} WHERE code = '9990'")  # noqa: S608 - the test's own words
 
 
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    running = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    one = Served(tmp_path / "data", free_port_base(), env={NO_WORKER: "1"})
-    one.start()
-    yield one
-    one.stop()
-
-
-@pytest.mark.parametrize("lang", ["ja", "en"])
-def test_every_page_that_a_person_can_reach(
-    served: Served, browser: Browser, tmp_path: Path, artifacts: Path, lang: str
-) -> None:
+def see_every_page(lang: str, playwright: Playwright, tmp_path: Path, artifacts: Path) -> None:
+    """Walk through all pages in one language, and judge each of them."""
     judge = Judge(lang, artifacts if os.environ.get("SEKISHO_SCREENSHOTS") else None)
+    served = Served(tmp_path / "data", free_port_base(), env={NO_WORKER: "1"})
     with ExitStack() as running:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        running.callback(browser.close)
+        served.start()
+        running.callback(served.stop)
         walk = Walk(served, browser, judge, tmp_path, running)
         see_public_pages(walk)
         administrator = see_logon_of_the_administrator(walk)
