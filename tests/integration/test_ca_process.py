@@ -19,7 +19,8 @@ from tests.support.trace import Trace
 
 from sekisho.ca import keys, wire
 from sekisho.ca.client import CaClient, CaRefused
-from sekisho.ca.journal import Journal, Known
+from sekisho.ca.journal import Journal
+from sekisho.ca.sealing import Known
 from sekisho.ca.wire import Ask
 from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import CaAway

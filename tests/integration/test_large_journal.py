@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sekisho.ca.journal import Draft, Journal, Known
+from sekisho.ca.journal import Journal
+from sekisho.ca.sealing import Draft, Known
 from sekisho.domain.person import Kind
 
 if TYPE_CHECKING:

@@ -16,15 +16,9 @@ from tests.support.authority import BANK, NOW, PKI_URL, new_hierarchy, order
 from sekisho.ca.authority import RETENTION, Authority, StillKept
 from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.entries import Ended
-from sekisho.ca.journal import (
-    AlreadyJournaled,
-    ContractErased,
-    Draft,
-    Journal,
-    JournalInUse,
-    JournalNotWritten,
-    Known,
-)
+from sekisho.ca.journal import AlreadyJournaled, Journal
+from sekisho.ca.sealing import ContractErased, Draft, Known
+from sekisho.ca.segments import JournalInUse, JournalNotWritten
 from sekisho.ca.signer import Signer
 from sekisho.domain.certificate import Reason
 from sekisho.domain.person import Kind
@@ -349,7 +343,7 @@ def test_one_process_alone_writes_it(
     folder: Path, opened: Callable[[], Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened()
-    monkeypatch.setattr("sekisho.ca.journal._HOLD_S", 0.1)
+    monkeypatch.setattr("sekisho.ca.segments._HOLD_S", 0.1)
     with pytest.raises(JournalInUse):
         Journal(folder, KEY)
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from sekisho.ca import wire
 from sekisho.ca.entries import Ended, Listed
-from sekisho.ca.journal import AlreadyJournaled, ContractErased, Draft, Known
+from sekisho.ca.journal import AlreadyJournaled
 from sekisho.ca.record import PAGE, EndedRecord, Latest, Recorded
+from sekisho.ca.sealing import ContractErased, Draft, Known
 from sekisho.domain.certificate import Reason
 from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.gatherer import Gatherer

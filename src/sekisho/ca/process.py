@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from sekisho.ca import answers, lists, peer, record, wire
 from sekisho.ca.blocks import JournalBroken
-from sekisho.ca.journal import JournalNotWritten
+from sekisho.ca.segments import JournalNotWritten
 from sekisho.ca.token import TokenAway
 from sekisho.ca.wire import Ask
 from sekisho.domain.errors import Refusal

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.child import CaDidNotStart
-from sekisho.ca.journal import JournalInUse
+from sekisho.ca.segments import JournalInUse
 from sekisho.cli import exit_codes
 from sekisho.cli.workers import WorkerDidNotStart
 from sekisho.domain.errors import Refusal
