@@ -1,19 +1,24 @@
-"""Other people's programs understand what we say of revoked certificates: OpenSSL, GnuTLS, NSS, curl, pkilint."""
+"""What we say of revoked certificates, as OpenSSL, GnuTLS, NSS, curl, pkilint and pyHanko understand it."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from asn1crypto import pem  # type: ignore[import-untyped]  # it has no types
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from pyhanko_certvalidator.errors import InsufficientRevinfoError, RevokedError
 from tests.support.asker import question
 from tests.support.est_client import run
 from tests.support.pki_site import pki_site
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
 OPERATOR = Actor("test")
 BIN = Path(sys.executable).parent
+CURL = ("curl", "--silent", "--fail")
 
 
 @dataclass
@@ -300,3 +306,48 @@ def test_nss_checks_the_whole_list(published: Published, nss: str) -> None:
         code, said = vfychain(published, nss, name, "crl")
         assert (code == 0) is (name == "good"), said
         assert ("has been revoked" in said) is (name == "revoked"), said
+
+
+def path_of_pyhanko(published: Published, name: str, **known: Any) -> Any:
+    """Return a certificate's path for TLS clients; what is declared of revocation must be known: it asks no network."""
+    leaf, *others = (
+        asn1_x509.Certificate.load(pem.unarmor(Path(published.file(one)).read_bytes())[2])
+        for one in (name, "root", "user", "administrator")
+    )
+    context = ValidationContext(
+        trust_roots=others[:1],
+        other_certs=others[1:],
+        allow_fetching=False,
+        revocation_mode="hard-fail",
+        **known,
+    )
+    validator: Any = CertificateValidator(leaf, validation_context=context)
+    return asyncio.run(validator.async_validate_usage({"digital_signature"}, {"client_auth"}))
+
+
+@pytest.mark.parametrize("way", ["part", "answer"])
+@pytest.mark.parametrize(
+    ("name", "issuer", "told"),
+    [("good", "user", None), ("held", "administrator", "certificate hold"), ("revoked", "user", "compromised key")],
+)
+def test_pyhanko_believes_the_lists_and_the_answers(
+    published: Published, way: str, name: str, issuer: str, told: str | None
+) -> None:
+    """Parts with their distribution point, and the delegated responder, by a validator of its own making."""
+    if way == "part":
+        certificate: IssuedCertificate = getattr(published, name)
+        known = {"crls": [pem.unarmor(Path(published.crl(certificate)).read_bytes())[2]]}
+    else:
+        asked_about = published.bank.made.issuing[Kind(issuer)].certificate, getattr(published, name).serial
+        known = {"ocsps": [run(*CURL, "--data-binary", "@-", f"{published.url}/ocsp", stdin=question(*asked_about))]}
+    if told is None:
+        assert len(path_of_pyhanko(published, name, **known)) == 3
+        return
+    with pytest.raises(RevokedError, match=told):
+        path_of_pyhanko(published, name, **known)
+
+
+def test_pyhanko_is_not_content_with_the_part_of_another(published: Published) -> None:
+    other = next(one.der for one in published.bank.rows("SELECT name, der FROM crls") if one.name == "administrator-0")
+    with pytest.raises(InsufficientRevinfoError):
+        path_of_pyhanko(published, "good", crls=[other])
