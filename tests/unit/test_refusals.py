@@ -65,7 +65,7 @@ def test_codes_are_documented() -> None:
 def test_what_passes_by_itself_tells_programs_and_people_when_to_ask_again(
     kind: type[Refusal], lang: messages.Language
 ) -> None:
-    passing = {"ca-away", "service-unavailable", "too-many-requests"}
+    passing = {"ca-away", "mail-away", "service-unavailable", "too-many-requests"}
     some_day: dict[str, Any] = dict.fromkeys(
         ("since", "until", "opens", "problems"), datetime(2026, 11, 24, tzinfo=UTC)
     )

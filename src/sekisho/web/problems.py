@@ -18,7 +18,7 @@ SERVICE_UNAVAILABLE = 503
 
 # What passes by itself: for so long (RFC 9110 section 10.2.3) a program, or a browser that asks again, may wait.
 _RETRY_AFTER_S = 30
-PASSING = frozenset({"ca-away", "service-unavailable", "too-many-requests"})
+PASSING = frozenset({"ca-away", "mail-away", "service-unavailable", "too-many-requests"})
 
 STATUS: dict[str, int] = {
     "ca-away": SERVICE_UNAVAILABLE,
