@@ -154,6 +154,11 @@ class Settings(_Strict):
         return self.data_dir / "ca"
 
     @property
+    def staff_ca_dir(self) -> Path:
+        """Where the CA for the console is, which `sekisho staff` alone uses."""
+        return self.data_dir / "staff-ca"
+
+    @property
     def compromised_keys(self) -> Path:
         """The list of keys that nobody gets a certificate for, where the bank has brought one."""
         return self.data_dir / "compromised-keys.dat"

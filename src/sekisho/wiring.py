@@ -24,6 +24,7 @@ from sekisho.ca.client import DEADLINE_S, CaClient
 from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
 from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, TokenSpec
+from sekisho.console.app import console_app
 from sekisho.domain.errors import StoreAway
 from sekisho.domain.person import Kind
 from sekisho.edge.choice import ChoiceBook
@@ -338,14 +339,23 @@ def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list
     def site(name: SiteName, kind: Kind | None = None) -> Site:
         return Site(name, bank, kind, settings.urls, ports, renderer, forms, turnstiles[name], choices[name])
 
-    def listener(name: SiteName, app: object, kind: Kind | None = None, *, tls: bool = True) -> Listener:
+    def listener(
+        name: SiteName,
+        app: object,
+        kind: Kind | None = None,
+        *,
+        tls: bool = True,
+        authorities: list[bytes] | None = None,
+    ) -> Listener:
         where = settings.sites[name]
+        if kind is not None:
+            authorities = [der[ca.name] for ca in cas if ca.kind is kind]
         security = None
         if tls:
             security = SiteTls(
                 certificate=settings.data_dir / settings.tls_certificate,
                 key=settings.data_dir / settings.tls_key,
-                client_authorities=None if kind is None else [der[ca.name] for ca in cas if ca.kind is kind],
+                client_authorities=authorities,
                 choices=choices[name],
             )
         return Listener(name, where.host, where.port, app, security)
@@ -361,10 +371,21 @@ def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list
             Kind.ADMINISTRATOR,
         ),
         listener("user", user_app(user, chains=chains, est=secure_routes(user, cacerts)), Kind.USER),
-        listener("console", not_open_app(site("console"))),
+        listener("console", console_app(site("console")), authorities=_staff_authorities(settings)),
         listener("pki", pki_app(ports, bank, der), tls=False),
         listener("app", not_open_app(site("app"))),
     ]
+
+
+def _staff_authorities(settings: Settings) -> list[bytes]:
+    """Return whose certificates the console asks for: of everybody's, as long as the bank has no staff here."""
+    try:
+        ca = keys.load_certificate(settings.staff_ca_dir, "ca")
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as unreadable:
+        raise DataFolderDamaged(f"{settings.staff_ca_dir}/ca.pem cannot be used: {unreadable}") from unreadable
+    return [ca.public_bytes(Encoding.DER)]
 
 
 def _marks(settings: Settings, site: SiteName, processes: int) -> Marks:

@@ -99,7 +99,7 @@ def test_what_people_read_names_the_contract_that_waits_for_its_opening(tmp_path
 
 def test_every_site_answers_when_the_line_is_printed(demo: Served) -> None:
     statuses = {name: curl(demo, f"{url}/").status for name, url in demo.info["urls"].items()}
-    assert statuses == {"public": 200, "administrator": 403, "user": 403, "console": 503, "pki": 404, "app": 503}
+    assert statuses == {"public": 200, "administrator": 403, "user": 403, "console": 403, "pki": 404, "app": 503}
 
 
 def test_a_second_start_finds_the_same_data_and_both_signals_stop_it_cleanly(demo: Served) -> None:

@@ -69,7 +69,7 @@ def test_every_answer_carries_the_security_headers(demo: Served, people: Any, si
         assert "server" not in headers
 
 
-@pytest.mark.parametrize("site", ["console", "app"])
+@pytest.mark.parametrize("site", ["app"])
 def test_a_site_that_waits_says_so(demo: Served, people: Any, site: str) -> None:
     page = people(demo, site).get("/")
     assert (page.status, page.outcome) == (503, "not-open-yet")

@@ -10,16 +10,19 @@ import pytest
 from sqlalchemy import insert, select
 from tests.support.desk import DETAILS, acquire, last_code, replace_pins
 from tests.support.plans import collected, whole_reads
+from tests.support.staff import OPERATOR, Office
 from tests.support.unopened import Unopened
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, PINS, World, new_csr, world
 
 from sekisho.background import publish
 from sekisho.bench import synthetic
 from sekisho.domain.certificate import KeyHeld
-from sekisho.domain.errors import MailedCodeNeeded, MailedCodeWrong, NotAccepted, OpeningCodeWrong
+from sekisho.domain.errors import EntryWrong, MailedCodeNeeded, MailedCodeWrong, NotAccepted, OpeningCodeWrong
 from sekisho.domain.secret import SecretName
+from sekisho.domain.staff import Role
 from sekisho.store import tables
 from sekisho.store.tables import metadata
+from sekisho.usecases.add_staff import renew_staff
 from sekisho.usecases.change_details import change_details
 from sekisho.usecases.change_pins import PinEntries, change_pins
 from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
@@ -27,7 +30,10 @@ from sekisho.usecases.clean_up import clean_up
 from sekisho.usecases.confirm import Confirmation
 from sekisho.usecases.delete_user import delete_user
 from sekisho.usecases.end_overlaps import end_overlaps
+from sekisho.usecases.enter_console import leave_console
 from sekisho.usecases.expire_permits import expire_permits
+from sekisho.usecases.find_contracts import find_contracts, read_contract
+from sekisho.usecases.grant_role import end_staff, grant_role, withdraw_role
 from sekisho.usecases.log_off import log_off
 from sekisho.usecases.meet_visitor import meet_visitor
 from sekisho.usecases.provisional_pins import reset_pins
@@ -83,6 +89,7 @@ def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         )
         synthetic.settle(bank.db)
         give_passkeys(bank)
+        give_staff(bank)
         if "never" in state:
             bank.change("DELETE FROM sqlite_stat1")
             bank.db.close()
@@ -100,6 +107,45 @@ def give_passkeys(bank: World) -> None:
 
     bank.db.write(give)
     bank.change("ANALYZE passkeys")
+
+
+def give_staff(bank: World) -> None:
+    """Add as many of the bank's own people as no bank has, each with a role, a certificate and a session."""
+    now = bank.clock[0]
+    numbers = range(1, SOME + 1)
+
+    def give(tx: Any) -> None:
+        tx.execute(
+            insert(tables.staff),
+            [
+                {
+                    "id": n, "bank": BANK.code, "staff_id": f"s{n}", "staff_key": f"s{n}", "name": "x", "branch": "777",
+                    "registered_at": now, "verifier": "x", "pin_set_at": now,
+                }
+                for n in numbers
+            ],
+        )  # fmt: skip
+        role = {"role": "clerk", "granted_by": "operator:x", "granted_at": now}
+        tx.execute(insert(tables.staff_roles), [{"id": n, "holder_id": n, **role} for n in numbers])
+        dates = {"not_before": now, "not_after": now, "issued_at": now, "der": b"x"}
+        tx.execute(
+            insert(tables.staff_certificates),
+            [{"id": n, "holder_id": n, "serial": n, "fingerprint": n.to_bytes(32, "big"), **dates} for n in numbers],
+        )
+        times = {"address": ADDRESS, "opened_at": now, "seen_at": now, "ended_at": now, "end": "logoff"}
+        tx.execute(
+            insert(tables.staff_sessions),
+            [
+                {"id": n, "holder_id": n, "certificate_id": n, "token_sha256": n.to_bytes(32, "big"), **times}
+                for n in numbers
+            ],
+        )
+
+    bank.db.write(give)
+    names = ("staff", "staff_roles", "staff_certificates", "staff_sessions")
+    if bank.db.writing.dialect.name == "postgresql":
+        bank.change(*(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), {SOME})" for name in names))
+    bank.change(*(f"ANALYZE {name}" for name in names))
 
 
 def renew(bank: World, held: IssuedCertificate) -> IssuedCertificate:
@@ -161,6 +207,36 @@ def open_a_contract(bank: World) -> None:
     unopened.confirm(current, last_code(bank))
 
 
+def work_at_the_console(bank: World) -> None:
+    """Do once what the bank's own people do all day."""
+    office = Office(bank)
+    centre, clerk = office.add("center01", Role.OPERATOR), office.add("kakari01", Role.CLERK, branch="001")
+    with pytest.raises(EntryWrong):
+        clerk.log_on("wrong111")
+    for colleague in (centre, clerk):
+        staff = colleague.at_work().staff
+        for looked_for, branch in (
+            ("1234", ""),
+            ("", "001"),
+            ("見本", ""),
+            ("synthetic", ""),
+            ("見本", "001"),
+            ("", ""),
+        ):
+            found = find_contracts(bank.ports, staff=staff, looked_for=looked_for, branch=branch)
+            if found.after is not None:
+                find_contracts(bank.ports, staff=staff, looked_for=looked_for, branch=branch, after=found.after)
+    read_contract(bank.ports, at_work=centre.at_work(), contract_id=CONTRACT)
+    grant_role(bank.ports, bank=BANK, staff_id="kakari01", role=Role.APPROVER, actor=OPERATOR)
+    withdraw_role(bank.ports, bank=BANK, staff_id="kakari01", role=Role.CLERK, actor=OPERATOR)
+    renew_staff(bank.ports, bank=BANK, staff_id="kakari01", issue=office.issue, actor=OPERATOR)
+    bank.later(seconds=30)
+    token = centre.log_on()
+    bank.later(seconds=30)
+    leave_console(bank.ports, bank=BANK, at_work=centre.resume(token))
+    end_staff(bank.ports, bank=BANK, staff_id="kakari01", actor=OPERATOR)
+
+
 def journeys(bank: World) -> None:
     """Do once what people and the work behind them do all day."""
     administrator, user = bank.acquire(ADMINISTRATOR), bank.acquire(KEIRI01)
@@ -207,6 +283,7 @@ def journeys(bank: World) -> None:
     bank.later(days=8)
     end_overlaps(bank.ports, bank=BANK)
     bank.log_on(renewed)
+    work_at_the_console(bank)
     bank.later(days=401)
     assert clean_up(bank.ports)
 

@@ -12,11 +12,11 @@ from tests.support.world import BANK, CONTRACT, KEIRI01, PINS
 from sekisho.domain.person import Kind
 from sekisho.edge.choice import ChoiceBook
 from sekisho.est.routes import public_routes, secure_routes
-from sekisho.portal.site_app import site_app
 from sekisho.web.client_cert import EXTENSION
 from sekisho.web.csrf import FormTokens
 from sekisho.web.render import Renderer
 from sekisho.web.site import Site
+from sekisho.web.site_app import site_app
 from sekisho.web.turnstile import Turnstile
 
 if TYPE_CHECKING:

@@ -87,6 +87,10 @@ class Person:
         assert self.holder is not None
         return self.send(self.get("/"), "/", pin=pin or self.holder["user_pin"])
 
+    def log_on_staff(self, pin: str | None = None) -> Page:
+        assert self.holder is not None
+        return self.send(self.get("/"), "/", staff_pin=pin or self.holder["pin"])
+
     def log_on_administrator(self, pin: str | None = None) -> Page:
         contract = (self.holder or {}).get("contract") or self.served.info["contract"]
         card = self.send(self.get("/"), "/", pin=pin or contract["contract_pin"])

@@ -106,6 +106,9 @@ class Served:
     def user(self, user_id: str) -> dict[str, Any]:
         return next(user for user in self.info["users"] if user["user_id"] == user_id)
 
+    def staff(self, role: str) -> dict[str, Any]:
+        return next(one for one in self.info["staff"] if one["role"] == role)
+
     def context(self, person: dict[str, Any] | None = None) -> ssl.SSLContext:
         """Return a client's TLS context, with a person's certificate where one is given."""
         context = ssl.create_default_context(cafile=self.info["tls_ca"])

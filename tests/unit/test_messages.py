@@ -31,7 +31,8 @@ both_languages = pytest.mark.parametrize("lang", messages.LANGUAGES)
 
 def keys_in_templates() -> Iterator[tuple[str, str]]:
     """Yield template and key; a part that is put in at run time stands as *."""
-    for template in (resources.files("sekisho.portal") / "templates").iterdir():
+    folders = [resources.files(room) / "templates" for room in ("sekisho.portal", "sekisho.console")]
+    for template in (file for folder in folders for file in folder.iterdir()):
         for call in re.finditer(r"\bt\(((?:[^()]|\([^()]*\))*)\)", template.read_text("utf-8")):
             for key in keys_of(call[1]):
                 yield template.name, key

@@ -296,6 +296,10 @@ class _Rows:
         of_contracts: list[Any] = list(contracts.values())
         administrators = select(*of_contracts).select_from(series).where(number == 0)
         tx.execute(insert(tables.contracts).from_select(list(contracts), administrators, include_defaults=False))
+        names = {"bank": contracts["bank"], "key": literal("synthetic") + contract_id, "contract_id": contract_id}
+        of_names: list[Any] = list(names.values())
+        named = select(*of_names).select_from(series).where(number == 0)
+        tx.execute(insert(tables.contract_names).from_select(list(names), named, include_defaults=False))
         for table, values in everyone:
             columns: list[Any] = list(values.values())
             rows = select(*columns).select_from(series)

@@ -26,16 +26,19 @@ from sekisho import settings as settings_module
 from sekisho.ca import keys
 from sekisho.ca.keys import write_secret
 from sekisho.cli import installation
+from sekisho.cli.staff_keys import StaffKey, staff_ca
 from sekisho.domain import card
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.contract import Application, Bank
 from sekisho.domain.person import Kind
 from sekisho.domain.policy import Policy
+from sekisho.domain.staff import Role
 from sekisho.pki.csr import Csr
 from sekisho.pki.pkcs12 import bundle
 from sekisho.settings import DataFolderDamaged, DataFolderMissing, Settings, on_localhost
 from sekisho.store.audit import Actor
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
+from sekisho.usecases.add_staff import NewStaff, add_staff
 from sekisho.usecases.register_contract import NewPerson, register_contract
 
 if TYPE_CHECKING:
@@ -62,6 +65,13 @@ _ORGANIZATION = "Mihon Shinkin Bank"
 _COMPANY = "見本商事株式会社"
 _NEW_COMPANY = "見本工業株式会社"
 _USERS = {"keiri01": "経理担当 1", "keiri02": "経理担当 2"}
+_BRANCH = "001"
+_STAFF = (
+    ("kakari01", "係 見本", _BRANCH, Role.CLERK),
+    ("kenin01", "検印 見本", _BRANCH, Role.APPROVER),
+    ("center01", "センター 見本", None, Role.OPERATOR),
+    ("kansa01", "監査 見本", None, Role.AUDITOR),
+)
 _SERVER_LIFE = timedelta(days=90)
 _SERVER_RENEWED = timedelta(days=30)
 
@@ -192,6 +202,8 @@ def _register(settings: Settings, ports: Ports, bank: Bank) -> None:
         name=_COMPANY,
         everyone=[administrator, *users.values()],
         actor=Actor("demo"),
+        branch=_BRANCH,
+        kana="ミホンショウジ",
     )
     held = {
         person.user_id: _acquire(settings, ports, bank, contract_id, person)
@@ -216,8 +228,7 @@ def _register(settings: Settings, ports: Ports, bank: Bank) -> None:
             for user_id, person in users.items()
         ],
         "unopened_contract": unopened,
-        # It waits for the branch.
-        "staff": [],
+        "staff": [_staff(settings, ports, bank, *one) for one in _STAFF],
     }
     # Written last: until it is there, nothing of the demo counts as made.
     write_secret(folder / "demo.json", json.dumps(company, ensure_ascii=False, indent=1).encode())
@@ -237,6 +248,8 @@ def _unopened(ports: Ports, bank: Bank) -> dict[str, Any]:
         everyone=[administrator],
         actor=Actor("demo"),
         registration_pin=registration_pin,
+        branch=_BRANCH,
+        kana="ミホンコウギョウ",
     )
     return {
         "contract_id": contract_id,
@@ -244,6 +257,31 @@ def _unopened(ports: Ports, bank: Bank) -> dict[str, Any]:
         "card": table,
         "contract_pin": administrator.pin,
         "contract_confirmation_pin": administrator.confirmation_pin,
+    }
+
+
+def _staff(
+    settings: Settings, ports: Ports, bank: Bank, staff_id: str, name: str, branch: str | None, role: Role
+) -> dict[str, str]:
+    """Add one of the bank's own people, and keep key and certificate as files."""
+    made = StaffKey(settings, bank.policy.certificate_life)
+    new = NewStaff(staff_id, name, branch, [role])
+    _, pin = add_staff(ports, bank=bank, new=new, issue=made.issue, actor=Actor("demo"))
+    folder = settings.data_dir / "demo"
+    if made.certificate is None:
+        raise RuntimeError("one of the bank's people without a certificate")
+    chain = (made.certificate, staff_ca(settings).certificate)
+    write_secret(folder / f"{staff_id}.key.pem", _pem(made.key))
+    write_secret(folder / f"{staff_id}.pem", b"".join(one.public_bytes(Encoding.PEM) for one in chain))
+    password = made.write_p12(folder / f"{staff_id}.p12", f"{staff_id} {bank.code}")
+    return {
+        "staff_id": staff_id,
+        "role": role.value,
+        "pin": pin,
+        "certificate": str(folder / f"{staff_id}.pem"),
+        "key": str(folder / f"{staff_id}.key.pem"),
+        "p12": str(folder / f"{staff_id}.p12"),
+        "p12_password": password,
     }
 
 

@@ -31,6 +31,8 @@ BUG = 70
 _OWN = {
     "ca-away": CA_AWAY,
     "certificate-unknown": NOT_FOUND,
+    "contract-unknown": NOT_FOUND,
+    "staff-unknown": NOT_FOUND,
     "user-unknown": NOT_FOUND,
     "too-many-requests": BUSY,
     "service-unavailable": DATABASE_NOT_USABLE,

@@ -21,6 +21,7 @@ from sekisho import background, wiring
 from sekisho.ca import child, keys, peer, process
 from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, make_key
 from sekisho.cli.failure import FolderInUse, NoSuchUser
+from sekisho.cli.staff_keys import staff_ca
 from sekisho.cli.workers import supervise
 from sekisho.domain.errors import CaAway
 from sekisho.domain.issuing_ca import FIRST_CAS
@@ -70,6 +71,7 @@ def set_up(settings: Settings, bank: Bank, root: Path | None = None) -> None:
         raise FileExistsError(17, "is not empty; nothing was changed", str(folder))
     now = datetime.now(UTC)
     make_ca(settings, root_certificate)
+    staff_ca(settings)
     wiring.make_secrets(settings)
     (folder / settings.tls_certificate).parent.mkdir(mode=0o700, exist_ok=True)
     db = wiring.open_store(settings)

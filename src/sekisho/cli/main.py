@@ -18,6 +18,7 @@ from sekisho.cli.log import start_log
 from sekisho.cli.mails import mails
 from sekisho.cli.options import data_dir_option, json_option
 from sekisho.cli.printed import opened, pages, print_rows
+from sekisho.cli.staff import staff
 from sekisho.domain.certificate import Reason
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def main() -> None:
 main.add_command(ca)
 main.add_command(database)
 main.add_command(mails)
+main.add_command(staff)
 
 
 @main.command()
@@ -84,6 +86,7 @@ def _where_to_go(described: dict[str, Any]) -> str:
             for user in described["users"]
         ),
         *_unopened(described["unopened_contract"]),
+        *_staff(described["staff"]),
         "",
         f"Mails are put into {described['outbox']}. Ctrl-C stops it; the data stays.",
     ]
@@ -101,6 +104,17 @@ def _unopened(contract: dict[str, Any] | None) -> list[str]:
         f"           ご契約先確認暗証番号 {contract['contract_confirmation_pin']}",
         f"           登録用暗証番号 {contract['registration_pin']}",
         "           確認用パスワード " + _table(contract["card"]),
+    ]
+
+
+def _staff(staff: list[dict[str, Any]]) -> list[str]:
+    """Say with what the bank's own people log on at the console; a folder may have none."""
+    return [
+        "",
+        *(
+            f"{one['staff_id']} ({one['role']})  暗証番号 {one['pin']}   {one['p12']}   password {one['p12_password']}"
+            for one in staff
+        ),
     ]
 
 

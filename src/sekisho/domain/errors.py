@@ -5,6 +5,7 @@
     ├── SessionRefused          the session is not, or no longer, good
     ├── NotAccepted             what was entered without a certificate, whatever was wrong with it
     ├── DoorClosed              閉塞 and 利用中止, told only behind a certificate
+    ├── StaffRefused            not for this one of the bank's people
     ├── EntryRefused            something on a screen is to be entered again
     ├── PermitRefused           told only to whoever knows both PINs
     ├── KeyRefused              the key or the request for its certificate
@@ -176,6 +177,60 @@ class ContractNotOpen(DoorClosed):
     """The administrator has not confirmed the opening (開通確認) yet. Told only behind a certificate."""
 
     code = "contract-not-open"
+
+
+class StaffClosed(DoorClosed):
+    """Misses shut somebody of the bank out of the console; the operators let them in again."""
+
+    code = "staff-closed"
+
+
+class StaffRefused(Refusal):
+    """What somebody of the bank asked for is not theirs to do."""
+
+    code = "role-missing"
+
+
+class RoleMissing(StaffRefused):
+    """None of their roles allows it."""
+
+    code = "role-missing"
+
+
+class RolesConflict(StaffRefused):
+    """One person must not have these roles together."""
+
+    code = "roles-conflict"
+
+
+class RoleGranted(StaffRefused):
+    """They have that role already."""
+
+    code = "role-granted"
+
+
+class RoleNotGranted(StaffRefused):
+    """They do not have that role."""
+
+    code = "role-not-granted"
+
+
+class StaffUnknown(StaffRefused):
+    """The bank has nobody of that staff ID."""
+
+    code = "staff-unknown"
+
+
+class StaffIdTaken(StaffRefused):
+    """The bank has, or had, somebody of that staff ID; IDs are never given twice."""
+
+    code = "staff-id-taken"
+
+
+class ContractUnknown(StaffRefused):
+    """No contract of that ID is theirs to see: none at all, another branch's and another bank's read the same."""
+
+    code = "contract-unknown"
 
 
 class EntryRefused(Refusal):

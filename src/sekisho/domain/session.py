@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sekisho.domain.errors import (
     SessionCertificateDiffers,
@@ -32,6 +32,46 @@ class SessionEnd(StrEnum):
     PIN_CHANGED = "pin-changed"
 
 
+class Lasting(Protocol):
+    """What every session has, whoever it is of."""
+
+    @property
+    def certificate_id(self) -> int:
+        """The certificate that opened it."""
+
+    @property
+    def opened_at(self) -> datetime:
+        """When it was opened."""
+
+    @property
+    def seen_at(self) -> datetime:
+        """When the person was last there."""
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it ended before its time."""
+
+    @property
+    def end(self) -> SessionEnd | None:
+        """Why."""
+
+
+def check_lasting(session: Lasting, certificate_id: int, policy: Policy, now: datetime) -> None:
+    """Raise the refusal that says why a session is not good at `now` with that certificate."""
+    if session.ended_at is not None:
+        if session.end is SessionEnd.ELSEWHERE:
+            raise SessionEndedElsewhere
+        if session.end is SessionEnd.CERTIFICATE:
+            raise SessionEndedCertificate
+        raise SessionRefused
+    if session.certificate_id != certificate_id:
+        raise SessionCertificateDiffers
+    if now - session.opened_at >= policy.session_life:
+        raise SessionEndedAge
+    if now - session.seen_at >= policy.session_idle:
+        raise SessionEndedIdle
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """An open session, or what is left of one.
@@ -51,15 +91,4 @@ class Session:
 
     def check(self, certificate_id: int, policy: Policy, now: datetime) -> None:
         """Raise the refusal that says why this session is not good at `now` with that certificate."""
-        if self.ended_at is not None:
-            if self.end is SessionEnd.ELSEWHERE:
-                raise SessionEndedElsewhere
-            if self.end is SessionEnd.CERTIFICATE:
-                raise SessionEndedCertificate
-            raise SessionRefused
-        if self.certificate_id != certificate_id:
-            raise SessionCertificateDiffers
-        if now - self.opened_at >= policy.session_life:
-            raise SessionEndedAge
-        if now - self.seen_at >= policy.session_idle:
-            raise SessionEndedIdle
+        check_lasting(self, certificate_id, policy, now)

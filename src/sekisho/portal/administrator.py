@@ -22,13 +22,13 @@ from sekisho.portal.pins import pins_routes
 from sekisho.portal.renewal import renewal_routes
 from sekisho.portal.second_steps import second_step_routes
 from sekisho.portal.secure import ShownCertificate, card_routes, logged_on, secure_routes, shown
-from sekisho.portal.site_app import site_app
 from sekisho.portal.user_list import user_list
 from sekisho.portal.users import USERS, steps_for, users_routes
 from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
 from sekisho.usecases.read_users import UserLine, read_user, read_users
 from sekisho.web import messages
 from sekisho.web.endpoint import endpoint
+from sekisho.web.site_app import site_app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from sekisho.portal.site_app import site_app
 from sekisho.web import problems
 from sekisho.web.endpoint import endpoint
 from sekisho.web.refusals import NotOpenYet
+from sekisho.web.site_app import site_app
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

@@ -11,10 +11,10 @@ from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import Refusal, WayNotOffered
 from sekisho.domain.person import Kind
 from sekisho.portal.issuing import issued, refused, typed_csr
-from sekisho.portal.site_app import site_app
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
 from sekisho.web.endpoint import endpoint
 from sekisho.web.mails import code_mail
+from sekisho.web.site_app import site_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response
 from starlette.routing import Route
 
 from sekisho.domain.card import ASKED
@@ -21,6 +18,7 @@ from sekisho.usecases.read_second_steps import SecondSteps, read_second_steps
 from sekisho.usecases.read_status import read_inbox, read_status
 from sekisho.usecases.resume_session import LoggedOn, resume_session
 from sekisho.web import cookies, messages
+from sekisho.web.choose_another import choose_another
 from sekisho.web.endpoint import endpoint
 from sekisho.web.notice_words import notice_values
 
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from starlette.responses import Response
     from starlette.routing import BaseRoute
 
     from sekisho.domain.certificate import Certificate
@@ -45,8 +44,6 @@ _JUST_NOW = timedelta(minutes=10)
 # Where each second step of an administrator's logon is taken.
 STEP_PATH = {SecondStep.CARD: "/card", SecondStep.TOTP: "/totp", SecondStep.PASSKEY: "/passkey"}
 OPENED = "contract-opened"
-# What the page's script takes for "go on" (RFC 9110 section 15.5.10).
-_MOVED_ON = 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,24 +270,6 @@ def take_logoff(visit: Visit) -> Response:
 def logged_off_page(visit: Visit) -> Response:
     """Say that nobody is logged on here any more."""
     return visit.page("logged_off.html")
-
-
-def choose_another(visit: Visit) -> Response:
-    """Have the edge refuse the next handshake with this certificate, so that the browser asks which one to show.
-
-    Where the browser shows another one than the page was asked for with, it
-    has moved on by itself: nothing is refused then, and nothing is left to be.
-    """
-    visit.check_form()
-    if visit.der is None:
-        return Response(status_code=_MOVED_ON)
-    fingerprint = hashlib.sha256(visit.der).digest()
-    if visit.form.get("shown") != fingerprint.hex():
-        with suppress(ValueError):
-            visit.site.choices.take(bytes.fromhex(visit.form.get("shown", "")))
-        return Response(status_code=_MOVED_ON)
-    visit.site.choices.mark(fingerprint)
-    return Response(status_code=204, headers={"connection": "close"})
 
 
 def shown(certificate: Certificate, now: datetime) -> ShownCertificate:

@@ -9,7 +9,7 @@ from sekisho.portal.emergency import emergency_routes
 from sekisho.portal.pins import pins_routes
 from sekisho.portal.renewal import renewal_routes
 from sekisho.portal.secure import secure_routes
-from sekisho.portal.site_app import site_app
+from sekisho.web.site_app import site_app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.person import PersonId
+    from sekisho.domain.staff import Staff
 
 SYSTEM = "system"
 
@@ -34,6 +35,11 @@ def actor_of(who: PersonId, address: str) -> Actor:
     return Actor(f"{who.kind.value}:{who.contract_id}" + (f"/{who.user_id}" if who.user_id else ""), address)
 
 
+def staff_actor(staff: Staff, address: str) -> Actor:
+    """Return one of the bank's own people as an actor."""
+    return Actor(f"staff:{staff.staff_id}", address)
+
+
 def add(
     tx: Connection,
     action: str,
@@ -47,6 +53,20 @@ def add(
 ) -> None:
     """Write what was done, in the transaction that does it. `detail` carries no secret."""
     add_all(tx, [row(action, actor, at=at, who=who, person_id=person_id, serial=serial, **detail)])
+
+
+def add_of_bank(
+    tx: Connection,
+    action: str,
+    actor: Actor,
+    *,
+    at: datetime,
+    bank: str,
+    serial: int | None = None,
+    **detail: str | int | None,
+) -> None:
+    """Write what was done that concerns no contract of the bank."""
+    add_all(tx, [{**row(action, actor, at=at, serial=serial), "bank": bank, "detail": detail}])
 
 
 def add_all(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -83,4 +103,14 @@ def listed(tx: Connection, *, after: int = 0, most: int = 1000, contract_id: str
     query = select(t).where(t.c.id > after).order_by(t.c.id).limit(most)
     if contract_id is not None:
         query = query.where(t.c.contract_id == contract_id)
+    return [dict(found._mapping) for found in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def of_contract(
+    tx: Connection, bank: str, contract_id: str, *, before: int | None = None, most: int
+) -> list[dict[str, Any]]:
+    """Return what was done about a contract, the newest first, from before a row's id on."""
+    query = select(t).where(t.c.bank == bank, t.c.contract_id == contract_id).order_by(t.c.id.desc()).limit(most)
+    if before is not None:
+        query = query.where(t.c.id < before)
     return [dict(found._mapping) for found in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name for it

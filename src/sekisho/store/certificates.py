@@ -343,3 +343,15 @@ def listed(
     if person_ids is not None:
         query = query.where(t.c.person_id.in_(person_ids))
     return [from_row(row) for row in tx.execute(query)]
+
+
+_NEWEST_OF = OfMany(
+    lambda among: (
+        _select().where(among(t.c.person_id, "people")).order_by(t.c.person_id, t.c.id.desc()).limit(bindparam("most"))
+    )
+)
+
+
+def newest_of(tx: Connection, person_ids: Sequence[int], most: int) -> list[Certificate]:
+    """Return certificates of people in whatever state, each one's newest first."""
+    return [from_row(row) for row in _NEWEST_OF.run(tx, {"people": list(person_ids), "most": most})]

@@ -36,6 +36,10 @@ _CHANGED = {
     "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end", "challenge"),
     "passkeys": ("sign_count", "used_at"),
     "notices": ("read_at", "mailed_at", "mail_due_at", "mail_tries", "mail_given_up_at", "mail_said"),
+    "staff": ("name", "branch", "verifier", "misses", "pin_set_at", "closed_at", "ended_at"),
+    "staff_roles": ("withdrawn_by", "withdrawn_at"),
+    "staff_certificates": ("ended_at",),
+    "staff_sessions": ("seen_at", "ended_at", "end"),
     "reminders": ("reached_at", "reached_id"),
     "crls": ("number", "der", "this_update", "next_update", "lately"),
     "crl_entries": ("changed_at", "entry"),
@@ -43,7 +47,7 @@ _CHANGED = {
 # A secret that is set anew is another secret, and of those that it replaced only the last few are kept; a session that
 # ended long ago is of no use to anybody; of an expired certificate no revocation list says anything; a passkey that
 # its holder has taken away opens nothing; a restore that was put right is over.
-_REMOVED = ("secrets", "past_pins", "sessions", "crl_entries", "passkeys", "restores")
+_REMOVED = ("secrets", "past_pins", "sessions", "crl_entries", "passkeys", "restores", "staff_sessions")
 
 
 def grant_web(tx: Connection, role: str) -> None:

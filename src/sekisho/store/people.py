@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, case, func, insert, select, update
 
+from sekisho.domain.company_name import search_key
 from sekisho.domain.contract import Person
 from sekisho.domain.person import PersonId
 from sekisho.store.bulk import OfMany
-from sekisho.store.tables import contracts
+from sekisho.store.tables import contract_names, contracts
 from sekisho.store.tables import people as t
 
 if TYPE_CHECKING:
@@ -22,12 +23,28 @@ _administrator = t.alias("administrator")
 
 
 def add_contract(
-    tx: Connection, bank: str, contract_id: str, name: str, now: datetime, *, opened_at: datetime | None
+    tx: Connection,
+    bank: str,
+    contract_id: str,
+    name: str,
+    now: datetime,
+    *,
+    opened_at: datetime | None,
+    branch: str | None = None,
+    kana: str | None = None,
 ) -> None:
-    """Register a company; `opened_at` is None until its administrator has confirmed the opening."""
+    """Register a company; `opened_at` is None until its administrator has confirmed the opening.
+
+    `branch` is three digits, None for the operations centre. The company is
+    found by its name and by `kana`, how that is read.
+    """
     tx.execute(
-        insert(contracts).values(bank=bank, contract_id=contract_id, name=name, registered_at=now, opened_at=opened_at)
+        insert(contracts).values(
+            bank=bank, contract_id=contract_id, name=name, registered_at=now, opened_at=opened_at, branch=branch
+        )
     )
+    for key in dict.fromkeys(filter(None, (search_key(name), search_key(kana or "")))):
+        tx.execute(insert(contract_names).values(bank=bank, key=key, contract_id=contract_id, branch=branch))
 
 
 def open_contract(tx: Connection, who: PersonId, now: datetime) -> None:

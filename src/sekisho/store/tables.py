@@ -11,6 +11,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -36,6 +37,8 @@ metadata = MetaData(
 )
 # SQLite counts rows by itself only in a column that is exactly INTEGER.
 _Id = BigInteger().with_variant(Integer, "sqlite")
+# Compared byte by byte on both, so that a name's beginning is a range of the index.
+_Bytewise = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def _where(condition: str) -> dict[str, Any]:
@@ -73,6 +76,23 @@ contracts = Table(
     Column("registered_at", Instant, nullable=False),
     # Until its administrator has confirmed the opening (開通確認) nothing else of it can be reached.
     Column("opened_at", Instant),
+    # Three digits; without one the operations centre keeps the contract.
+    Column("branch", String(3)),
+    Index("ix_contracts_branch", "bank", "branch", "contract_id"),
+)
+
+# What a company is looked for by: its names as `search_key` folds them, in the order of their bytes.
+contract_names = Table(
+    "contract_names",
+    metadata,
+    Column("bank", String(4), primary_key=True),
+    Column("key", _Bytewise, primary_key=True),
+    Column("contract_id", String(11), primary_key=True),
+    Column("branch", String(3)),
+    ForeignKeyConstraint(
+        ["bank", "contract_id"], ["contracts.bank", "contracts.contract_id"], name="fk_contract_names_contract"
+    ),
+    Index("ix_contract_names_branch", "bank", "branch", "key", "contract_id"),
 )
 
 # The administrator is the person whose user_key is empty. A contract is closed
@@ -367,4 +387,75 @@ passkeys = Table(
     Column("added_at", Instant, nullable=False),
     Column("used_at", Instant),
     Index("ix_passkeys_person_id", "person_id", "id"),
+)
+
+# The bank's own people. `branch` is three digits, null for the operations centre. An ID is never given twice.
+staff = Table(
+    "staff",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("bank", String(4), ForeignKey("banks.code"), nullable=False),
+    Column("staff_id", String(30), nullable=False),
+    Column("staff_key", String(30), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("branch", String(3)),
+    Column("registered_at", Instant, nullable=False),
+    Column("verifier", Text, nullable=False),
+    Column("misses", Integer, nullable=False, server_default="0"),
+    Column("pin_set_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+    Column("ended_at", Instant),
+    UniqueConstraint("bank", "staff_key"),
+    CheckConstraint("staff_key = lower(staff_id)", name="staff_key_is_lower"),
+)
+
+# `granted_by` tells who granted it; where that was one of the bank's own people, `granted_by_id` is their row. A role
+# that was withdrawn keeps its row.
+staff_roles = Table(
+    "staff_roles",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("holder_id", _Id, ForeignKey("staff.id"), nullable=False),
+    Column("role", String(10), nullable=False),
+    Column("granted_by", Text, nullable=False),
+    Column("granted_by_id", _Id, ForeignKey("staff.id", name="fk_staff_roles_granted_by_id")),
+    Column("granted_at", Instant, nullable=False),
+    Column("withdrawn_by", Text),
+    Column("withdrawn_at", Instant),
+    CheckConstraint("granted_by_id IS NULL OR granted_by_id <> holder_id", name="nobody_grants_to_themselves"),
+    Index("ix_staff_roles_holder_id", "holder_id", "id"),
+    Index("ix_staff_roles_granted_by_id", "granted_by_id"),
+    Index("uq_staff_roles_held", "holder_id", "role", unique=True, **_where("withdrawn_at IS NULL")),
+)
+
+staff_certificates = Table(
+    "staff_certificates",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("holder_id", _Id, ForeignKey("staff.id"), nullable=False),
+    Column("serial", Serial, nullable=False, unique=True),
+    Column("fingerprint", LargeBinary(32), nullable=False, unique=True),
+    Column("der", LargeBinary, nullable=False),
+    Column("not_before", Instant, nullable=False),
+    Column("not_after", Instant, nullable=False),
+    Column("issued_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Index("ix_staff_certificates_holder_id", "holder_id", "id"),
+)
+
+staff_sessions = Table(
+    "staff_sessions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("token_sha256", LargeBinary(32), nullable=False, unique=True),
+    Column("holder_id", _Id, ForeignKey("staff.id"), nullable=False),
+    Column("certificate_id", _Id, ForeignKey("staff_certificates.id"), nullable=False),
+    Column("address", String(45), nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("end", String(12)),
+    Index("ix_staff_sessions_certificate_id", "certificate_id"),
+    Index("ix_staff_sessions_holder_id", "holder_id", "id"),
+    Index("ix_staff_sessions_opened_at", "opened_at"),
 )

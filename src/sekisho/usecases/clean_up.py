@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sekisho.store import sessions
+from sekisho.store import sessions, staff_sessions
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from sekisho.usecases.ports import Ports
 
 # Longer than any certificate lives. The status screen shows the last logons until then; the audit rows keep all.
@@ -17,5 +19,9 @@ _AT_ONCE = 1000
 
 def clean_up(ports: Ports) -> int:
     """Remove some of what is old, the oldest first, and return how much."""
-    now = ports.now()
-    return ports.db.write(lambda tx: sessions.remove_old(tx, now - SESSIONS_KEPT, _AT_ONCE))
+    before = ports.now() - SESSIONS_KEPT
+
+    def remove(tx: Connection) -> int:
+        return sessions.remove_old(tx, before, _AT_ONCE) + staff_sessions.remove_old(tx, before, _AT_ONCE)
+
+    return ports.db.write(remove)

@@ -44,8 +44,12 @@ def register_contract(
     everyone: list[NewPerson],
     actor: Actor,
     registration_pin: str | None = None,
+    branch: str | None = None,
+    kana: str | None = None,
 ) -> None:
     """Register the contract and all of its people at once, or nothing. Raises `PinNotAllowed`.
+
+    `branch` is three digits, None for the operations centre; `kana` is how the name is read.
 
     With a `registration_pin` the contract stays unopened until its
     administrator has entered that one (開通確認); without, it is open at once.
@@ -62,7 +66,8 @@ def register_contract(
     ]
 
     def register(tx: Connection) -> None:
-        people.add_contract(tx, bank.code, contract_id, name, now, opened_at=None if registration else now)
+        opened_at = None if registration else now
+        people.add_contract(tx, bank.code, contract_id, name, now, opened_at=opened_at, branch=branch, kana=kana)
         audit.add(tx, "contract-registered", actor, at=now, who=PersonId(bank.code, contract_id))
         for person, pin, confirmation_pin in hashed:
             person_id = _register(tx, ports, bank, contract_id, person, pin, confirmation_pin, actor, now)

@@ -1,6 +1,6 @@
 """Pages from templates.
 
-One Jinja environment for all customers' pages: everything is escaped, and a
+One Jinja environment for all pages: everything is escaped, and a
 name that the handler did not give is an error, not a blank. Templates take
 their words from the catalogue by `t("key", name=value)`.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined, pass_context
 from markupsafe import Markup
 
 from sekisho.web import messages
@@ -23,11 +23,16 @@ _SERIAL_GROUP = 4
 
 
 class Renderer:
-    """Renders the pages that stand in `sekisho/portal/templates`."""
+    """Renders the pages in `sekisho/portal/templates`, and as "console/..." those in `sekisho/console/templates`."""
 
     def __init__(self) -> None:
         self._environment = Environment(
-            loader=PackageLoader("sekisho", "portal/templates"),
+            loader=ChoiceLoader(
+                [
+                    PackageLoader("sekisho", "portal/templates"),
+                    PrefixLoader({"console": PackageLoader("sekisho", "console/templates")}),
+                ]
+            ),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

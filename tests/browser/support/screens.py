@@ -79,7 +79,7 @@ def see_public_pages(walk: Walk) -> None:
     see(page, "method-not-allowed", code="method-not-allowed")
     send_form(page, "/acquire/user", 100_000)
     see(page, "request-too-large", code="request-too-large")
-    for site in ("console", "app"):
+    for site in ("app",):
         walk.go(page, site)
         see(page, f"not-open-{site}", code="not-open-yet")
     walk.served.break_database()

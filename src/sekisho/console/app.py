@@ -1,0 +1,30 @@
+"""The console's site."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import Route
+
+from sekisho.console.contracts import contract_routes
+from sekisho.console.door import door_routes
+from sekisho.web.choose_another import choose_another
+from sekisho.web.endpoint import endpoint
+from sekisho.web.site_app import site_app
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from sekisho.web.site import Site
+
+
+def console_app(site: Site) -> Starlette:
+    """Return the console's site."""
+    return site_app(
+        site,
+        [
+            *door_routes(site),
+            Route("/choose-another", endpoint(site, choose_another), methods=["POST"]),
+            *contract_routes(site),
+        ],
+    )

@@ -1,0 +1,165 @@
+"""The console's door: certificate and PIN, a session of its own, and who is there on every request."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sekisho.domain.errors import (
+    CertificateExpired,
+    CertificateMissing,
+    CertificateNotYetValid,
+    CertificateOtherBank,
+    CertificateRevoked,
+    CertificateUnknown,
+    EntryWrong,
+    Refusal,
+    SessionRefused,
+    StaffClosed,
+)
+from sekisho.domain.session import SessionEnd
+from sekisho.store import audit, staff, staff_sessions
+from sekisho.usecases.log_on import check_entry, token_sha256
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from sekisho.domain.contract import Bank
+    from sekisho.domain.staff import Staff, StaffSession
+    from sekisho.store.audit import Actor
+    from sekisho.store.staff import AtConsole
+    from sekisho.usecases.ports import Ports
+
+# Each note of "somebody is there" is a flushed write; one in this long is enough for a limit of minutes.
+_TOUCH_AFTER = timedelta(seconds=20)
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """Who is logged on at the console, with the roles that they have at this moment, from where."""
+
+    session: StaffSession
+    staff: Staff
+    certificate_id: int
+    address: str
+
+    @property
+    def actor(self) -> Actor:
+        """The person as an actor."""
+        return audit.staff_actor(self.staff, self.address)
+
+
+def meet_staff(ports: Ports, *, bank: Bank, der: bytes | None) -> AtConsole:
+    """Return whose certificate it is, or raise why no PIN is asked."""
+    now = ports.now()
+    with ports.db.read() as tx:
+        visitor = _show(tx, der, bank, now)
+    visitor.staff.check_door()
+    return visitor
+
+
+def enter_staff_pin(ports: Ports, *, bank: Bank, der: bytes | None, pin: str, address: str) -> bytes:
+    """Take the PIN and open a session; return the cookie's token.
+
+    Misses count as at the customers' doors: behind a certificate only, one
+    after the other, and the door is shut at the limit.
+    """
+    now = ports.now()
+    check_entry(pin, "staff_pin")
+    with ports.db.read() as tx:
+        checked = _show(tx, der, bank, now)
+    checked.staff.check_door()
+    right = ports.pins.verify(checked.verifier, pin)
+    token = ports.entropy(32)
+
+    def judge_and_open(tx: Connection) -> Refusal | None:
+        staff.lock(tx, checked.staff.id)
+        # Ended or closed while argon2 was busy: then it opens nothing any more.
+        present = _show(tx, der, bank, now)
+        actor = audit.staff_actor(present.staff, address)
+        if (refusal := _judge(tx, present, checked, bank, actor, now, right=right)) is not None:
+            return refusal
+        session_id = staff_sessions.open_session(
+            tx,
+            token_sha256=token_sha256(token),
+            staff_row=present.staff.id,
+            certificate_id=present.certificate_id,
+            address=address,
+            now=now,
+        )
+        staff_sessions.end_all(tx, present.staff.id, SessionEnd.ELSEWHERE, now, but=session_id)
+        staff.clear_misses(tx, present.staff.id)
+        audit.add_of_bank(tx, "staff-logged-on", actor, at=now, bank=bank.code, serial=present.serial)
+        return None
+
+    # A counted miss is told once it is committed.
+    if (refusal := ports.db.write(judge_and_open)) is not None:
+        raise refusal
+    return token
+
+
+def _judge(
+    tx: Connection, present: AtConsole, checked: AtConsole, bank: Bank, actor: Actor, now: datetime, *, right: bool
+) -> Refusal | None:
+    limit = bank.policy.misses_before_closed
+    if present.staff.closed_at is not None:
+        return StaffClosed()
+    if right:
+        # One that was set anew meanwhile is another PIN.
+        return None if present.verifier == checked.verifier and present.misses < limit else EntryWrong()
+    misses = staff.count_miss(tx, present.staff.id, checked.verifier, limit)
+    audit.add_of_bank(tx, "entry-missed", actor, at=now, bank=bank.code, secret="staff-pin", misses=misses)  # noqa: S106 - a name
+    if misses is None or misses < limit:
+        return EntryWrong()
+    staff.close(tx, present.staff.id, now)
+    staff_sessions.end_all(tx, present.staff.id, SessionEnd.CLOSED, now)
+    audit.add_of_bank(tx, "staff-closed", actor, at=now, bank=bank.code)
+    return StaffClosed()
+
+
+def resume_work(ports: Ports, *, bank: Bank, der: bytes | None, token: bytes | None, address: str) -> AtWork:
+    """Return who is logged on, or raise why nobody is. Roles and branch are read anew each time."""
+    now = ports.now()
+    with ports.db.read() as tx:
+        session = None if token is None else staff_sessions.of_token(tx, token_sha256(token))
+        visitor = _show(tx, der, bank, now)
+    if session is None:
+        raise SessionRefused
+    session.check(visitor.certificate_id, bank.policy, now)
+    visitor.staff.check_door()
+    if not -_TOUCH_AFTER < now - session.seen_at < _TOUCH_AFTER:
+        ports.db.write(lambda tx: staff_sessions.touch(tx, session.id, now))
+    return AtWork(session, visitor.staff, visitor.certificate_id, address)
+
+
+def leave_console(ports: Ports, *, bank: Bank, at_work: AtWork) -> None:
+    """Log off; a session that has ended stays as it ended."""
+    now = ports.now()
+
+    def leave(tx: Connection) -> None:
+        if staff_sessions.end(tx, at_work.session.id, SessionEnd.LOGOFF, now):
+            audit.add_of_bank(tx, "staff-logged-off", at_work.actor, at=now, bank=bank.code)
+
+    ports.db.write(leave)
+
+
+def _show(tx: Connection, der: bytes | None, bank: Bank, now: datetime) -> AtConsole:
+    """Return who holds it. Nothing that stands inside is believed: its SHA-256 is looked up."""
+    if der is None:
+        raise CertificateMissing
+    found = staff.of_fingerprint(tx, hashlib.sha256(der).digest())
+    if found is None:
+        raise CertificateUnknown
+    if found.staff.bank != bank.code:
+        raise CertificateOtherBank
+    if found.certificate_ended_at is not None or found.staff.ended_at is not None:
+        raise CertificateRevoked
+    if now < found.not_before:
+        raise CertificateNotYetValid
+    if now >= found.not_after:
+        raise CertificateExpired(until=found.not_after)
+    return found

@@ -1,0 +1,201 @@
+"""The console over real TLS, without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.support.est_client import run
+from tests.support.person import Page, Person
+from tests.support.served import Served, free_port_base
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("console") / "data", free_port_base())
+    served.start()
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def at_console(demo: Served) -> Iterator[Callable[..., Person]]:
+    """Make somebody at the console, by role or with what they hold, and close their connections at the end."""
+    made: list[Person] = []
+
+    def person(who: str | dict[str, Any] | None, lang: str = "ja") -> Person:
+        made.append(Person(demo, "console", demo.staff(who) if isinstance(who, str) else who, lang))
+        return made[-1]
+
+    yield person
+    for one in made:
+        one.close()
+
+
+def staff(demo: Served, *arguments: str) -> dict[str, Any]:
+    done = demo.sekisho("staff", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def added(demo: Served, folder: Path, staff_id: str, *arguments: str) -> dict[str, Any]:
+    """Add somebody by the command and unpack their file as a browser would."""
+    file = folder / f"{staff_id}.p12"
+    told = staff(demo, "add", staff_id, "--name", "見本", "--p12", str(file), *arguments)
+    return told | unpacked(told, folder)
+
+
+def unpacked(told: dict[str, Any], folder: Path) -> dict[str, str]:
+    password = f"pass:{told['p12_password']}"
+    certificate, key = folder / "unpacked.pem", folder / "unpacked.key.pem"
+    run("openssl", "pkcs12", "-in", told["p12"], "-passin", password, "-clcerts", "-nokeys", "-out", str(certificate))
+    run("openssl", "pkcs12", "-in", told["p12"], "-passin", password, "-nocerts", "-nodes", "-out", str(key))
+    return {"certificate": str(certificate), "key": str(key)}
+
+
+def search(person: Person, **query: str) -> list[str]:
+    page = person.get("/contracts", **query)
+    assert page.status == 200, page.outcome
+    return re.findall(r'href="/contracts/(\d{11})"', page.text)
+
+
+def test_each_role_logs_on_and_off(demo: Served, at_console: Any) -> None:
+    assert [one["role"] for one in demo.info["staff"]] == ["clerk", "approver", "operator", "auditor"]
+    for role, words in (("clerk", "係"), ("approver", "検印者"), ("operator", "センター担当"), ("auditor", "監査")):
+        person = at_console(role)
+        home: Page = person.log_on_staff()
+        assert (home.status, home.path, home.heading) == (200, "/contracts", "ご契約先の検索")
+        assert words in home.text
+        assert person.send(home, "/logoff").path == "/logged-off"
+        assert person.get("/contracts").outcome == "session-missing"
+
+
+def test_the_session_is_the_consoles_own(demo: Served, at_console: Any) -> None:
+    clerk = at_console("clerk")
+    clerk.log_on_staff()
+    assert "__Host-sekisho-console" in clerk.http.cookies
+    other = at_console("approver")
+    other.http.cookies = clerk.http.cookies
+    assert other.get("/contracts").outcome == "session-certificate-differs"
+
+
+def test_nobody_comes_in_without_a_certificate_of_the_staffs(demo: Served, at_console: Any) -> None:
+    for holder, code in (
+        (None, "certificate-missing"),
+        (demo.info["administrator"], "certificate-unknown"),
+        (demo.user("keiri01"), "certificate-unknown"),
+    ):
+        page = at_console(holder).get("/")
+        assert (page.status, page.outcome) == (403, code)
+        assert at_console(holder).get("/contracts").outcome == code
+    staffed = Person(demo, "administrator", demo.staff("clerk"))
+    assert staffed.get("/").outcome == "certificate-unknown"
+    staffed.close()
+
+
+def test_a_wrong_pin_says_no_more_than_that(demo: Served, at_console: Any) -> None:
+    clerk = at_console("clerk", lang="en")
+    page = clerk.log_on_staff("wrong111")
+    assert (page.path, page.outcome) == ("/", "entry-wrong")
+    assert "wrong111" not in page.text
+    empty = clerk.log_on_staff(" ")
+    assert empty.outcome == "entry-missing"
+    assert "PIN: please fill this in." in empty.text
+
+
+def test_a_form_of_another_session_does_nothing(demo: Served, at_console: Any) -> None:
+    clerk = at_console("clerk")
+    page = clerk.get("/")
+    page.text = re.sub(r'name="csrf" value="[^"]*"', 'name="csrf" value="0"', page.text)
+    assert clerk.send(page, "/", staff_pin=demo.staff("clerk")["pin"]).outcome == "form-expired"
+
+
+def test_a_contract_is_searched_and_read(demo: Served, at_console: Any) -> None:
+    contract_id = demo.info["contract"]["contract_id"]
+    clerk = at_console("clerk")
+    clerk.log_on_staff()
+    for typed in ("見本商事", "ﾐﾎﾝｼｮｳ", "みほんしょうじ", contract_id):
+        assert search(clerk, q=typed) == [contract_id]
+    assert len(search(clerk)) == 2
+    assert search(clerk, q="ない会社") == []
+    page = clerk.get(f"/contracts/{contract_id}")
+    assert page.heading == "見本商事株式会社"
+    for shown in (
+        "001 店",
+        "keiri01",
+        "keiri02",
+        "管理者と利用者",
+        "電子証明書の一覧",
+        "操作の記録",
+        "contract-registered",
+    ):
+        assert shown in page.text
+    again = clerk.get(f"/contracts/{contract_id}", lang="en")
+    assert "contract-read" in again.text
+    assert "staff:kakari01" in again.text
+    assert "Audit trail" in again.text
+    assert clerk.get("/contracts/99999999999").outcome == "contract-unknown"
+
+
+def test_an_auditor_reads_and_what_they_read_is_on_record(demo: Served, at_console: Any) -> None:
+    auditor = at_console("auditor")
+    auditor.log_on_staff()
+    contract_id = demo.info["unopened_contract"]["contract_id"]
+    assert auditor.get(f"/contracts/{contract_id}").heading == "見本工業株式会社"
+    rows = demo.sekisho("audit", "list", "--contract", contract_id, "--json").stdout.splitlines()
+    assert any(
+        (row := json.loads(line))["action"] == "contract-read" and row["actor"] == "staff:kansa01" for line in rows
+    )
+
+
+def test_staff_by_command_take_effect_beside_a_running_server(demo: Served, at_console: Any, tmp_path: Path) -> None:
+    told = added(demo, tmp_path, "kakari09", "--role", "clerk", "--branch", "009", "--by", "center01")
+    file = Path(told["p12"])
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [(role["role"], role["granted_by"]) for role in told["roles"]] == [("clerk", "staff:center01")]
+    clerk = at_console(told)
+    assert clerk.log_on_staff().status == 200
+    assert search(clerk) == []
+    assert "店番" not in clerk.get("/contracts").text, "a branch has no choice"
+    listed = demo.sekisho("staff", "list", "--json").stdout
+    assert told["pin"] not in listed
+    assert "kakari09" in listed
+    staff(demo, "withdraw", "kakari09", "clerk")
+    page = clerk.get("/contracts")
+    assert (page.status, page.outcome) == (403, "role-missing")
+    assert "approver" in str(staff(demo, "grant", "kakari09", "approver"))
+    assert clerk.get("/contracts").status == 200
+    renewed = staff(demo, "renew", "kakari09", "--p12", str(tmp_path / "new.p12"))
+    assert clerk.get("/contracts").outcome == "certificate-revoked"
+    assert renewed["pin"] != told["pin"]
+    assert staff(demo, "end", "kakari09")["state"] == "ended"
+
+
+def test_the_command_refuses_and_leaves_nothing(demo: Served, tmp_path: Path) -> None:
+    file = tmp_path / "taken.p12"
+    add = ("staff", "add", "KAKARI01", "--name", "見本", "--role", "clerk", "--p12", str(file))
+    taken = demo.sekisho(*add)
+    assert (taken.returncode, taken.stderr) == (10, "sekisho: This staff ID is taken (staff-id-taken)\n")
+    assert not file.exists()
+    file.write_text("mine")
+    there = demo.sekisho("staff", "add", "kakari10", "--name", "見本", "--role", "clerk", "--p12", str(file))
+    assert there.returncode == 21
+    assert file.read_text() == "mine"
+    assert "kakari10" not in demo.sekisho("staff", "list").stdout
+    assert demo.sekisho("staff", "grant", "nobody", "clerk").returncode == 11
+    assert demo.sekisho("staff", "grant", "kansa01", "clerk").returncode == 10
+
+
+def test_others_find_the_certificates_good(demo: Served) -> None:
+    ca = demo.data_dir / "staff-ca" / "ca.pem"
+    for one in demo.info["staff"]:
+        said = run("openssl", "verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", str(ca), one["certificate"])
+        assert "OK" in str(said)
