@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sekisho.domain.errors import (
     SessionCertificateDiffers,
     SessionEndedAge,
+    SessionEndedByAdministrator,
     SessionEndedCertificate,
     SessionEndedElsewhere,
     SessionEndedIdle,
@@ -27,6 +28,8 @@ class SessionEnd(StrEnum):
 
     LOGOFF = "logoff"
     ELSEWHERE = "elsewhere"
+    # Of a user, ended by the administrator of the contract. The column holds twelve letters.
+    BY_ADMINISTRATOR = "admin"
     CERTIFICATE = "certificate"
     CLOSED = "closed"
     PIN_CHANGED = "pin-changed"
@@ -54,6 +57,8 @@ class Session:
         if self.ended_at is not None:
             if self.end is SessionEnd.ELSEWHERE:
                 raise SessionEndedElsewhere
+            if self.end is SessionEnd.BY_ADMINISTRATOR:
+                raise SessionEndedByAdministrator
             if self.end is SessionEnd.CERTIFICATE:
                 raise SessionEndedCertificate
             raise SessionRefused

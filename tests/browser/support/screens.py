@@ -23,9 +23,11 @@ from tests.browser.support.screens_of_people import (
     see_emergency_stops,
     see_lifted,
     see_many_users,
+    see_own_session,
     see_pins,
     see_pins_of_the_administrator,
     see_renewal,
+    see_session_ended,
     see_users_registered,
 )
 from tests.browser.support.screens_of_second_steps import see_second_steps
@@ -50,6 +52,7 @@ WRONG = "wrong111"
 NOT_ON_A_PAGE = {
     "ca-away": "the CA is started anew before anybody could look; told by the acquisition page as any refusal",
     "certificate-not-in-force": "the family of the certificate's refusals; each of them has a code of its own",
+    "contract-id-taken": "told by the command that registers a contract",
     "csr-not-accepted": "the page's script makes no such request",
     "entry-too-long": "told like entry-missing, on the same pages",
     "mail-address-missing": "every user is registered with an address; the clerk's may lack one",
@@ -458,6 +461,8 @@ def see_every_page(lang: str, playwright: Playwright, tmp_path: Path, artifacts:
         see_opening(walk, keiri01)
         user = walk.page(keiri01)
         walk.log_on_user(user, keiri01)
+        see_own_session(walk, user)
+        see_session_ended(walk, user, keiri01)
         see_sessions_end(walk, keiri02, user)
         see_a_certificate_grow_old(walk, keiri01)
         see_doors_close(walk, keiri02)
