@@ -25,9 +25,14 @@ if TYPE_CHECKING:
     from tegata.stores.interface import Entry, KeyStore, StoredKey
 
     Report = Callable[..., None]
+    Ask = Callable[[StoredKey], list[x509.Certificate]]
+    MailedCode = Callable[[Refused], str | None]
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 _REUSED = "key-reused"
+# The code is asked for, or was not right. It is asked for so often at most: the permit ends after seven misses.
+_ABOUT_A_CODE = frozenset({"mailed-code-needed", "mailed-code-wrong"})
+_MAILED_CODES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +68,40 @@ def meet(way: Way, url: str, code: str) -> Met:
 
 
 def acquire(
-    way: Way, met: Met, book: Book, store: KeyStore, record: Record, *, pin: str, confirmation_pin: str
+    way: Way,
+    met: Met,
+    book: Book,
+    store: KeyStore,
+    record: Record,
+    *,
+    pin: str,
+    confirmation_pin: str,
+    mailed_code: MailedCode,
 ) -> Brought:
-    """Acquire a certificate (J3). Where this store has it already, the bank gives the same one again."""
+    """Acquire a certificate (J3). Where this store has it already, the bank gives the same one again.
+
+    Besides provisional PINs the bank asks for a code that it mails to the
+    user: `mailed_code` gets it from whoever sits there, and the same request
+    is sent again with it.
+    """
     web, person = way.web(), record.person
     record = _known(book, store, record, met)
+    # What is asked again, since an answer was lost, is asked with the same code. Scripts may hand one over with the
+    # confirmation PIN, behind a colon.
+    password = [pin, *confirmation_pin.split(":", 1)]
 
-    def ask(key: StoredKey) -> list[x509.Certificate]:
+    def enroll(key: StoredKey) -> list[x509.Certificate]:
         return banks.enroll(
             web,
             record.url,
             person.bank,
             csr=request(key, person.common_name),
             name=person.est_name,
-            password=f"{pin}:{confirmation_pin}",
+            password=":".join(password),
             held=store.held,
         )
 
+    ask = _asking_for_codes(enroll, password, mailed_code)
     present = store.key(bytes.fromhex(record.present)) if record.present and record.wanted is None else None
     if present is not None:
         try:
@@ -103,6 +125,23 @@ def acquire(
         patience=way.patience,
         report=way.report,
     )
+
+
+def _asking_for_codes(enroll: Ask, password: list[str], mailed_code: MailedCode) -> Ask:
+    """Return what sends the same request again with a mailed code, as long as the bank wants one and gets one."""
+
+    def ask(key: StoredKey) -> list[x509.Certificate]:
+        for _ in range(_MAILED_CODES):
+            try:
+                return enroll(key)
+            except Refused as no:
+                if no.reason not in _ABOUT_A_CODE or (code := mailed_code(no)) is None:
+                    raise
+                # A colon divides in the password; a code has digits only, so that nothing right is lost.
+                password[2:] = ["".join(code.replace(":", " ").split())]
+        return enroll(key)
+
+    return ask
 
 
 def renew(way: Way, met: Met, book: Book, store: KeyStore, record: Record, *, pin: str) -> Brought:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from PySide6.QtGui import QCloseEvent
 
+    from tegata.errors import Refused
     from tegata.words import Language
 
 
@@ -72,6 +73,7 @@ class _Work(QObject):
     done = Signal(str)
     failed = Signal(str, str)
     pin_wanted = Signal(str)
+    code_wanted = Signal(str)
 
     def __init__(self, entered: _Entered, start: Start, lang: Language) -> None:
         super().__init__()
@@ -100,7 +102,14 @@ class _Work(QObject):
             with spec.open_store(spec.parse(entered.store), self._ask_pin, create=True) as store:
                 record = agent.record_for(entered.person, entered.url, store.spec, start.ca)
                 brought = agent.acquire(
-                    way, met, book, store, record, pin=entered.pin, confirmation_pin=entered.confirmation_pin
+                    way,
+                    met,
+                    book,
+                    store,
+                    record,
+                    pin=entered.pin,
+                    confirmation_pin=entered.confirmation_pin,
+                    mailed_code=self._ask_code,
                 )
                 until = f"{brought.issued.certificate.not_valid_after_utc.astimezone():%Y-%m-%d %H:%M}"
                 where = words.text(self._lang, "done.where", store=store.spec, until=until)
@@ -116,6 +125,10 @@ class _Work(QObject):
         if pin is None:
             raise StoreTrouble("store-pin-missing", store=store)
         return pin
+
+    def _ask_code(self, why: Refused) -> str | None:
+        self.code_wanted.emit(str(why.values["said"]))
+        return self.pins.get() or None
 
 
 class Window(QWidget):
@@ -250,6 +263,7 @@ class Window(QWidget):
         self._thread.started.connect(self._work.run)
         self._work.stepped.connect(self._progress.setText)
         self._work.pin_wanted.connect(self._ask_pin)
+        self._work.code_wanted.connect(self._ask_code)
         self._work.done.connect(self._succeed)
         self._work.failed.connect(self._fail)
         self._thread.start()
@@ -259,6 +273,12 @@ class Window(QWidget):
         pin, given = QInputDialog.getText(self, self._t("store-pin"), label, QLineEdit.EchoMode.Password)
         if self._work is not None:
             self._work.pins.put(pin if given else None)
+
+    def _ask_code(self, said: str) -> None:
+        label = f"{said}\n\n{words.text(self._lang, 'ask.mailed-code')}"
+        code, given = QInputDialog.getText(self, self._t("mailed-code"), label)
+        if self._work is not None:
+            self._work.pins.put(code if given else None)
 
     def _succeed(self, outcome: str) -> None:
         self._end_thread()

@@ -17,6 +17,7 @@ from tegata.errors import StoreTrouble, Trouble, Unfinished
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tegata.errors import Refused
     from tegata.words import Language
 
 
@@ -57,6 +58,14 @@ class Terminal:
             return self.secret("ask.store-pin", store=store)
         except Unfinished as ended:
             raise StoreTrouble("store-pin-missing", store=store) from ended
+
+    def mailed_code(self, why: Refused) -> str | None:
+        """Tell why the bank asks for a mailed code, and ask for it; None where there is nothing to read."""
+        self.hint("mailed-code-said", said=why.values["said"])
+        try:
+            return self.secret("ask.mailed-code") or None
+        except Unfinished:
+            return None
 
     def report(self, step: str, **values: object) -> None:
         """Tell progress on standard error, in the words of the screens. Some steps say nothing to a person."""

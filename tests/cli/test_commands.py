@@ -54,6 +54,11 @@ COMMANDS = [
     ["mails", "retry"],
     ["audit"],
     ["audit", "list"],
+    ["policy"],
+    ["policy", "show"],
+    ["policy", "set"],
+    ["contract"],
+    ["contract", "register"],
     ["bench"],
 ]
 
@@ -142,3 +147,74 @@ def test_a_reader_who_has_had_enough_is_no_failure(demo: Served) -> None:
         writing.stdout.close()
         assert "Traceback" not in writing.stderr.read()
     assert writing.returncode == 0
+
+
+POLICY = {"grace_days": 0, "second_steps": ["card", "totp", "passkey"], "way_tegata": True, "way_est": True}
+
+
+def policy_rows(demo: Served) -> list[dict[str, str]]:
+    rows = [json.loads(line) for line in demo.sekisho("audit", "list", "--json").stdout.splitlines()]
+    return [row["detail"] for row in rows if row["action"] == "policy-changed"]
+
+
+def test_the_policy_is_shown_and_set_with_an_audit_row(demo: Served) -> None:
+    shown = json.loads(demo.sekisho("policy", "show", "--json").stdout)
+    assert shown == {**POLICY, "way_browser": True}
+    done = demo.sekisho("policy", "set", "--grace-days", "80", "--second-steps", "passkey, card", "--no-est", "--json")
+    assert "next start" in done.stderr
+    changed = {**shown, "grace_days": 80, "second_steps": ["card", "passkey"], "way_est": False}
+    assert json.loads(done.stdout) == changed
+    assert json.loads(demo.sekisho("policy", "show", "--json").stdout) == changed
+    row = {"grace_days": "0 > 80", "second_steps": "card,totp,passkey > card,passkey", "way_est": "on > off"}
+    assert policy_rows(demo) == [row]
+    demo.sekisho("policy", "set", "--grace-days", "80", "--no-est")
+    assert policy_rows(demo) == [row], "what is set already is no change"
+    demo.sekisho("policy", "set", "--grace-days", "0", "--second-steps", "card,totp,passkey", "--est")
+    assert json.loads(demo.sekisho("policy", "show", "--json").stdout) == shown
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [],
+        ["--grace-days", "301"],
+        ["--grace-days", "-1"],
+        ["--second-steps", "fax"],
+        ["--second-steps", ""],
+        ["--tegata", "--grace-days", "x"],
+    ],
+    ids=" ".join,
+)
+def test_a_policy_out_of_its_bounds_changes_nothing(demo: Served, rules: list[str]) -> None:
+    before = demo.sekisho("policy", "show").stdout
+    assert demo.sekisho("policy", "set", *rules).returncode == exit_codes.USAGE
+    assert demo.sekisho("policy", "show").stdout == before
+
+
+def test_a_contract_is_registered_beside_a_running_server(demo: Served) -> None:
+    command = ["contract", "register", "--name", "見本製菓 株式会社", "--administrator", "菓子 太郎"]
+    made = json.loads(demo.sekisho(*command, "--json").stdout)
+    pins = {made[name] for name in ("contract_pin", "contract_confirmation_pin", "registration_pin")}
+    assert (len(made["contract_id"]), len(pins), len(made["card"])) == (11, 3, 10)
+    rows = [
+        json.loads(line)
+        for line in demo.sekisho("audit", "list", "--json", "--contract", made["contract_id"]).stdout.splitlines()
+    ]
+    assert [row["action"] for row in rows] == ["contract-registered", "administrator-registered", "permit-granted"]
+    assert not any(pin in json.dumps(rows) for pin in pins)
+    again = demo.sekisho(*command, "--contract-id", made["contract_id"])
+    assert (again.returncode, "contract-id-taken" in again.stderr) == (exit_codes.REFUSED, True)
+    assert "登録用暗証番号" in demo.sekisho(*command).stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "contract_id", "says"),
+    [("", "12345678902", "--name"), ("a\u202eb", "12345678902", "--name"), ("見本", "1234", "--contract-id")],
+)
+def test_a_contract_that_cannot_be_registered(demo: Served, name: str, contract_id: str, says: str) -> None:
+    done = demo.sekisho(
+        *("contract", "register", "--name", name, "--administrator", "菓子 太郎", "--contract-id", contract_id)
+    )
+    assert done.returncode == exit_codes.USAGE
+    assert says in done.stderr
+    assert demo.sekisho("audit", "list", "--contract", contract_id).stdout == ""

@@ -58,6 +58,9 @@ class Stage:
                 thread.start()
             for thread in threads:
                 thread.join()
+            # strace writes a call down once it has ended, when its visitor may have long been served. One thread
+            # answers all, so what it does for one more question is written down after everything before.
+            assert self.visitors[0].client("public").get("/static/base.css").status_code == 200
         # Only now: a connection that is closed says so on the same socket as its answers.
         for visitor in self.visitors:
             visitor.close()

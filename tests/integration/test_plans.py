@@ -29,16 +29,20 @@ from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
 from sekisho.usecases.clean_up import clean_up
 from sekisho.usecases.confirm import Confirmation
 from sekisho.usecases.delete_user import delete_user
+from sekisho.usecases.emergency_stop import Demand
 from sekisho.usecases.end_overlaps import end_overlaps
+from sekisho.usecases.end_session import end_session_of_user
 from sekisho.usecases.enter_console import leave_console
 from sekisho.usecases.expire_permits import expire_permits
 from sekisho.usecases.find_contracts import find_contracts, read_contract
 from sekisho.usecases.grant_role import end_staff, grant_role, withdraw_role
 from sekisho.usecases.log_off import log_off
 from sekisho.usecases.meet_visitor import meet_visitor
+from sekisho.usecases.name_computer import name_computer
 from sekisho.usecases.provisional_pins import reset_pins
 from sekisho.usecases.publish_crl import publish_crls
 from sekisho.usecases.read_crl import read_crl, read_crl_bytes
+from sekisho.usecases.read_sessions import read_own_session, read_sessions_of_users, was_ended
 from sekisho.usecases.read_status import read_inbox, read_pins, read_status
 from sekisho.usecases.read_users import read_user, read_users
 from sekisho.usecases.register_user import register_user
@@ -237,6 +241,16 @@ def work_at_the_console(bank: World) -> None:
     end_staff(bank.ports, bank=BANK, staff_id="kakari01", actor=OPERATOR)
 
 
+def sessions_of(bank: World, administrator: LoggedOn, user: LoggedOn) -> None:
+    """Look at who is logged on, name a computer, and end a user's session."""
+    read_own_session(bank.ports, bank=BANK, logged_on=user)
+    name_computer(bank.ports, bank=BANK, logged_on=user, computer="keiri", address=ADDRESS)
+    demand = Demand(administrator.session, administrator.certificate.id, ADDRESS)
+    for one in read_sessions_of_users(bank.ports, bank=BANK, administrator=ADMINISTRATOR):
+        end_session_of_user(bank.ports, bank=BANK, demand=demand, session_id=one.id)
+        assert was_ended(bank.ports, administrator=ADMINISTRATOR, session_id=one.id)
+
+
 def journeys(bank: World) -> None:
     """Do once what people and the work behind them do all day."""
     administrator, user = bank.acquire(ADMINISTRATOR), bank.acquire(KEIRI01)
@@ -262,7 +276,8 @@ def journeys(bank: World) -> None:
     bank.later(seconds=30)
     bank.resume(user, token := bank.log_on(user))
     bank.later(seconds=30)
-    log_off(bank.ports, session=bank.resume(user, token).session, address=ADDRESS)
+    sessions_of(bank, current, bank.resume(user, token))
+    log_off(bank.ports, session=bank.resume(user, bank.log_on(user)).session, address=ADDRESS)
     current = bank.resume(administrator, bank.log_on(administrator, "shinki12"))
     permit_reissue(bank.ports, bank=BANK, change=change(current, "keiri02"))
     bank.later(days=12)

@@ -1,4 +1,4 @@
-"""Whatever is sent with whatever form of the secure sites, in whatever order: no bug is met, and nothing is echoed raw.
+"""Whatever is sent with whatever form, in whatever order and from two tabs: no bug is met, nothing is echoed raw.
 
 The forms are found by walking the pages from the status screen on, so a new
 page is tried as well. Requests go to the applications themselves; the
@@ -7,7 +7,9 @@ certificate stands in the scope as the edge puts it there.
 
 from __future__ import annotations
 
+import base64
 import re
+from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -17,11 +19,15 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.world import ADMINISTRATOR, BANK, CARD, KEIRI01, PINS, World, world
+from tests.support.world import ADMINISTRATOR, BANK, CARD, KEIRI01, PINS, World, csr_der, new_key, world
 
+from sekisho.domain.issuing_ca import FIRST_CAS
 from sekisho.edge.choice import ChoiceBook
 from sekisho.portal.administrator import administrator_app
+from sekisho.portal.public import public_app
 from sekisho.portal.user import user_app
+from sekisho.store import audit
+from sekisho.web import problems
 from sekisho.web.client_cert import EXTENSION
 from sekisho.web.csrf import FormTokens
 from sekisho.web.render import Renderer
@@ -183,7 +189,7 @@ def visitor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def test_the_walk_finds_the_forms(visitor: Visitor) -> None:
     actions = {action for _, action, _ in visitor.found}
-    expected = {"/pins", "/logoff", "/emergency/certificate"}
+    expected = {"/pins", "/logoff", "/sessions/computer", "/emergency/certificate"}
     if visitor.who.user_id is None:
         expected |= {"/contract/users/new", "/contract/users/change", "/contract/users/many", "/emergency/contract"}
         expected |= {"/contract/users/details?user_id=keiri02", "/contract/users/confirm", "/contract/users/pins"}
@@ -214,3 +220,143 @@ def test_no_form_meets_a_bug(visitor: Visitor, data: st.DataObject) -> None:
         assert MARK not in answer.text
         if re.search(r'data-code="internal"', answer.text):
             raise AssertionError((action, typed))
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(data=st.data())
+def test_two_tabs_with_forms_of_one_session_meet_clear_answers(visitor: Visitor, data: st.DataObject) -> None:
+    """The same forms stand open in two tabs, are filled in rightly or not, sent from both, again and in any order."""
+    visitor.open_doors()
+    token = visitor.log_on()
+    opened = data.draw(st.lists(st.sampled_from(visitor.found), min_size=2, max_size=3), label="forms in two tabs")
+    right = {"confirmation_pin": PINS[visitor.who][1], "pin": PINS[visitor.who][0], "csrf": token}
+    sent = data.draw(st.permutations([*opened, *opened]), label="in which order they are sent")
+    for method, action, fields in sent:
+        typed = {name: right.get(name, value) for name, value in fields.items()}
+        send = visitor.http.get if method == "get" else visitor.http.post
+        answer = send(action, **{"params" if method == "get" else "data": typed})
+        assert answer.status_code < 500, (action, typed)
+        assert len(re.findall("<h1", answer.text)) == 1, (action, "a page of words, and no other")
+        assert 'data-code="internal"' not in answer.text, (action, typed)
+
+
+def test_a_page_of_an_older_logon_does_nothing(visitor: Visitor) -> None:
+    """A tab that was left open since before the last logon: its forms are refused, and change nothing."""
+    visitor.open_doors()
+    old = visitor.log_on()
+    visitor.log_on()
+    before = actions(visitor.bank)
+    for method, action, fields in visitor.found:
+        if method == "post" and action != "/logoff":
+            answer = visitor.http.post(action, data={**fields, "csrf": old})
+            assert 'data-code="form-expired"' in answer.text, action
+    assert actions(visitor.bank) == before
+
+
+def test_one_form_sent_from_two_tabs_is_carried_out_once(visitor: Visitor) -> None:
+    """What ends something is told once; the second tab learns how it stands."""
+    visitor.open_doors()
+    if visitor.who.user_id is not None:
+        return
+    token = visitor.log_on()
+    confirmed = {"csrf": token, "confirmation_pin": PINS[ADMINISTRATOR][1]}
+    new = {"user_id": "futatabi", "name": "二人", "mail_address": "futatabi@example.com", **confirmed}
+    first, second = (visitor.http.post("/contract/users/new", data=new) for _ in range(2))
+    assert 'data-code="user-registered"' in first.text
+    assert 'data-code="user-id-taken"' in second.text
+    form = {"user_id": "futatabi", "action": "revoke", **confirmed}
+    first, second = (visitor.http.post("/contract/users/change", data=form) for _ in range(2))
+    assert 'data-code="certificate-revoked"' in first.text
+    assert 'data-code="certificate-none-to-revoke"' in second.text
+
+
+def actions(bank: World) -> list[str]:
+    with bank.db.read() as tx:
+        return [row["action"] for row in audit.listed(tx, most=100_000)]
+
+
+class Stranger:
+    """Somebody without a certificate at the public site."""
+
+    def __init__(self, bank: World, portal: BlockingPortal) -> None:
+        urls = {"public": HOST, "administrator": "https://administrator", "user": "https://user"}
+        forms, turnstile = FormTokens(b"f" * 32), Turnstile(site_at_once=2)
+        open_to_browsers = replace(BANK, policy=replace(BANK.policy, way_browser=True))
+        site = Site("public", open_to_browsers, None, urls, bank.ports, Renderer(), forms, turnstile, ChoiceBook())
+        self.bank = bank
+        self.http = Browser(portal, public_app(site, chains=dict.fromkeys(FIRST_CAS, ()), est=[]))
+
+    def token(self) -> str:
+        page = self.http.get("/acquire/user")
+        token: str = re.findall(r'name="csrf" value="([0-9a-f]+)"', page.text)[0]
+        return token
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
+    with world(tmp_path_factory.mktemp("stranger")) as bank, start_blocking_portal() as portal:
+        yield Stranger(bank, portal)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(data=st.data())
+def test_nothing_that_is_sent_to_the_public_site_meets_a_bug(stranger: Stranger, data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(["user", "administrator"]), label="kind")
+    right = {
+        "contract_id": KEIRI01.contract_id,
+        "user_id": "keiri01",
+        "pin": PINS[KEIRI01][0],
+        "confirmation_pin": PINS[KEIRI01][1],
+        "csr": "MAA=",
+        "mailed_code": "",
+    }
+    typed = {
+        name: data.draw(st.one_of(st.just(value), NASTY), label=name)
+        for name, value in right.items()
+        if data.draw(st.integers(0, 5), label=f"with {name}")
+    }
+    if data.draw(st.booleans(), label="with the form's token"):
+        typed["csrf"] = stranger.token()
+    before = actions(stranger.bank).count("certificate-issued")
+    answer = stranger.http.post(f"/acquire/{kind}", data=typed)
+    told = answer.json()
+    assert 400 <= answer.status_code < 500, (typed, told)
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert told["code"] in problems.STATUS
+    assert told["code"] != "internal"
+    assert MARK not in answer.text
+    assert actions(stranger.bank).count("certificate-issued") == before
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(path=st.sampled_from(["/", "/acquire/user", "/acquire/administrator", "/no/such"]), name=NASTY, value=NASTY)
+def test_no_address_of_the_public_site_meets_a_bug(stranger: Stranger, path: str, name: str, value: str) -> None:
+    for query in ({name: value}, {"lang": value}, {"refused": value, "wrong": f"{name}:{value}"}):
+        answer = stranger.http.get(path, params=query)
+        assert answer.status_code == (404 if path == "/no/such" else 200), query
+        assert MARK not in answer.text
+
+
+def test_the_same_acquisition_from_two_tabs_gives_one_certificate(stranger: Stranger) -> None:
+    """With one key in both it is the same certificate, with another the second is told that the permit is spent."""
+    token, csr = stranger.token(), base64.b64encode(csr_der(new_key())).decode()
+    right = {
+        "csrf": token,
+        "contract_id": KEIRI01.contract_id,
+        "user_id": "keiri01",
+        "pin": PINS[KEIRI01][0],
+        "confirmation_pin": PINS[KEIRI01][1],
+        "csr": csr,
+    }
+    first, second = (stranger.http.post("/acquire/user", data=right) for _ in range(2))
+    assert first.json()["certificate"] == second.json()["certificate"]
+    other = stranger.http.post("/acquire/user", data={**right, "csr": base64.b64encode(csr_der(new_key())).decode()})
+    assert (other.status_code, other.json()["code"]) == (409, "permit-spent")

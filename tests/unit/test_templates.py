@@ -143,7 +143,16 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
         for code in (key.removeprefix("done.") for key in sorted(messages.keys()) if key.startswith("done."))
     }
     pin_missing = messages.field_text(lang, "entry-missing", "label.user.pin")
-    logons = [SimpleNamespace(at=NOW - timedelta(days=n), address="203.0.113.7") for n in range(1, 4)]
+    named = user("in-force", lang=lang).computer
+    logons = [
+        SimpleNamespace(at=NOW - timedelta(days=n), address="203.0.113.7", computer=named if n == 1 else None)
+        for n in range(1, 4)
+    ]
+    own = SimpleNamespace(opened_at=NOW, ends_at=NOW + timedelta(hours=8), address="203.0.113.7", computer=None)
+    open_sessions = [
+        SimpleNamespace(id=7, user_id="keiri01", name=LONG_NAME, opened_at=NOW, address="203.0.113.7", computer=named),
+        SimpleNamespace(id=8, user_id="keiri02", name="K", opened_at=NOW, address="2001:db8::7", computer=None),
+    ]
     administrator = {"person": ADMINISTRATOR, "site": "administrator"}
     a_user = {"person": USER, "site": "user"}
     status = {"last_logons": logons, "certificate": certificate(), "notices": notices(lang), "renewal": None}
@@ -418,6 +427,46 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
         "users-many-done": (
             "users_many_done.html",
             administrator | {"users": [permit], "done": done["certificates-reissued"]},
+        ),
+        "sessions-user": ("sessions.html", a_user | {"own": own, "users": None}),
+        "sessions-named": (
+            "sessions.html",
+            a_user
+            | {
+                "own": SimpleNamespace(**(vars(own) | {"computer": named})),
+                "users": None,
+                "values": {"computer": named},
+                "done": done["computer-named"],
+            },
+        ),
+        "sessions-refused": (
+            "sessions.html",
+            a_user
+            | {
+                "own": own,
+                "users": None,
+                "values": {"computer": "\u202eabc"},
+                "alert": alert(lang, "details-not-allowed"),
+                "errors": {"computer": messages.field_text(lang, "entry-characters", "label.computer")},
+            },
+        ),
+        "sessions-administrator": (
+            "sessions.html",
+            administrator
+            | {
+                "own": own,
+                "users": SimpleNamespace(lines=open_sessions, total=22, page=2, pages=2),
+                "done": done["session-ended"],
+            },
+        ),
+        "sessions-none": (
+            "sessions.html",
+            administrator
+            | {
+                "own": own,
+                "users": SimpleNamespace(lines=[], total=0, page=1, pages=1),
+                "alert": alert(lang, "session-unknown"),
+            },
         ),
         "emergency": ("emergency.html", administrator | {"stops": ("certificate", "contract")}),
         **{

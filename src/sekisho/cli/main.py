@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sekisho.cli.authority import ca, ca_keys_options
+from sekisho.cli.contract import contract
 from sekisho.cli.database import database
 from sekisho.cli.log import start_log
 from sekisho.cli.mails import mails
 from sekisho.cli.options import data_dir_option, json_option
+from sekisho.cli.policy import policy
 from sekisho.cli.printed import opened, pages, print_rows
 from sekisho.cli.staff import staff
 from sekisho.domain.certificate import Reason
@@ -38,6 +40,8 @@ main.add_command(ca)
 main.add_command(database)
 main.add_command(mails)
 main.add_command(staff)
+main.add_command(contract)
+main.add_command(policy)
 
 
 @main.command()

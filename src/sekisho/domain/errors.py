@@ -133,6 +133,12 @@ class SessionEndedCertificate(SessionRefused):
     code = "session-ended-certificate"
 
 
+class SessionEndedByAdministrator(SessionRefused):
+    """The administrator of the contract ended the user's session."""
+
+    code = "session-ended-by-administrator"
+
+
 class SessionCertificateDiffers(SessionRefused):
     """Shown with another certificate than the one that opened it."""
 
@@ -299,6 +305,12 @@ class UserNotSuspended(EntryRefused):
     code = "user-not-suspended"
 
 
+class SessionUnknown(EntryRefused):
+    """No user of the contract has that session open, or not any more."""
+
+    code = "session-unknown"
+
+
 class NothingToWithdraw(EntryRefused):
     """No permit is open."""
 
@@ -333,6 +345,12 @@ class UserIdTaken(EntryRefused):
     """The contract has, or had, a user of that ID; IDs are never given twice."""
 
     code = "user-id-taken"
+
+
+class ContractIdTaken(EntryRefused):
+    """The bank has, or had, a contract of that ID; IDs are never given twice."""
+
+    code = "contract-id-taken"
 
 
 class UsersFull(EntryRefused):

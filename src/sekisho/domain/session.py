@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from sekisho.domain.errors import (
     SessionCertificateDiffers,
     SessionEndedAge,
+    SessionEndedByAdministrator,
     SessionEndedCertificate,
     SessionEndedElsewhere,
     SessionEndedIdle,
@@ -27,6 +28,8 @@ class SessionEnd(StrEnum):
 
     LOGOFF = "logoff"
     ELSEWHERE = "elsewhere"
+    # Of a user, ended by the administrator of the contract. The column holds twelve letters.
+    BY_ADMINISTRATOR = "admin"
     CERTIFICATE = "certificate"
     CLOSED = "closed"
     PIN_CHANGED = "pin-changed"
@@ -61,6 +64,8 @@ def check_lasting(session: Lasting, certificate_id: int, policy: Policy, now: da
     if session.ended_at is not None:
         if session.end is SessionEnd.ELSEWHERE:
             raise SessionEndedElsewhere
+        if session.end is SessionEnd.BY_ADMINISTRATOR:
+            raise SessionEndedByAdministrator
         if session.end is SessionEnd.CERTIFICATE:
             raise SessionEndedCertificate
         raise SessionRefused

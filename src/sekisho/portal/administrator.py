@@ -22,6 +22,7 @@ from sekisho.portal.pins import pins_routes
 from sekisho.portal.renewal import renewal_routes
 from sekisho.portal.second_steps import second_step_routes
 from sekisho.portal.secure import ShownCertificate, card_routes, logged_on, secure_routes, shown
+from sekisho.portal.sessions import sessions_routes
 from sekisho.portal.user_list import user_list
 from sekisho.portal.users import USERS, steps_for, users_routes
 from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
@@ -74,6 +75,7 @@ def administrator_app(site: Site, *, chains: Chains, est: Sequence[BaseRoute]) -
         *opening_routes(site),
         *pins_routes(site),
         *emergency_routes(site),
+        *sessions_routes(site),
         *second_step_routes(site),
         *renewal_routes(site, Kind.ADMINISTRATOR, chains),
         Route("/contract", endpoint(site, logged_on(contract_page))),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from sekisho.domain.contract import Application, Bank
 from sekisho.domain.policy import Policy
@@ -13,9 +13,10 @@ from sekisho.domain.second_step import SecondStep
 from sekisho.store.tables import banks as t
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
 
 def add(tx: Connection, bank: Bank, now: datetime) -> None:
@@ -52,14 +53,28 @@ def find(tx: Connection, code: str) -> Bank | None:
         service_name={"ja": row.service_name_ja, "en": row.service_name_en},
         help_desk_phone=row.help_desk_phone,
         help_desk_hours={"ja": row.help_desk_hours_ja, "en": row.help_desk_hours_en},
-        policy=Policy(
-            way_tegata=row.way_tegata,
-            way_est=row.way_est,
-            way_browser=row.way_browser,
-            grace=timedelta(days=row.grace_days),
-            second_steps=frozenset(SecondStep(step) for step in row.second_steps.split(",") if step),
-        ),
+        policy=_policy(row),
         applications=tuple(
             Application(one["code"], {"ja": one["ja"], "en": one["en"]}) for one in row.applications or ()
         ),
+    )
+
+
+def hold_policy(tx: Connection, code: str) -> Policy:
+    """Return the stored rules of a bank; whoever wants to change them at the same time waits until `tx` has ended."""
+    return _policy(tx.execute(select(t).where(t.c.code == code).with_for_update()).one())
+
+
+def set_rules(tx: Connection, code: str, rules: Mapping[str, str | int | bool]) -> None:
+    """Set rules of a bank, by the names of their columns."""
+    tx.execute(update(t).where(t.c.code == code).values(**rules))
+
+
+def _policy(row: Row[Any]) -> Policy:
+    return Policy(
+        way_tegata=row.way_tegata,
+        way_est=row.way_est,
+        way_browser=row.way_browser,
+        grace=timedelta(days=row.grace_days),
+        second_steps=frozenset(SecondStep(step) for step in row.second_steps.split(",") if step),
     )

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from sekisho.domain.person import PersonId
 from sekisho.domain.session import Session, SessionEnd
 from sekisho.store.bulk import OfMany
-from sekisho.store.tables import people
+from sekisho.store.tables import certificates, orders, people
 from sekisho.store.tables import sessions as t
 
 if TYPE_CHECKING:
@@ -22,10 +22,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PastLogon:
-    """A completed logon: when, and from which address."""
+    """A completed logon: when, from which address, and what the computer is called that it came from."""
 
     at: datetime
     address: str
+    computer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session that a user of a contract has open."""
+
+    id: int
+    person_id: int
+    user_id: str
+    name: str
+    opened_at: datetime
+    address: str
+    computer: str | None
 
 
 # No row has this id.
@@ -143,11 +157,73 @@ def end_of_certificate(tx: Connection, certificate_id: int, now: datetime) -> in
 
 def last_logons(tx: Connection, person_id: int, most: int, *, but: int | None = None) -> list[PastLogon]:
     """Return the person's last completed logons, the newest first, without the session `but`."""
-    query = select(t.c.completed_at, t.c.address).where(t.c.person_id == person_id, t.c.completed_at.is_not(None))
+    query = (
+        select(t.c.completed_at, t.c.address, orders.c.computer)
+        .join(certificates, certificates.c.id == t.c.certificate_id)
+        .join(orders, orders.c.id == certificates.c.order_id)
+        .where(t.c.person_id == person_id, t.c.completed_at.is_not(None))
+    )
     if but is not None:
         query = query.where(t.c.id != but)
     rows = tx.execute(query.order_by(t.c.completed_at.desc()).limit(most))
-    return [PastLogon(at=row.completed_at, address=row.address) for row in rows]
+    return [PastLogon(at=row.completed_at, address=row.address, computer=row.computer) for row in rows]
+
+
+def address_of(tx: Connection, session_id: int) -> str:
+    """Return the address that a session was opened from."""
+    address: str = tx.execute(select(t.c.address).where(t.c.id == session_id)).scalar_one()
+    return address
+
+
+def open_of_users(
+    tx: Connection,
+    bank: str,
+    contract_id: str,
+    *,
+    opened_after: datetime,
+    seen_after: datetime,
+    session_id: int | None = None,
+) -> list[OpenSession]:
+    """Return what the contract's users have open, in the order of their IDs, or of that only one session.
+
+    A session that lasted too long or was idle too long is over, whether or
+    not anybody met that.
+    """
+    query = (
+        select(t.c.id, t.c.person_id, people.c.user_id, people.c.name, t.c.opened_at, t.c.address, orders.c.computer)
+        .join(people, people.c.id == t.c.person_id)
+        .join(certificates, certificates.c.id == t.c.certificate_id)
+        .join(orders, orders.c.id == certificates.c.order_id)
+        .where(
+            people.c.bank == bank,
+            people.c.contract_id == contract_id,
+            people.c.user_key != "",
+            t.c.ended_at.is_(None),
+            # Nobody completes a logon before it was opened; the index goes by this column.
+            t.c.completed_at > opened_after,
+            t.c.opened_at > opened_after,
+            t.c.seen_at > seen_after,
+        )
+        .order_by(people.c.user_key, t.c.id)
+    )
+    if session_id is not None:
+        query = query.where(t.c.id == session_id)
+    return [OpenSession(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def was_ended_for_user(tx: Connection, bank: str, contract_id: str, session_id: int) -> bool:
+    """Tell whether a session of a user of the contract was ended by the administrator."""
+    found = tx.execute(
+        select(t.c.id)
+        .join(people, people.c.id == t.c.person_id)
+        .where(
+            t.c.id == session_id,
+            t.c.end == SessionEnd.BY_ADMINISTRATOR.value,
+            people.c.bank == bank,
+            people.c.contract_id == contract_id,
+        )
+    )
+    return found.first() is not None
 
 
 def remove_old(tx: Connection, opened_before: datetime, most: int) -> int:

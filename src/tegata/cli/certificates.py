@@ -68,7 +68,16 @@ def acquire(
             met = agent.meet(way, url, person.bank)
             with open_store(spec, run.terminal.store_pin, create=True) as opened:
                 record = agent.record_for(person, url, opened.spec, ca)
-                brought = agent.acquire(way, met, book, opened, record, pin=pin, confirmation_pin=confirmation_pin)
+                brought = agent.acquire(
+                    way,
+                    met,
+                    book,
+                    opened,
+                    record,
+                    pin=pin,
+                    confirmation_pin=confirmation_pin,
+                    mailed_code=run.terminal.mailed_code,
+                )
                 _tell_brought(run, brought, held=opened.held.value, code="certificate-acquired")
                 # A reissue has ended the former one already.
                 tell_gone(run, agent.tidy(way, book, opened, brought.record)[1])

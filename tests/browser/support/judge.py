@@ -6,7 +6,7 @@ import re
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, meta
+from jinja2 import Environment, meta
 from tests.browser.support.accessibility import (
     assert_accessible,
     assert_reflows,
@@ -105,16 +105,16 @@ class Judge:
             told = re.sub(r"^\d+", lambda number: names[int(number[0])], str(found), flags=re.MULTILINE)
             raise AssertionError(told) from None
 
-    def assert_every_template_was_seen(self) -> None:
+    def assert_every_template_was_seen(self, room: str = "portal", prefix: str = "") -> None:
         """Fail where a page stands among the templates that no page of this walk was made from."""
-        missed = page_templates() - self.templates
+        missed = page_templates(room, prefix) - self.templates
         assert not missed, f"no page of the walk was made from {sorted(missed)}"
 
 
-def page_templates() -> set[str]:
-    """Return the templates that are pages: all but those that others extend or import."""
-    folder = resources.files("sekisho.portal") / "templates"
-    texts = {file.name: file.read_text("utf-8") for file in folder.iterdir()}
-    environment = Environment(loader=PackageLoader("sekisho", "portal/templates"), autoescape=True)
+def page_templates(room: str, prefix: str) -> set[str]:
+    """Return the templates of a room that are pages: all but those that others extend or import."""
+    folder = resources.files(f"sekisho.{room}") / "templates"
+    texts = {prefix + file.name: file.read_text("utf-8") for file in folder.iterdir()}
+    environment = Environment(autoescape=True)
     used = {name for text in texts.values() for name in meta.find_referenced_templates(environment.parse(text))}
     return set(texts) - {name for name in used if name is not None}

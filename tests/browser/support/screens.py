@@ -23,9 +23,11 @@ from tests.browser.support.screens_of_people import (
     see_emergency_stops,
     see_lifted,
     see_many_users,
+    see_own_session,
     see_pins,
     see_pins_of_the_administrator,
     see_renewal,
+    see_session_ended,
     see_users_registered,
 )
 from tests.browser.support.screens_of_second_steps import see_second_steps
@@ -50,6 +52,8 @@ WRONG = "wrong111"
 NOT_ON_A_PAGE = {
     "ca-away": "the CA is started anew before anybody could look; told by the acquisition page as any refusal",
     "certificate-not-in-force": "the family of the certificate's refusals; each of them has a code of its own",
+    "contract-id-taken": "told by the command that registers a contract",
+    "contract-unknown": "told at the console, whose pages are seen in a walk of their own",
     "csr-not-accepted": "the page's script makes no such request",
     "entry-too-long": "told like entry-missing, on the same pages",
     "mail-address-missing": "every user is registered with an address; the clerk's may lack one",
@@ -63,7 +67,14 @@ NOT_ON_A_PAGE = {
     "operation-not-offered": "an answer to programs that speak EST",
     "permit-missing": "everybody whom the demo registers was granted a permit",
     "renewal-not-open": "told by the renewal page's script as any refusal; no link leads there so early",
+    "role-granted": "an answer to the command",
+    "role-missing": "every page of the console is open to every role",
+    "role-not-granted": "an answer to the command",
+    "roles-conflict": "an answer to the command",
     "service-unavailable": "the family of the service's refusals; each of them has a code of its own",
+    "staff-closed": "told at the console",
+    "staff-id-taken": "an answer to the command",
+    "staff-unknown": "an answer to the command",
     "too-many-requests": "needs a crowd; made from the same template as the others",
     "way-not-offered": "the page without that way sends nothing",
 }
@@ -79,9 +90,8 @@ def see_public_pages(walk: Walk) -> None:
     see(page, "method-not-allowed", code="method-not-allowed")
     send_form(page, "/acquire/user", 100_000)
     see(page, "request-too-large", code="request-too-large")
-    for site in ("app",):
-        walk.go(page, site)
-        see(page, f"not-open-{site}", code="not-open-yet")
+    walk.go(page, "app")
+    see(page, "not-open-app", code="not-open-yet")
     walk.served.break_database()
     walk.go(page, "user")
     walk.served.break_database(broken=False)
@@ -458,6 +468,8 @@ def see_every_page(lang: str, playwright: Playwright, tmp_path: Path, artifacts:
         see_opening(walk, keiri01)
         user = walk.page(keiri01)
         walk.log_on_user(user, keiri01)
+        see_own_session(walk, user)
+        see_session_ended(walk, user, keiri01)
         see_sessions_end(walk, keiri02, user)
         see_a_certificate_grow_old(walk, keiri01)
         see_doors_close(walk, keiri02)

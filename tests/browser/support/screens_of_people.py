@@ -244,3 +244,41 @@ def see_emergency_stops(walk: Walk, user_page: Page, administrator_page: Page) -
 def see_pins_of_the_administrator(walk: Walk, page: Page) -> None:
     walk.go(page, "administrator", "/pins")
     walk.judge.see(page, "administrator-pins")
+
+
+def see_own_session(walk: Walk, page: Page) -> None:
+    """Name the computer, in vain at first."""
+    see = walk.judge.see
+    walk.go(page, "user", "/status")
+    follow(page, "a[href='/sessions']")
+    see(page, "user-sessions")
+    fill(page, computer="経理\u202eノート")
+    walk.press(page)
+    see(page, "user-sessions-not-allowed", code="details-not-allowed")
+    fill(page, computer="経理のノートPC")
+    walk.press(page)
+    see(page, "user-sessions-named", code="computer-named")
+
+
+def see_session_ended(walk: Walk, user_page: Page, user: dict[str, Any]) -> None:
+    """Have the administrator end a user's session twice; the user is told, and logs on again."""
+    see, page = walk.judge.see, walk.page(walk.served.info["administrator"])
+    walk.log_on_administrator(page)
+    walk.go(page, "administrator", "/sessions")
+    see(page, "administrator-sessions")
+    session = page.locator("[name=session]").first.input_value()
+    follow(page, "form[action='/sessions/end'] button")
+    see(page, "administrator-session-ended", code="session-ended")
+    page.locator("form[action='/sessions/computer']").evaluate(
+        """(form, session) => {
+          const field = document.createElement("input");
+          [form.action, field.type, field.name, field.value] = ["/sessions/end", "hidden", "session", session];
+          form.append(field);
+        }""",
+        session,
+    )
+    walk.press(page)
+    see(page, "administrator-session-unknown", code="session-unknown")
+    walk.go(user_page, "user", "/status")
+    see(user_page, "session-ended-by-administrator", code="session-ended-by-administrator")
+    walk.log_on_user(user_page, user)

@@ -33,13 +33,13 @@ class Walk:
         return urls
 
     def computer(self, holder: dict[str, Any] | None = None, **options: Any) -> BrowserContext:
-        """Return a new browser window with one certificate, for both secure sites, or none."""
+        """Return a new browser window with one certificate, for every secure site, or none."""
         shown: list[ClientCertificate] = []
         if holder is not None:
             files: ClientCertificate = {"certPath": holder["certificate"], "keyPath": holder["key"]}
             if holder.get("p12") and not holder["certificate"]:
                 files = {"pfxPath": holder["p12"], "passphrase": holder["p12_password"]}
-            shown = [{**files, "origin": self.urls[site]} for site in ("administrator", "user")]
+            shown = [{**files, "origin": self.urls[site]} for site in ("administrator", "user", "console")]
         context = self.browser.new_context(
             ignore_https_errors=True,
             locale={"ja": "ja-JP", "en": "en-US"}[self.judge.lang],

@@ -1,0 +1,87 @@
+"""Register a contract that waits for its opening, with everything that goes out to it on paper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sekisho.domain import card
+from sekisho.domain.entries import name_problem, one_line
+from sekisho.domain.errors import ContractIdTaken, DetailsNotAllowed
+from sekisho.domain.person import PersonId
+from sekisho.domain.secret import new_provisional_pin, pin_problems
+from sekisho.store import people
+from sekisho.usecases.register_contract import NewPerson, register_contract
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sekisho.domain.contract import Bank
+    from sekisho.store.audit import Actor
+    from sekisho.usecases.ports import Ports
+
+_CONTRACT_ID_DIGITS = 11
+_PINS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredContract:
+    """What goes out to the company, in clear, and nothing keeps: three PINs and the card table."""
+
+    contract_id: str
+    contract_pin: str
+    contract_confirmation_pin: str
+    registration_pin: str
+    card: Mapping[str, str]
+
+
+def register_unopened(
+    ports: Ports, *, bank: Bank, name: str, administrator: str, language: str, contract_id: str | None, actor: Actor
+) -> RegisteredContract:
+    """Register it with PINs and a card table drawn here. Raises `DetailsNotAllowed` and `ContractIdTaken`.
+
+    Without a `contract_id` one is drawn. The administrator has a permit to
+    acquire, and confirms the opening (開通確認) with the registration PIN.
+    """
+    names = {"name": one_line(name), "administrator": one_line(administrator)}
+    if wrong := {field: problem for field, typed in names.items() if (problem := name_problem(typed))}:
+        raise DetailsNotAllowed(fields=wrong)
+    contract_id = _free_id(ports, bank, contract_id)
+    pins: list[str] = []
+    while len(pins) < _PINS:
+        pin = new_provisional_pin(ports.entropy)
+        if pin not in pins and not pin_problems(pin, ids=(contract_id,)):
+            pins.append(pin)
+    table = card.new_table(ports.entropy)
+    person = NewPerson(None, names["administrator"], None, language, pins[0], pins[1], table)
+    register_contract(
+        ports,
+        bank=bank,
+        contract_id=contract_id,
+        name=names["name"],
+        everyone=[person],
+        actor=actor,
+        registration_pin=pins[2],
+    )
+    return RegisteredContract(contract_id, pins[0], pins[1], pins[2], table)
+
+
+def _free_id(ports: Ports, bank: Bank, wanted: str | None) -> str:
+    """Return the wanted contract ID, or a new one. Raises `ContractIdTaken`."""
+    while True:
+        drawn = "".join(str(byte % 10) for byte in _even_bytes(ports))
+        contract_id = wanted or drawn
+        with ports.db.read() as tx:
+            taken = people.was_ever(tx, PersonId(bank.code, contract_id))
+        if not taken:
+            return contract_id
+        if wanted is not None:
+            raise ContractIdTaken
+
+
+def _even_bytes(ports: Ports) -> list[int]:
+    """Return random bytes below 250, so that no digit is favoured."""
+    found: list[int] = []
+    while len(found) < _CONTRACT_ID_DIGITS:
+        found += [byte for byte in ports.entropy(_CONTRACT_ID_DIGITS) if byte < 250]  # noqa: PLR2004 - whole tens
+    return found[:_CONTRACT_ID_DIGITS]

@@ -1,0 +1,100 @@
+"""The console's pages, as each of the bank's own people meets them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from tests.browser.support.chromium import ARGUMENTS
+from tests.browser.support.judge import Judge
+from tests.browser.support.walk import Walk, follow
+from tests.support.served import Served, free_port_base
+from tests.support.serving import NO_WORKER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Page, Playwright
+
+WRONG = "wrong111"
+# Published codes that the console tells and the customers' sites do not.
+CODES = {"contract-unknown", "staff-closed"}
+
+
+def see_console(lang: str, playwright: Playwright, tmp_path: Path, artifacts: Path) -> None:
+    """Walk through the console in one language, and judge each of its pages."""
+    judge = Judge(lang, artifacts if os.environ.get("SEKISHO_SCREENSHOTS") else None)
+    served = Served(tmp_path / "data", free_port_base(), env={NO_WORKER: "1"})
+    with ExitStack() as running:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        running.callback(browser.close)
+        served.start()
+        running.callback(served.stop)
+        walk = Walk(served, browser, judge, tmp_path, running)
+        see_door(walk)
+        see_contracts(walk)
+        see_who_is_kept_out(walk)
+    judge.assert_valid_html()
+    judge.assert_every_template_was_seen("console", "console/")
+    assert judge.codes >= CODES
+
+
+def log_on(walk: Walk, page: Page, colleague: dict[str, Any], pin: str | None = None) -> None:
+    walk.go(page, "console")
+    page.locator("[name=staff_pin]").fill(pin or colleague["pin"])
+    walk.press(page)
+
+
+def see_door(walk: Walk) -> None:
+    see = walk.judge.see
+    visitor = walk.page()
+    walk.go(visitor, "console")
+    see(visitor, "console-certificate-missing", code="certificate-missing")
+    customer = walk.page(walk.served.user("keiri01"))
+    walk.go(customer, "console")
+    see(customer, "console-certificate-unknown", code="certificate-unknown")
+    clerk = walk.served.staff("clerk")
+    page = walk.page(clerk)
+    walk.go(page, "console", "/contracts")
+    see(page, "console-session-missing", code="session-missing")
+    walk.go(page, "console")
+    see(page, "console-pin")
+    walk.press(page)
+    see(page, "console-pin-missing", code="entry-missing")
+    log_on(walk, page, clerk, WRONG)
+    see(page, "console-pin-wrong", code="entry-wrong")
+
+
+def see_contracts(walk: Walk) -> None:
+    """See the search and a contract as a branch's clerk, and then as the auditor sees them."""
+    see, clerk = walk.judge.see, walk.served.staff("clerk")
+    page = walk.page(clerk)
+    log_on(walk, page, clerk)
+    see(page, "console-search")
+    page.locator("[name=q]").fill("ｍｉｈｏｎ")
+    walk.press(page)
+    see(page, "console-search-none")
+    page.locator("[name=q]").fill("見本")
+    walk.press(page)
+    see(page, "console-search-found")
+    contract = walk.served.info["contract"]["contract_id"]
+    follow(page, f"a[href='/contracts/{contract}']")
+    see(page, "console-contract")
+    walk.go(page, "console", "/contracts/00000000000")
+    see(page, "console-contract-unknown", code="contract-unknown")
+    walk.go(page, "console", "/contracts")
+    follow(page, ".person button")
+    see(page, "console-logged-off")
+    auditor = walk.served.staff("auditor")
+    page = walk.page(auditor)
+    log_on(walk, page, auditor)
+    see(page, "console-search-of-the-centre")
+
+
+def see_who_is_kept_out(walk: Walk) -> None:
+    approver = walk.served.staff("approver")
+    page = walk.page(approver)
+    for _ in range(7):
+        log_on(walk, page, approver, WRONG)
+    walk.judge.see(page, "console-closed", code="staff-closed")
