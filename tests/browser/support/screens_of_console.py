@@ -46,6 +46,13 @@ def log_on(walk: Walk, page: Page, colleague: dict[str, Any], pin: str | None = 
     walk.press(page)
 
 
+def by_name(page: Page) -> None:
+    """Put the companies in the order of their names: contract IDs are drawn, and with them their own order."""
+    page.locator("tbody").evaluate(
+        "body => body.append(...[...body.rows].sort((a, b) => a.cells[1].innerText < b.cells[1].innerText ? -1 : 1))"
+    )
+
+
 def see_door(walk: Walk) -> None:
     see = walk.judge.see
     visitor = walk.page()
@@ -71,11 +78,12 @@ def see_contracts(walk: Walk) -> None:
     see, clerk = walk.judge.see, walk.served.staff("clerk")
     page = walk.page(clerk)
     log_on(walk, page, clerk)
+    by_name(page)
     see(page, "console-search")
     page.locator("[name=q]").fill("ｍｉｈｏｎ")
     walk.press(page)
     see(page, "console-search-none")
-    page.locator("[name=q]").fill("見本")
+    page.locator("[name=q]").fill("見本商事")
     walk.press(page)
     see(page, "console-search-found")
     contract = walk.served.info["contract"]["contract_id"]
@@ -89,6 +97,7 @@ def see_contracts(walk: Walk) -> None:
     auditor = walk.served.staff("auditor")
     page = walk.page(auditor)
     log_on(walk, page, auditor)
+    by_name(page)
     see(page, "console-search-of-the-centre")
 
 
