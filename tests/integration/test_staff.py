@@ -309,6 +309,13 @@ def test_what_is_not_there_is_not_found(bank: World, office: Office, typed: str)
     assert found(bank, office.add("center01", Role.OPERATOR), typed) == []
 
 
+@pytest.mark.parametrize("text", ["見\0本", "\0", "\ud800", "見\u202e本", "%", "'", "x" * 5000, "見\U0010ffff"])
+def test_whatever_stands_in_the_address_the_search_answers(bank: World, office: Office, text: str) -> None:
+    centre = office.add("center01", Role.OPERATOR).at_work().staff
+    for query in ({"looked_for": text}, {"looked_for": "見本", "after": text}, {"looked_for": "", "branch": text}):
+        assert len(find_contracts(bank.ports, staff=centre, **query).contracts) <= ON_A_PAGE
+
+
 def test_pages_go_on_from_the_last_key(bank: World, office: Office) -> None:
     count = 2 * ON_A_PAGE + 3
     for n in range(count):

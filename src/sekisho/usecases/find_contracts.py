@@ -72,11 +72,11 @@ def find_contracts(
     Full width and half width, hiragana and katakana are the same. Somebody
     of a branch finds that branch's alone, whatever `branch` says.
     """
-    typed = normal_form(looked_for)[:_LONGEST]
+    typed = normal_form(_printable(looked_for))[:_LONGEST]
     where = staff.branch or (normal_form(branch) if is_branch(normal_form(branch)) else None)
     if staff.branch is None and branch.strip() and where is None:
         return FoundContracts((), None)
-    search = Search(staff.bank, where, after or None, ON_A_PAGE + 1)
+    search = Search(staff.bank, where, _printable(after or "") or None, ON_A_PAGE + 1)
     digits = typed.replace("-", "").replace(" ", "")
     with ports.db.read() as tx:
         if not digits or (digits.isascii() and digits.isdigit()):
@@ -85,6 +85,11 @@ def find_contracts(
             key = search_key(typed)
             found = contracts.by_name(tx, search, key) if key else []
     return _page(found)
+
+
+def _printable(text: str) -> str:
+    """Return what of a text a name can have; PostgreSQL takes no NUL, and neither engine half a character."""
+    return "".join(letter for letter in text if letter.isprintable())
 
 
 def _page(found: list[Found]) -> FoundContracts:
