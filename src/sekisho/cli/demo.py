@@ -35,6 +35,7 @@ from sekisho.domain.policy import Policy
 from sekisho.domain.staff import Role
 from sekisho.pki.csr import Csr
 from sekisho.pki.pkcs12 import bundle
+from sekisho.pki.profile import key_usage
 from sekisho.settings import DataFolderDamaged, DataFolderMissing, Settings, on_localhost
 from sekisho.store.audit import Actor
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
@@ -117,7 +118,7 @@ def make_server_certificate(settings: Settings) -> Path:
         ca = (
             _builder(name, name, key.public_key(), now, timedelta(days=3650))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(signs=True), critical=True)
+            .add_extension(key_usage(signs=True), critical=True)
             .sign(key, hashes.SHA256())
         )
         write_secret(ca_key_file, _pem(key))
@@ -142,7 +143,7 @@ def make_server_certificate(settings: Settings) -> Path:
         _builder(_name("localhost"), ca.subject, key.public_key(), now, _SERVER_LIFE)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(key_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
@@ -360,20 +361,6 @@ def _builder(
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + life)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs,
-        crl_sign=signs,
-        encipher_only=False,
-        decipher_only=False,
     )
 
 

@@ -146,17 +146,7 @@ def responder(
     the subtree of its kind, where the issuing CA's name constraints are.
     """
     key_id = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    usage = profile.key_usage(signs=False)
     return (
         x509.CertificateBuilder()
         .subject_name(profile.subject(bank, kind, _RESPONDER))

@@ -106,15 +106,16 @@ def authority_name(bank: BankName, kind: Kind | None, generation: int = FIRST) -
     )
 
 
-def _authority_key_usage() -> x509.KeyUsage:
+def key_usage(*, signs: bool) -> x509.KeyUsage:
+    """Return what a key is for: an authority's `signs` certificates and lists, any other's proves its holder."""
     return x509.KeyUsage(
-        digital_signature=False,
+        digital_signature=not signs,
         content_commitment=False,
         key_encipherment=False,
         data_encipherment=False,
         key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=True,
+        key_cert_sign=signs,
+        crl_sign=signs,
         encipher_only=False,
         decipher_only=False,
     )
@@ -132,7 +133,7 @@ def root(bank: BankName, key: CertificateIssuerPublicKeyTypes, serial: int, now:
         .not_valid_before(now - BACKDATE)
         .not_valid_after(now + ROOT_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
-        .add_extension(_authority_key_usage(), critical=True)
+        .add_extension(key_usage(signs=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
@@ -164,7 +165,7 @@ def issuing(
         .not_valid_before(now - BACKDATE)
         .not_valid_after(now + ISSUING_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_authority_key_usage(), critical=True)
+        .add_extension(key_usage(signs=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .add_extension(
             x509.NameConstraints(permitted_subtrees=[x509.DirectoryName(subject(bank, kind))], excluded_subtrees=None),
@@ -247,17 +248,7 @@ def person_extensions(
     The last one names the revocation list.
     """
     issuer_key_id = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    usage = key_usage(signs=False)
     information = [
         (AuthorityInformationAccessOID.OCSP, addresses.ocsp),
         (AuthorityInformationAccessOID.CA_ISSUERS, addresses.issuer),

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sekisho.domain.policy import LONGEST_CERTIFICATE_LIFE
 from sekisho.pki.hierarchy import KeyAndCertificate, serial_number
-from sekisho.pki.profile import BACKDATE, ISSUING_LIFE, ProfileBroken
+from sekisho.pki.profile import BACKDATE, ISSUING_LIFE, ProfileBroken, key_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def make_staff_ca(bank: BankName, *, now: datetime, entropy: Callable[[int], byt
         .not_valid_before(now - BACKDATE)
         .not_valid_after(now + ISSUING_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs=True), critical=True)
+        .add_extension(key_usage(signs=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .add_extension(x509.NameConstraints(permitted_subtrees=[subtree], excluded_subtrees=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -73,7 +73,7 @@ def issue_staff(
         .not_valid_before(now - BACKDATE)
         .not_valid_after(now + life)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(key_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key_id), critical=False)
@@ -84,17 +84,3 @@ def issue_staff(
 def _name(bank: BankName, *more: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
     parts = [(NameOID.COUNTRY_NAME, "JP"), (NameOID.ORGANIZATION_NAME, bank.organization), *more]
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs,
-        crl_sign=signs,
-        encipher_only=False,
-        decipher_only=False,
-    )

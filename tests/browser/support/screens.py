@@ -9,15 +9,12 @@ steps before have brought about. A new page or a new refusal that no walk meets 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from tests.browser.support.chromium import ARGUMENTS
-from tests.browser.support.judge import Judge
 from tests.browser.support.screens_of_opening import see_opening
 from tests.browser.support.screens_of_people import (
     see_emergency_stops,
@@ -31,10 +28,8 @@ from tests.browser.support.screens_of_people import (
     see_users_registered,
 )
 from tests.browser.support.screens_of_second_steps import see_second_steps
-from tests.browser.support.walk import Walk, follow, send_form, told
+from tests.browser.support.walk import Walk, follow, send_form, told, walking
 from tests.support.est_client import run
-from tests.support.served import Served, free_port_base
-from tests.support.serving import NO_WORKER
 from tests.support.world import BANK, KEIRI01, new_csr, world
 from tests.support.world import new_key as new_private_key
 
@@ -44,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Page, Playwright, Route
+    from tests.support.served import Served
 
 FILE_PASSWORD = "correct-horse-battery"
 WRONG = "wrong111"
@@ -437,21 +433,14 @@ def see_acquisition_where_the_browser_is_not_a_way(walk: Walk) -> None:
 
 
 def set_policy(served: Served, change: str) -> None:
-    """Change the bank's policy, as no command does yet."""
+    """Change the bank's policy under a running server, which follows a command from its next start only."""
     with closing(sqlite3.connect(served.data_dir / "sekisho.db")) as database, database:
         database.execute(f"UPDATE banks SET {change} WHERE code = '9990'")  # noqa: S608 - the test's own words
 
 
 def see_every_page(lang: str, playwright: Playwright, tmp_path: Path, artifacts: Path) -> None:
     """Walk through all pages in one language, and judge each of them."""
-    judge = Judge(lang, artifacts if os.environ.get("SEKISHO_SCREENSHOTS") else None)
-    served = Served(tmp_path / "data", free_port_base(), env={NO_WORKER: "1"})
-    with ExitStack() as running:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-        running.callback(browser.close)
-        served.start()
-        running.callback(served.stop)
-        walk = Walk(served, browser, judge, tmp_path, running)
+    with walking(lang, playwright, tmp_path, artifacts) as walk:
         see_public_pages(walk)
         administrator = see_logon_of_the_administrator(walk)
         see_menus(walk, administrator)
@@ -461,7 +450,7 @@ def see_every_page(lang: str, playwright: Playwright, tmp_path: Path, artifacts:
         see_acquisition_otherwise(walk)
         see_certificates_that_do_not_count(walk)
         user = see_pages_of_a_user(walk)
-        see_pins(walk, user, served.user("keiri01"))
+        see_pins(walk, user, walk.served.user("keiri01"))
         keiri01 = see_changes(walk, administrator, user)
         see_way_out_of_the_administrator(walk, administrator)
         see_second_steps(walk)
@@ -475,7 +464,6 @@ def see_every_page(lang: str, playwright: Playwright, tmp_path: Path, artifacts:
         see_doors_close(walk, keiri02)
         see_emergency(walk, keiri02)
         see_acquisition_where_the_browser_is_not_a_way(walk)
-    judge.assert_valid_html()
-    judge.assert_every_template_was_seen()
+    walk.judge.assert_every_template_was_seen()
     published = set(problems.STATUS)
-    assert published - judge.codes == set(NOT_ON_A_PAGE), "a refusal that no page of the walk tells, or no longer"
+    assert published - walk.judge.codes == set(NOT_ON_A_PAGE), "a refusal that no page of the walk tells, or no longer"

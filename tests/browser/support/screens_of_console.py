@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from tests.browser.support.chromium import ARGUMENTS
-from tests.browser.support.judge import Judge
-from tests.browser.support.walk import Walk, follow
-from tests.support.served import Served, free_port_base
-from tests.support.serving import NO_WORKER
+from tests.browser.support.walk import Walk, follow, walking
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,20 +18,12 @@ CODES = {"contract-unknown", "staff-closed"}
 
 def see_console(lang: str, playwright: Playwright, tmp_path: Path, artifacts: Path) -> None:
     """Walk through the console in one language, and judge each of its pages."""
-    judge = Judge(lang, artifacts if os.environ.get("SEKISHO_SCREENSHOTS") else None)
-    served = Served(tmp_path / "data", free_port_base(), env={NO_WORKER: "1"})
-    with ExitStack() as running:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-        running.callback(browser.close)
-        served.start()
-        running.callback(served.stop)
-        walk = Walk(served, browser, judge, tmp_path, running)
+    with walking(lang, playwright, tmp_path, artifacts) as walk:
         see_door(walk)
         see_contracts(walk)
         see_who_is_kept_out(walk)
-    judge.assert_valid_html()
-    judge.assert_every_template_was_seen("console", "console/")
-    assert judge.codes >= CODES
+    walk.judge.assert_every_template_was_seen("console", "console/")
+    assert walk.judge.codes >= CODES
 
 
 def log_on(walk: Walk, page: Page, colleague: dict[str, Any], pin: str | None = None) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.browser.support.chromium import ARGUMENTS
+from tests.browser.support.judge import Judge
 from tests.support.est_client import curl, enroll, new_key
+from tests.support.served import Served, free_port_base
+from tests.support.serving import NO_WORKER
 
 if TYPE_CHECKING:
-    from contextlib import ExitStack
+    from collections.abc import Iterator
     from pathlib import Path
 
     from playwright._impl._api_structures import ClientCertificate, SetCookieParam
-    from playwright.sync_api import Browser, BrowserContext, Page
-    from tests.browser.support.judge import Judge
-    from tests.support.served import Served
+    from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
 
 @dataclass
@@ -139,6 +143,20 @@ class Walk:
         assert answer.status == 200, answer.code
         key.save(answer)
         return {**user, "certificate": str(key.certificate), "key": str(key.key)}
+
+
+@contextmanager
+def walking(lang: str, playwright: Playwright, folder: Path, artifacts: Path) -> Iterator[Walk]:
+    """Begin a walk in one language through a demo of its own, and judge the HTML of all its pages at the end."""
+    judge = Judge(lang, artifacts if os.environ.get("SEKISHO_SCREENSHOTS") else None)
+    served = Served(folder / "data", free_port_base(), env={NO_WORKER: "1"})
+    with ExitStack() as running:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        running.callback(browser.close)
+        served.start()
+        running.callback(served.stop)
+        yield Walk(served, browser, judge, folder, running)
+    judge.assert_valid_html()
 
 
 def follow(page: Page, selector: str) -> None:
