@@ -32,6 +32,7 @@ _OWN = {
     "ca-away": CA_AWAY,
     "certificate-unknown": NOT_FOUND,
     "contract-unknown": NOT_FOUND,
+    "form-unknown": NOT_FOUND,
     "staff-unknown": NOT_FOUND,
     "user-unknown": NOT_FOUND,
     "too-many-requests": BUSY,

@@ -239,6 +239,30 @@ class ContractUnknown(StaffRefused):
     code = "contract-unknown"
 
 
+class FormUnknown(StaffRefused):
+    """No request form of that number is theirs to see."""
+
+    code = "form-unknown"
+
+
+class FormMoved(StaffRefused):
+    """The form does not stand where that can be done: somebody else moved it, or nothing is left to do."""
+
+    code = "form-moved"
+
+
+class FourEyes(StaffRefused):
+    """Whoever entered it, compared its seal or granted the role does not approve it."""
+
+    code = "four-eyes"
+
+
+class FormWithoutEffect(StaffRefused):
+    """As things stand, carrying the form out would change nothing, or is not possible any more."""
+
+    code = "form-without-effect"
+
+
 class EntryRefused(Refusal):
     """Something on a screen is to be entered again."""
 
