@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING
 
-import pylopdf_fonts_jp
-import typst
-
 from sekisho.domain.secret import PINS, SecretName
+from sekisho.paper.typesetting import set_pdf
 from sekisho.web import messages
 
 if TYPE_CHECKING:
@@ -18,7 +14,6 @@ if TYPE_CHECKING:
     from sekisho.usecases.provisional_pins import IssuedPins
 
 _LABELS = {SecretName.PIN: "provisional_pin", SecretName.CONFIRMATION_PIN: "provisional_confirmation_pin"}
-_SOURCE = resources.files("sekisho.web").joinpath("slip.typ").read_bytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +73,4 @@ def slip_pdf(slip: Slip, bank: Bank, lang: messages.Language) -> bytes:
         "steps": slip.steps,
         "footer": footer,
     }
-    pdf: bytes | None = typst.compile(  # type: ignore[misc]  # its types do not know that input may be bytes
-        _SOURCE,
-        font_paths=[str(pylopdf_fonts_jp.sans_path().parent)],
-        ignore_system_fonts=True,
-        sys_inputs={"slip": json.dumps(data)},
-    )
-    if pdf is None:
-        raise RuntimeError("typst made no PDF")
-    return pdf
+    return set_pdf("slip", data)
