@@ -71,6 +71,7 @@ NOT_ON_A_PAGE = {
     "role-missing": "every page of the console is open to every role",
     "role-not-granted": "an answer to the command",
     "roles-conflict": "an answer to the command",
+    "signing-refused": "comes of a bug of the CA's; told by the acquisition page as any refusal",
     "service-unavailable": "the family of the service's refusals; each of them has a code of its own",
     "staff-closed": "told at the console",
     "staff-id-taken": "an answer to the command",
