@@ -29,7 +29,9 @@ def line(who: PersonId, *shut: str, alive: bool | None = True) -> PersonLine:
 
 def whole(*people: PersonLine, card: bool = True) -> WholeContract:
     since = NOW - timedelta(days=9) if card else None
-    return WholeContract(cast("Any", None), people, [], since, [], [])
+    return WholeContract(
+        contract=cast("Any", None), people=people, certificates=[], card_since=since, notices=[], audit=[], forms=[]
+    )
 
 
 def answers(of: WholeContract, user_id: str | None = None) -> dict[str, str]:

@@ -58,9 +58,10 @@ NOT_ON_A_PAGE = {
     "pins-to-replace": "no certificate near its end has provisional PINs here",
     "provisional-pin-ended": "told like entry-wrong, on the same page",
     "users-full": "needs 99 users; told like user-id-taken, on the same page",
-    **dict.fromkeys(
-        ("form-moved", "form-unknown", "form-without-effect", "four-eyes"), "no page moves a request form yet"
-    ),
+    "form-moved": "told like form-without-effect, on the same page of the console",
+    "form-unknown": "told at the console",
+    "form-without-effect": "told at the console",
+    "four-eyes": "told like form-without-effect, on the same page of the console",
     "key-not-accepted": "the page's script makes no such key",
     "key-reused": "the page's script makes a new key and asks again",
     "key-weak": "the page's script makes no such key",
