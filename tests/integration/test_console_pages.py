@@ -145,6 +145,34 @@ def test_a_contract_is_searched_and_read(demo: Served, at_console: Any) -> None:
     assert clerk.get("/contracts/99999999999").outcome == "contract-unknown"
 
 
+def reads(demo: Served, contract_id: str) -> int:
+    rows = demo.sekisho("audit", "list", "--contract", contract_id, "--json").stdout.splitlines()
+    return sum(json.loads(line)["action"] == "contract-read" for line in rows)
+
+
+def test_the_guide_opens_with_what_the_contract_answers(demo: Served, at_console: Any) -> None:
+    contract_id = demo.info["contract"]["contract_id"]
+    clerk = at_console("clerk")
+    clerk.log_on_staff()
+    page = clerk.get(f"/contracts/{contract_id}")
+    links = re.findall(rf'href="(/contracts/{contract_id}/guide[^"]*)"', page.text)
+    assert links == [f"/contracts/{contract_id}/guide{query}" for query in ("", "?user_id=keiri01", "?user_id=keiri02")]
+    before = reads(demo, contract_id)
+    answer = clerk.http.get(links[1], follow_redirects=False)
+    assert answer.status_code == 303
+    guide = f"{demo.info['urls']['public']}/guide?certificate=valid&locked=no&whose=user&lang=ja"
+    assert answer.headers["location"] == guide
+    assert reads(demo, contract_id) == before + 1
+    shown = clerk.get(links[1])
+    assert (shown.status, shown.path, shown.heading) == (200, "/guide", "パソコンを変更するとき")
+    assert "以前のパソコンは今も使えますか。" in shown.text
+    assert contract_id not in shown.text
+    assert "keiri01" not in shown.text
+    assert clerk.get(f"/contracts/{contract_id}/guide", user_id="keiri09").outcome == "user-unknown"
+    assert clerk.get("/contracts/99999999999/guide").outcome == "contract-unknown"
+    assert at_console("approver").get(links[0]).outcome == "session-missing"
+
+
 def test_an_auditor_reads_and_what_they_read_is_on_record(demo: Served, at_console: Any) -> None:
     auditor = at_console("auditor")
     auditor.log_on_staff()

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.browser.support.screens_of_guide import see_guide
 from tests.browser.support.screens_of_opening import see_opening
 from tests.browser.support.screens_of_people import (
     see_emergency_stops,
@@ -447,6 +448,7 @@ def see_every_page(lang: str, playwright: Playwright, tmp_path: Path, artifacts:
     """Walk through all pages in one language, and judge each of them."""
     with walking(lang, playwright, tmp_path, artifacts) as walk:
         see_public_pages(walk)
+        see_guide(walk)
         administrator = see_logon_of_the_administrator(walk)
         see_menus(walk, administrator)
         see_pins_of_the_administrator(walk, administrator)
