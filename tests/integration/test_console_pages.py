@@ -245,6 +245,11 @@ def test_a_form_goes_its_whole_way(demo: Served, counter: tuple[Person, Person])
     received = clerk.send(unknown, new, user_id="keiri02")
     assert received.outcome == "form-received"
     path = received.path
+    assert f'href="{path}/paper.pdf"' in received.text
+    paper = clerk.http.get(f"{path}/paper.pdf")
+    assert (paper.status_code, paper.headers["content-type"]) == (200, "application/pdf")
+    assert (paper.content[:5], paper.headers["cache-control"]) == (b"%PDF-", "no-store")
+    assert clerk.get("/forms/4711/paper.pdf").outcome == "form-unknown"
     assert clerk.send(received, path, step="check-seal").outcome == "form-seal-checked"
     waiting = approver.get("/forms")
     assert path.removeprefix("/forms/") in waiting.text

@@ -19,12 +19,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sekisho.domain.contract import Bank
+    from sekisho.domain.request_forms import RequestForm
 
 _CUSTOMER = ("company-name", "address", "phone", "representative")
 _STAMPS = ("receipt", "seal-check", "approval", "carried-out")
 _CONTRACT_ID_DIGITS = 11
 _ONE_OF = ("whose", "what")
 _OTHER = "other"
+_TICKED = {
+    "company": "company-name",
+    "kana": "company-name",
+    "new_administrator": "administrator",
+    "mail_address": "mail-address",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,27 @@ class Prefilled:
     contract_name: str = ""
     user_id: str = ""
     detail: Mapping[str, str] = field(default_factory=dict)
+
+
+def prefilled_of(form: RequestForm, bank: Bank, contract_name: str = "") -> Prefilled:
+    """Return what stands on the paper of a form that has a number already."""
+    return Prefilled(
+        bank,
+        number=form.number,
+        filed_at=form.filed_at,
+        branch=form.branch or "",
+        contract_id=form.contract_id or "",
+        contract_name=contract_name,
+        user_id=form.user_id or "",
+        detail=_changes(form.detail) if form.kind is FormKind.CONTRACT_CHANGE else form.detail,
+    )
+
+
+def _changes(detail: Mapping[str, str]) -> dict[str, str]:
+    """Return a change of the contract as its paper asks for it: what changes is ticked, and written under 変更後."""
+    after = [f"{messages.text('ja', f'label.{name}')}: {value}" for name, value in detail.items()]
+    ticked = dict.fromkeys(_TICKED[name] for name in detail if name in _TICKED)
+    return {"changes": " ".join(ticked), "after": "  ".join(after)}
 
 
 def render(kind: FormKind, prefilled: Prefilled) -> bytes:
@@ -88,8 +116,9 @@ def _asked(one: Field, prefilled: Prefilled) -> dict[str, Any]:
     value = prefilled.detail.get(one.name, "")
     if one.name == "user_id":
         value = value or prefilled.user_id
-    if one.name in _ONE_OF and prefilled.user_id:
-        value = value or "user"
+    if one.name in _ONE_OF and (prefilled.user_id or prefilled.number):
+        # A form that names no user concerns the administrator, or the contract.
+        value = value or ("user" if prefilled.user_id else next(name for name in one.choices if name != "user"))
     key = f"paper.field.{one.name.replace('_', '-')}"
     if not one.choices:
         return _row(key, value, lines=one.lines)
