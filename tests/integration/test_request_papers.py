@@ -15,9 +15,9 @@ from tests.support.world import BANK
 
 from sekisho.domain.entries import LONGEST_NAME
 from sekisho.domain.form_fields import FIELDS
-from sekisho.domain.request_forms import FormKind, number_of
+from sekisho.domain.request_forms import FormKind, FormState, RequestForm, number_of
 from sekisho.web.form_words import form_title
-from sekisho.web.request_papers import Prefilled, render
+from sekisho.web.request_papers import Prefilled, prefilled_of, render
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,3 +116,33 @@ def test_another_process_at_another_time_makes_the_same_bytes(tmp_path: Path) ->
     run = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, env=there, timeout=120)
 
     assert run.stdout == render(FormKind.PIN_RESET, BLANK)
+
+
+def form(kind: FormKind, user_id: str | None = None, **detail: str) -> RequestForm:
+    at = datetime(2026, 11, 24, 15, 5, tzinfo=UTC)
+    return RequestForm(47, "9990", kind, FormState.RECEIVED, None, "10000000001", user_id, detail, at)
+
+
+def test_a_form_that_is_under_way_is_printed_as_it_stands(paper: Path) -> None:
+    changed = form(FormKind.CONTRACT_CHANGE, company="新見本工業", kana="シンミホン", mail_address="a@example.com")
+    read = Paper(paper, render(changed.kind, prefilled_of(changed, BANK, "株式会社見本工業")))
+    assert read.codes() == [changed.number]
+    text = read.text()
+    for shown in ("株式会社見本工業", "会社名:新見本工業", "シンミホン", "a@example.com", "✓会社名", "✓メールアドレス"):
+        assert shown in text
+    assert "✓管理者" not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "user_id", "ticked"),
+    [
+        (FormKind.CERTIFICATE_REISSUE, None, "✓管理者"),
+        (FormKind.CERTIFICATE_REVOCATION, "keiri01", "✓利用者"),
+        (FormKind.EMERGENCY_STOP, None, "✓ご契約全体"),
+        (FormKind.EMERGENCY_STOP_LIFT, "keiri01", "✓利用者"),
+    ],
+)
+def test_whom_a_form_concerns_is_ticked(paper: Path, kind: FormKind, user_id: str | None, ticked: str) -> None:
+    text = Paper(paper, render(kind, prefilled_of(form(kind, user_id), BANK))).text()
+    assert ticked in text
+    assert text.count("✓") == 1

@@ -189,6 +189,16 @@ def test_every_answer_matters() -> None:
             [Do.GO_TO_THE_BRANCH, Do.ACQUIRE_ADMINISTRATOR, Do.LOG_ON_WITH_NEW_CARD],
         ),
         (
+            "administrator broken no forgotten-administrator lost",
+            [
+                Do.GO_TO_THE_BRANCH,
+                Do.GO_AGAIN_WITH_THE_CARD,
+                Do.ACQUIRE_ADMINISTRATOR_WITH_CODE,
+                Do.LOG_ON_ADMINISTRATOR,
+                Do.REPLACE_ADMINISTRATOR_PINS,
+            ],
+        ),
+        (
             "both broken no known at-hand",
             [
                 Do.GO_TO_THE_BRANCH,
@@ -217,11 +227,11 @@ def test_a_plan_is_exactly_what_the_situation_asks_for(situation: str, steps: li
         (
             "both lost contract-closed forgotten-both lost",
             [
-                FormKind.EMERGENCY_STOP,
+                FormKind.CERTIFICATE_REVOCATION,
                 FormKind.LOCKOUT_LIFT,
-                FormKind.PIN_RESET,
-                FormKind.CERTIFICATE_REISSUE,
                 FormKind.CARD_REISSUE,
+                FormKind.CERTIFICATE_REISSUE,
+                FormKind.PIN_RESET,
             ],
             Takes.CARD,
         ),
@@ -241,6 +251,20 @@ def test_what_to_have_ready_names_nothing_that_is_not_there() -> None:
         assert (Ready.SEAL in ready) == bool(plan_for(situation).forms)
         assert not {Ready.USER_PINS, Ready.USER_MAIL} <= ready
         assert (Ready.USER_ID in ready) == (situation[Question.WHOSE] != guide.ADMINISTRATOR)
+
+
+def test_nothing_that_ends_after_some_days_is_asked_for_before_a_new_card_has_come() -> None:
+    short_lived = {FormKind.CERTIFICATE_REISSUE, FormKind.PIN_RESET}
+    for situation in SITUATIONS:
+        if situation[Question.CARD] != guide.LOST:
+            continue
+        steps = {step.do: step for step in plan_for(situation).steps}
+        forgot = situation[Question.PINS] in {guide.ADMINISTRATOR_FORGOT, guide.BOTH_FORGOT}
+        assert (Do.GO_AGAIN_WITH_THE_CARD in steps) == forgot
+        assert FormKind.CARD_REISSUE in steps[Do.GO_TO_THE_BRANCH].forms
+        if forgot:
+            assert not short_lived & set(steps[Do.GO_TO_THE_BRANCH].forms)
+            assert FormKind.PIN_RESET in steps[Do.GO_AGAIN_WITH_THE_CARD].forms
 
 
 def test_who_can_go_on_with_the_old_computer_is_told_so() -> None:

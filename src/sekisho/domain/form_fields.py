@@ -22,7 +22,7 @@ class Field:
 
 _USER = Field("user_id")
 _WHOSE = Field("whose", ("administrator", "user"))
-_WHAT = Field("what", ("contract", "user", "certificate"))
+_WHAT = Field("what", ("contract", "user"))
 
 FIELDS: Mapping[FormKind, tuple[Field, ...]] = {
     FormKind.CERTIFICATE_REISSUE: (

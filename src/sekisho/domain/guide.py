@@ -34,9 +34,12 @@ class Do(StrEnum):
 
     STOP_BY_TELEPHONE = "stop-by-telephone"
     GO_TO_THE_BRANCH = "go-to-the-branch"
+    GO_AGAIN_WITH_THE_CARD = "go-again-with-the-card"
     ACQUIRE_ADMINISTRATOR = "acquire-administrator"
+    ACQUIRE_ADMINISTRATOR_WITH_CODE = "acquire-administrator-with-code"
     LOG_ON_ADMINISTRATOR = "log-on-administrator"
     LOG_ON_WITH_NEW_CARD = "log-on-with-new-card"
+    REPLACE_ADMINISTRATOR_PINS = "replace-administrator-pins"
     LIFT_SUSPENSION = "lift-suspension"
     REISSUE_USER = "reissue-user"
     RESET_USER_PINS = "reset-user-pins"
@@ -53,6 +56,7 @@ class Ready(StrEnum):
     SEAL = "seal"
     CONTRACT_ID = "contract-id"
     CONTRACT_PINS = "contract-pins"
+    ADMINISTRATOR_MAIL = "administrator-mail"
     CARD = "card"
     OTHER_STEP = "other-step"
     USER_ID = "user-id"
@@ -114,6 +118,7 @@ KNOWN, USER_FORGOT, ADMINISTRATOR_FORGOT, BOTH_FORGOT = (
 AT_HAND, OTHER_STEP = "at-hand", "other-step"
 
 _USERS = ("administrator", "/contract/users")
+_WITH_THE_CARD = frozenset({FormKind.CERTIFICATE_REISSUE, FormKind.PIN_RESET})
 
 
 def asked(answers: Answers) -> tuple[Question, ...]:
@@ -177,16 +182,33 @@ def all_situations(policy: Policy, answers: Answers | None = None) -> Iterator[d
 
 @dataclass(frozen=True, slots=True)
 class _Situation:
-    """What a plan depends on."""
+    """What a plan depends on. `forms` are in the order in which the branch has to carry them out."""
 
     administrator_moves: bool
     user_moves: bool
     lost: bool
     locked: str
     user_forgot: bool
+    administrator_forgot: bool
     administrator_reissued: bool
     forms: tuple[FormKind, ...]
     card: str
+
+    @property
+    def twice_at_the_branch(self) -> bool:
+        """Whether some forms are of use only once the new card has come.
+
+        Provisional PINs and a permit end after the bank's window (14 days),
+        and a card may take longer; whoever forgot their PINs can use neither
+        before they log on with the card.
+        """
+        return self.card == LOST and self.administrator_forgot
+
+    def forms_for(self, *, second_visit: bool) -> tuple[FormKind, ...]:
+        """Return what is handed in at the first visit, or at the second."""
+        if not self.twice_at_the_branch:
+            return () if second_visit else self.forms
+        return tuple(form for form in self.forms if (form in _WITH_THE_CARD) is second_visit)
 
 
 def plan_for(answers: Answers) -> Plan:
@@ -201,11 +223,13 @@ def _situation(answers: Answers) -> _Situation:
     administrator_moves = whose in {ADMINISTRATOR, BOTH}
     reissued = administrator_moves or answers[Question.CERTIFICATE] == ENDED
     locked, card = answers[Question.LOCKED], answers[Question.CARD]
+    forgot = pins in {ADMINISTRATOR_FORGOT, BOTH_FORGOT}
+    # What is stopped cannot be reissued, and a reissue ends provisional PINs.
     needed = {
-        FormKind.LOCKOUT_LIFT: locked == CONTRACT_CLOSED,
         FormKind.EMERGENCY_STOP_LIFT: locked == STOPPED,
-        FormKind.PIN_RESET: pins in {ADMINISTRATOR_FORGOT, BOTH_FORGOT},
+        FormKind.LOCKOUT_LIFT: locked == CONTRACT_CLOSED,
         FormKind.CERTIFICATE_REISSUE: reissued,
+        FormKind.PIN_RESET: forgot,
         FormKind.CARD_REISSUE: card == LOST,
     }
     return _Situation(
@@ -214,6 +238,7 @@ def _situation(answers: Answers) -> _Situation:
         lost=answers[Question.OLD] == LOST,
         locked=locked,
         user_forgot=pins in {USER_FORGOT, BOTH_FORGOT},
+        administrator_forgot=forgot,
         administrator_reissued=reissued,
         forms=tuple(form for form, is_needed in needed.items() if is_needed),
         card=card,
@@ -227,17 +252,25 @@ def _at_the_branch(situation: _Situation) -> Iterator[GuideStep]:
     the lost one as fast as a telephone call.
     """
     if situation.lost and situation.forms and situation.locked != STOPPED:
-        yield GuideStep(Do.STOP_BY_TELEPHONE, forms=(FormKind.EMERGENCY_STOP,))
+        yield GuideStep(Do.STOP_BY_TELEPHONE, forms=(FormKind.CERTIFICATE_REVOCATION,))
     if situation.forms:
-        yield GuideStep(Do.GO_TO_THE_BRANCH, Kind.ADMINISTRATOR, forms=situation.forms)
+        yield GuideStep(Do.GO_TO_THE_BRANCH, Kind.ADMINISTRATOR, forms=situation.forms_for(second_visit=False))
+    if situation.twice_at_the_branch:
+        forms = situation.forms_for(second_visit=True)
+        yield GuideStep(Do.GO_AGAIN_WITH_THE_CARD, Kind.ADMINISTRATOR, forms=forms)
 
 
 def _of_the_administrator(situation: _Situation) -> Iterator[GuideStep]:
     """Yield what the administrator does. A permit ends before a new card comes, so they acquire before they wait."""
+    forgot = situation.administrator_forgot
     if situation.administrator_reissued:
-        yield GuideStep(Do.ACQUIRE_ADMINISTRATOR, Kind.ADMINISTRATOR, ("public", "/acquire/administrator"))
-    log_on = Do.LOG_ON_WITH_NEW_CARD if situation.card == LOST else Do.LOG_ON_ADMINISTRATOR
+        acquire = Do.ACQUIRE_ADMINISTRATOR_WITH_CODE if forgot else Do.ACQUIRE_ADMINISTRATOR
+        yield GuideStep(acquire, Kind.ADMINISTRATOR, ("public", "/acquire/administrator"))
+    waits = situation.card == LOST and not situation.twice_at_the_branch
+    log_on = Do.LOG_ON_WITH_NEW_CARD if waits else Do.LOG_ON_ADMINISTRATOR
     yield GuideStep(log_on, Kind.ADMINISTRATOR, ("administrator", "/"))
+    if forgot:
+        yield GuideStep(Do.REPLACE_ADMINISTRATOR_PINS, Kind.ADMINISTRATOR, ("administrator", "/pins"))
     if not situation.user_moves:
         return
     if situation.locked == USER_SUSPENDED:
@@ -263,7 +296,8 @@ def _ready(situation: _Situation) -> tuple[Ready, ...]:
         Ready.NEW_COMPUTER: True,
         Ready.SEAL: bool(situation.forms),
         Ready.CONTRACT_ID: True,
-        Ready.CONTRACT_PINS: FormKind.PIN_RESET not in situation.forms,
+        Ready.CONTRACT_PINS: not situation.administrator_forgot,
+        Ready.ADMINISTRATOR_MAIL: situation.administrator_forgot and situation.administrator_reissued,
         Ready.CARD: situation.card == AT_HAND,
         Ready.OTHER_STEP: situation.card == OTHER_STEP,
         Ready.USER_ID: situation.user_moves,
