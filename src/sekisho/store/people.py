@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, case, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from sekisho.domain.company_name import search_key
 from sekisho.domain.contract import Person
+from sekisho.domain.errors import ContractIdTaken
 from sekisho.domain.person import PersonId
 from sekisho.store.bulk import OfMany
 from sekisho.store.tables import contract_names, contracts
@@ -35,14 +37,25 @@ def add_contract(
 ) -> None:
     """Register a company; `opened_at` is None until its administrator has confirmed the opening.
 
-    `branch` is three digits, None for the operations centre. The company is
+    Raises `ContractIdTaken` where the bank has, or had, a contract of that ID, also one that was registered at
+    the same moment: the primary key decides. `branch` is three digits, None for the operations centre. The company is
     found by its name and by `kana`, how that is read.
     """
-    tx.execute(
-        insert(contracts).values(
-            bank=bank, contract_id=contract_id, name=name, registered_at=now, opened_at=opened_at, branch=branch
-        )
-    )
+    row = {
+        "bank": bank,
+        "contract_id": contract_id,
+        "name": name,
+        "registered_at": now,
+        "opened_at": opened_at,
+        "branch": branch,
+    }
+    try:
+        tx.execute(insert(contracts).values(row))
+    except IntegrityError as clash:
+        # PostgreSQL names the key, SQLite its columns.
+        if "pk_contracts" in str(clash.orig) or "contracts.contract_id" in str(clash.orig):
+            raise ContractIdTaken from clash
+        raise
     for key in dict.fromkeys(filter(None, (search_key(name), search_key(kana or "")))):
         tx.execute(insert(contract_names).values(bank=bank, key=key, contract_id=contract_id, branch=branch))
 
