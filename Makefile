@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PACKAGES := chromium curl default-jre-headless firefox-esr fonts-noto-cjk gnutls-bin libnss3-tools libstrongswan-standard-plugins \
-  openssl postgresql strace strongswan-pki systemd util-linux \
+  openssl poppler-utils postgresql strace strongswan-pki systemd util-linux \
   desktop-file-utils libegl1 libtpm2-pkcs11-1 libtpm2-pkcs11-tools libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 \
   libxcb-render-util0 libxcb-shape0 libxkbcommon-x11-0 opensc shared-mime-info softhsm2 swtpm tpm2-tools xdg-utils xdotool xvfb
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.support.served import ROOT
+from tests.support.served import ROOT, free_port_base
 
-from sekisho.bench import report
+from sekisho.bench import bank, report, token
+from sekisho.ca import child
 from sekisho.cli import exit_codes
+from sekisho.settings import on_localhost
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -93,3 +99,19 @@ def test_one_that_is_stopped_leaves_nothing_behind() -> None:
         running.communicate(timeout=60)
     assert running.returncode == 128 + signal.SIGTERM
     temporary.rmdir()  # which takes an empty folder only
+
+
+def test_each_bank_has_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTHSM2_CONF", "")  # so that what the bench sets there ends with the test
+    folder = Path(tempfile.mkdtemp())  # short, since the CA's socket lies in it
+    try:
+        twins = []
+        for name in ("small", "large"):
+            (folder / name).mkdir()
+            settings = on_localhost(folder / name / "bank", bank.BANK.code, bank.BANK.name["en"], free_port_base())
+            twins.append(token.make_twin(settings, folder / name / "token"))
+        for twin in twins:
+            with child.running(child.command(twin.data_dir)):
+                assert twin.ca_socket.is_socket()
+    finally:
+        shutil.rmtree(folder)

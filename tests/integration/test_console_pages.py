@@ -145,6 +145,34 @@ def test_a_contract_is_searched_and_read(demo: Served, at_console: Any) -> None:
     assert clerk.get("/contracts/99999999999").outcome == "contract-unknown"
 
 
+def reads(demo: Served, contract_id: str) -> int:
+    rows = demo.sekisho("audit", "list", "--contract", contract_id, "--json").stdout.splitlines()
+    return sum(json.loads(line)["action"] == "contract-read" for line in rows)
+
+
+def test_the_guide_opens_with_what_the_contract_answers(demo: Served, at_console: Any) -> None:
+    contract_id = demo.info["contract"]["contract_id"]
+    clerk = at_console("clerk")
+    clerk.log_on_staff()
+    page = clerk.get(f"/contracts/{contract_id}")
+    links = re.findall(rf'href="(/contracts/{contract_id}/guide[^"]*)"', page.text)
+    assert links == [f"/contracts/{contract_id}/guide{query}" for query in ("", "?user_id=keiri01", "?user_id=keiri02")]
+    before = reads(demo, contract_id)
+    answer = clerk.http.get(links[1], follow_redirects=False)
+    assert answer.status_code == 303
+    guide = f"{demo.info['urls']['public']}/guide?certificate=valid&locked=no&whose=user&lang=ja"
+    assert answer.headers["location"] == guide
+    assert reads(demo, contract_id) == before + 1
+    shown = clerk.get(links[1])
+    assert (shown.status, shown.path, shown.heading) == (200, "/guide", "パソコンを変更するとき")
+    assert "以前のパソコンは今も使えますか。" in shown.text
+    assert contract_id not in shown.text
+    assert "keiri01" not in shown.text
+    assert clerk.get(f"/contracts/{contract_id}/guide", user_id="keiri09").outcome == "user-unknown"
+    assert clerk.get("/contracts/99999999999/guide").outcome == "contract-unknown"
+    assert at_console("approver").get(links[0]).outcome == "session-missing"
+
+
 def test_an_auditor_reads_and_what_they_read_is_on_record(demo: Served, at_console: Any) -> None:
     auditor = at_console("auditor")
     auditor.log_on_staff()
@@ -192,6 +220,99 @@ def test_the_command_refuses_and_leaves_nothing(demo: Served, tmp_path: Path) ->
     assert "kakari10" not in demo.sekisho("staff", "list").stdout
     assert demo.sekisho("staff", "grant", "nobody", "clerk").returncode == 11
     assert demo.sekisho("staff", "grant", "kansa01", "clerk").returncode == 10
+
+
+@pytest.fixture
+def counter(at_console: Any) -> tuple[Person, Person]:
+    """Make a clerk and an approver, both logged on."""
+    clerk, approver = at_console("clerk"), at_console("approver")
+    clerk.log_on_staff()
+    approver.log_on_staff()
+    return clerk, approver
+
+
+def test_a_form_goes_its_whole_way(demo: Served, counter: tuple[Person, Person]) -> None:
+    clerk, approver = counter
+    contract_id = demo.info["contract"]["contract_id"]
+    new = f"/contracts/{contract_id}/forms"
+    assert "受け付ける" in clerk.get(f"/contracts/{contract_id}").text
+    assert "電子証明書再発行依頼書" in clerk.get(new).text
+    page = clerk.get(new, kind="certificate-reissue")
+    assert page.heading == "電子証明書再発行依頼書"
+    unknown = clerk.send(page, new, user_id="nobody")
+    assert (unknown.status, unknown.outcome) == (400, "details-not-allowed")
+    assert 'value="nobody"' in unknown.text
+    received = clerk.send(unknown, new, user_id="keiri02")
+    assert received.outcome == "form-received"
+    path = received.path
+    assert clerk.send(received, path, step="check-seal").outcome == "form-seal-checked"
+    waiting = approver.get("/forms")
+    assert path.removeprefix("/forms/") in waiting.text
+    form = approver.get(path)
+    assert "検印する" in form.text
+    own = clerk.get(path)
+    assert "検印する" in own.text
+    assert "今の役割では行えません" in own.text
+    assert clerk.send(own, path, step="approve").outcome == "role-missing"
+    assert approver.send(form, path, step="approve").outcome == "form-approved"
+    assert approver.send(form, path, step="approve").outcome == "form-moved", "a second press changes nothing"
+    done = clerk.send(clerk.get(path), path, step="carry-out")
+    assert done.outcome == "form-carried-out"
+    assert "この依頼書の手続きは終わりました" in done.text
+    assert path.removeprefix("/forms/") not in approver.get("/forms").text
+
+
+def test_provisional_pins_stand_in_one_answer(demo: Served, counter: tuple[Person, Person]) -> None:
+    clerk, approver = counter
+    new = f"/contracts/{demo.info['unopened_contract']['contract_id']}/forms"
+    form = clerk.send(clerk.get(new, kind="pin-reset"), new)
+    path = form.path
+    clerk.send(form, path, step="check-seal")
+    approver.send(approver.get(path), path, step="approve")
+    slip = clerk.send(clerk.get(path), path, step="carry-out")
+    assert (slip.heading, slip.outcome) == ("仮暗証番号のお知らせ", "form-carried-out")
+    assert slip.headers["cache-control"] == "no-store"
+    pins = re.findall(r'class="serial secret">([a-z0-9]{10})<', slip.text)
+    assert len(pins) == 2
+    assert "仮のご契約先暗証番号" in slip.text
+    assert "管理者ログオン" in slip.text
+    later = clerk.get(path).text + clerk.get(new.removesuffix("/forms")).text
+    assert not any(pin in later for pin in pins)
+
+
+def test_a_form_is_found_by_its_number_and_returned(demo: Served, counter: tuple[Person, Person]) -> None:
+    clerk, approver = counter
+    new = f"/contracts/{demo.info['contract']['contract_id']}/forms"
+    form = clerk.send(clerk.get(new, kind="lockout-lift"), new)
+    number = form.path.removeprefix("/forms/")
+    wide = "".join(chr(ord(digit) + 0xFEE0) for digit in number)
+    assert clerk.get("/forms", number=f" {wide[:5]} {wide[5:]}").path == form.path
+    assert clerk.get("/forms", number="12345").outcome == "form-unknown"
+    assert clerk.get("/forms/0000000000").status == 404
+    empty = clerk.send(form, form.path, step="return", reason=" ")
+    assert (empty.path, empty.outcome) == (form.path, "details-not-allowed")
+    assert "理由を入力してください" in empty.text
+    assert (
+        approver.send(approver.get(form.path), form.path, step="return", reason="印影が違う").outcome == "form-returned"
+    )
+    assert "印影が違う" in clerk.get(form.path).text
+    assert clerk.send(form, form.path, step="nothing").outcome == "choice-missing"
+
+
+def test_who_watches_moves_nothing(demo: Served, at_console: Any, counter: tuple[Person, Person]) -> None:
+    clerk, _ = counter
+    contract = f"/contracts/{demo.info['contract']['contract_id']}"
+    form = clerk.send(clerk.get(f"{contract}/forms", kind="contract-end"), f"{contract}/forms")
+    auditor = at_console("auditor")
+    auditor.log_on_staff()
+    page = auditor.get(form.path)
+    assert page.heading == "解約依頼書"
+    assert "<button" not in page.text.split('id="content"')[1]
+    for step in ("check-seal", "approve", "return", "withdraw", "carry-out"):
+        assert auditor.send(page, form.path, step=step, reason="x").outcome == "role-missing"
+    assert auditor.get(f"{contract}/forms").outcome == "role-missing"
+    page.text = re.sub(r'name="csrf" value="[^"]*"', 'name="csrf" value="0"', clerk.get(form.path).text)
+    assert clerk.send(page, form.path, step="check-seal").outcome == "form-expired"
 
 
 def test_others_find_the_certificates_good(demo: Served) -> None:

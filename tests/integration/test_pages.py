@@ -11,6 +11,9 @@ from tests.support.est_client import enroll, new_key, run
 from tests.support.person import Page, Person
 from tests.support.served import Served, free_port_base
 
+from sekisho.domain.request_forms import FormKind
+from sekisho.portal.forms import form_path
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -489,3 +492,18 @@ def test_mails_carry_no_link_no_secret_and_no_full_id(served: Served) -> None:
         assert "http" not in body
         assert not any(secret in body for secret in secrets)
         assert "0120-000-000" in body
+
+
+def test_blank_request_forms_are_printed_by_anybody_and_may_be_kept(demo: Served, people: Any) -> None:
+    visitor = people(demo, "public").http
+    for kind in FormKind:
+        first = visitor.get(form_path(kind))
+        assert (first.status_code, first.headers["content-type"]) == (200, "application/pdf")
+        assert first.content.startswith(b"%PDF-")
+        assert first.headers["cache-control"] == "public, max-age=3600"
+        assert "set-cookie" not in first.headers
+        again = visitor.get(form_path(kind), headers={"if-none-match": f'"other", W/{first.headers["etag"]}'})
+        assert (again.status_code, again.content) == (304, b"")
+        assert visitor.get(form_path(kind), headers={"if-none-match": '"other"'}).content == first.content
+    for path in ("/forms/salary.pdf", "/forms/.pdf", "/forms/", "/forms/pin-reset", "/forms/PIN-RESET.pdf"):
+        assert people(demo, "public").get(path).outcome == "page-unknown"

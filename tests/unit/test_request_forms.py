@@ -59,7 +59,9 @@ def test_the_way_from_the_screen_has_no_seal() -> None:
         received.check_step(Step.CHECK_SEAL, ANNA)
 
 
-@pytest.mark.parametrize("hand", [ANNA, Hand(ANNA.staff, 99), Hand(99, ANNA.certificate_id), Hand(3, 13)])
+@pytest.mark.parametrize(
+    "hand", [ANNA, Hand(ANNA.staff, 99), Hand(99, ANNA.certificate_id), Hand(3, 13), Hand(2, 12, granted_by=ANNA.staff)]
+)
 def test_who_had_it_in_hand_does_not_approve(hand: Hand) -> None:
     form = replace(FORM, state=FormState.SEAL_CHECKED, seal_checked=Hand(3, 13))
     with pytest.raises(FourEyes):

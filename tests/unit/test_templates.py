@@ -12,9 +12,11 @@ import html5lib  # type: ignore[import-untyped] # publishes no types
 import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
+from tests.support.world import BANK
 
 from sekisho.domain.person import PersonId
 from sekisho.domain.secret import SecretName
+from sekisho.portal.guide import shown_guide
 from sekisho.portal.users import STEPS
 from sekisho.usecases.provisional_pins import IssuedPins
 from sekisho.web import messages
@@ -49,6 +51,14 @@ USER = SimpleNamespace(
     name="谷口 花子",
 )
 LONG_ADDRESS = "keiri.tantousha.sakura.kihara@honten.seseragi-shouten.example.co.jp"
+ANSWERED = {
+    "whose": "both",
+    "old": "works",
+    "certificate": "valid",
+    "locked": "contract-closed",
+    "pins": "forgotten-both",
+    "card": "lost",
+}
 LONG_NAME = "株式会社の経理担当 きはら さくら"
 RENDERER = Renderer()
 
@@ -197,6 +207,9 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
     problem: dict[str, Any] = {"reference": None, "can_choose_another": True, "can_renew": False, "site": "user"}
     return {
         "home": ("home.html", {}),
+        "guide": ("guide.html", shown_guide({}, BANK, URLS, lang)),
+        "guide-last-question": ("guide.html", shown_guide(ANSWERED | {"card": ""}, BANK, URLS, lang)),
+        "guide-plan": ("guide.html", shown_guide(ANSWERED, BANK, URLS, lang)),
         "acquire-user": ("acquire.html", {"kind": "user", "ways": ways, "bank_code": "9990"}),
         "acquire-administrator": ("acquire.html", {"kind": "administrator", "ways": ways, "bank_code": "9990"}),
         "acquire-ways": (

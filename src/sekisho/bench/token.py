@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sekisho.settings import Settings
 
 _MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
-_LABEL = "bench"
 # As many sessions as are of use to one CA.
 _SESSIONS = 2
 
@@ -29,21 +28,25 @@ def available() -> bool:
 def make_twin(settings: Settings, folder: Path) -> Settings:
     """Make a CA in a token for the bank of `settings`, and return the settings that its process runs with.
 
-    The token is found through the environment of this process, which those that it starts have as well.
+    The tokens of all banks of a bench lie beside the banks, each with its bank's name: SoftHSM finds them through the
+    environment of this process, which those that it starts have as well, and that names one place.
     """
-    (folder / "tokens").mkdir(parents=True)
-    configuration = folder / "softhsm2.conf"
-    configuration.write_text(f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
+    bank = folder.parent
+    tokens, configuration = bank.parent / "tokens", bank.parent / "softhsm2.conf"
+    tokens.mkdir(exist_ok=True)
+    configuration.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
     os.environ["SOFTHSM2_CONF"] = str(configuration)
+    folder.mkdir()
     pin, pin_file = secrets.token_hex(8), folder / "pin"
     pin_file.touch(mode=0o600)
     pin_file.write_text(pin)
+    secret = ["--pin", pin, "--so-pin", secrets.token_hex(8)]
     subprocess.run(
-        ["softhsm2-util", "--init-token", "--free", "--label", _LABEL, "--pin", pin, "--so-pin", secrets.token_hex(8)],  # noqa: S607 - of Debian's package
+        ["softhsm2-util", "--init-token", "--free", "--label", bank.name, *secret],  # noqa: S607 - of Debian's package
         check=True,
         capture_output=True,
     )
-    token = TokenSettings(module=_MODULE, label=_LABEL, pin_file=pin_file, processes=_SESSIONS)
+    token = TokenSettings(module=_MODULE, label=bank.name, pin_file=pin_file, processes=_SESSIONS)
     twin = settings.model_copy(update={"data_dir": folder / "ca-data", "ca": CaSettings(token=token)})
     twin.data_dir.mkdir(mode=0o700)
     installation.make_ca(twin)

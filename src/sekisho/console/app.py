@@ -8,6 +8,8 @@ from starlette.routing import Route
 
 from sekisho.console.contracts import contract_routes
 from sekisho.console.door import door_routes
+from sekisho.console.forms import form_routes
+from sekisho.console.guide import guide_routes
 from sekisho.web.choose_another import choose_another
 from sekisho.web.endpoint import endpoint
 from sekisho.web.site_app import site_app
@@ -26,5 +28,7 @@ def console_app(site: Site) -> Starlette:
             *door_routes(site),
             Route("/choose-another", endpoint(site, choose_another), methods=["POST"]),
             *contract_routes(site),
+            *guide_routes(site),
+            *form_routes(site),
         ],
     )

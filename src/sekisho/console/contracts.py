@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from starlette.routing import Route
 
 from sekisho.console.door import EVERYBODY, HOME, at_work
+from sekisho.console.forms import can_file, shown_form
 from sekisho.usecases.find_contracts import PersonLine, find_contracts, read_contract
 from sekisho.web import messages
 from sekisho.web.endpoint import endpoint
@@ -112,6 +113,8 @@ def contract_page(visit: Visit, current: AtWork) -> Response:
         card_since=whole.card_since,
         notices=[_notice(visit, notice, persons[notice.person_id]) for notice in whole.notices],
         audit=[_audit_row(row) for row in whole.audit],
+        forms=[shown_form(visit, form) for form in whole.forms],
+        can_file=whole.contract.ended_at is None and can_file(current.staff),
     )
 
 

@@ -63,6 +63,19 @@ class Step(StrEnum):
     WITHDRAW = "withdraw"
 
 
+# What concerns a user where one is named, and the administrator or the whole contract where none is.
+OF_USERS = frozenset(
+    {
+        FormKind.CERTIFICATE_REISSUE,
+        FormKind.CERTIFICATE_REVOCATION,
+        FormKind.EMERGENCY_STOP,
+        FormKind.EMERGENCY_STOP_LIFT,
+    }
+)
+# What a change of the contract can name; whatever is left out stays. Another administrator needs a mail address.
+CHANGED_FIELDS = ("company", "kana", "new_administrator", "mail_address")
+
+
 @dataclass(frozen=True, slots=True)
 class _Move:
     leads_to: FormState
@@ -84,10 +97,14 @@ _MOVES: Mapping[Step, _Move] = {
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """One of the bank's people who moved a form, with the certificate that they were logged on with."""
+    """One of the bank's people who moved a form, with the certificate that they were logged on with.
+
+    `granted_by` is who made them an approver, where that was one of the bank's people.
+    """
 
     staff: int
     certificate_id: int
+    granted_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +157,10 @@ class RequestForm:
             raise FormMoved
         if step is Step.APPROVE:
             before = [one for one in (self.entered, self.seal_checked) if one is not None]
-            if any(hand.staff == one.staff or hand.certificate_id == one.certificate_id for one in before):
+            if any(
+                one.staff in {hand.staff, hand.granted_by} or one.certificate_id == hand.certificate_id
+                for one in before
+            ):
                 raise FourEyes
         return _MOVES[step].leads_to
 

@@ -32,11 +32,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A role that somebody has: who granted it and when."""
+    """A role that somebody has: who granted it, when, and as a row where that was one of the bank's own people."""
 
     role: Role
     granted_by: str
     granted_at: datetime
+    id: int = 0
+    granted_by_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

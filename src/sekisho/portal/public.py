@@ -10,6 +10,8 @@ from starlette.routing import Route
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import Refusal, WayNotOffered
 from sekisho.domain.person import Kind
+from sekisho.portal.forms import forms_routes
+from sekisho.portal.guide import guide_routes
 from sekisho.portal.issuing import issued, refused, typed_csr
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
 from sekisho.web.endpoint import endpoint
@@ -47,7 +49,7 @@ def public_app(site: Site, *, chains: Chains, est: Sequence[BaseRoute]) -> Starl
                 methods=["POST"],
             ),
         ]
-    return site_app(site, [*routes, *est])
+    return site_app(site, [*routes, *forms_routes(site), *guide_routes(site), *est])
 
 
 def home(visit: Visit) -> Response:

@@ -30,6 +30,7 @@ class Contract:
     branch: str | None
     registered_at: datetime
     opened_at: datetime | None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +90,4 @@ def by_name(tx: Connection, search: Search, key: str) -> list[Found]:
 
 
 def _contract(row: Row[Any]) -> Contract:
-    return Contract(row.bank, row.contract_id, row.name, row.branch, row.registered_at, row.opened_at)
+    return Contract(row.bank, row.contract_id, row.name, row.branch, row.registered_at, row.opened_at, row.ended_at)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # By table, the columns that a use case changes. Every other column is written once.
 _CHANGED = {
-    "contracts": ("opened_at",),
+    "contracts": ("opened_at", "name", "branch", "ended_at"),
     "people": (
         "name",
         "language",
@@ -31,7 +31,7 @@ _CHANGED = {
     "mailed_codes": ("used_at", "misses"),
     "secrets": ("misses", "asked", "provisional_until", "used_step"),
     "permits": ("spent_at", "withdrawn_at", "misses", "reminded_at", "expired_at"),
-    "orders": ("computer", "voided_at", "finished_at"),
+    "orders": ("computer", "voided_at", "finished_at", "refused_at"),
     "certificates": ("ended_at", "ending", "reason", "first_logon_at", "suspended_at"),
     "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end", "challenge"),
     "passkeys": ("sign_count", "used_at"),
@@ -40,6 +40,16 @@ _CHANGED = {
     "staff_roles": ("withdrawn_by", "withdrawn_at"),
     "staff_certificates": ("ended_at",),
     "staff_sessions": ("seen_at", "ended_at", "end"),
+    "request_forms": (
+        "state",
+        "contract_id",
+        "entered_by_id",
+        "entered_with_id",
+        "seal_checked_by_id",
+        "seal_checked_with_id",
+        "moved_at",
+        "reason",
+    ),
     "reminders": ("reached_at", "reached_id"),
     "crls": ("number", "der", "this_update", "next_update", "lately"),
     "crl_entries": ("changed_at", "entry"),
@@ -47,7 +57,16 @@ _CHANGED = {
 # A secret that is set anew is another secret, and of those that it replaced only the last few are kept; a session that
 # ended long ago is of no use to anybody; of an expired certificate no revocation list says anything; a passkey that
 # its holder has taken away opens nothing; a restore that was put right is over.
-_REMOVED = ("secrets", "past_pins", "sessions", "crl_entries", "passkeys", "restores", "staff_sessions")
+_REMOVED = (
+    "secrets",
+    "past_pins",
+    "sessions",
+    "crl_entries",
+    "passkeys",
+    "restores",
+    "staff_sessions",
+    "contract_names",
+)
 
 
 def grant_web(tx: Connection, role: str) -> None:

@@ -77,5 +77,10 @@ def remove(tx: Connection, person_id: int, passkey_id: int) -> bool:
     return tx.execute(delete(t).where(t.c.id == passkey_id, t.c.person_id == person_id)).rowcount == 1
 
 
+def remove_all(tx: Connection, person_id: int) -> None:
+    """Take all of a person's passkeys away."""
+    tx.execute(delete(t).where(t.c.person_id == person_id))
+
+
 def _passkey(row: Any) -> Passkey:
     return Passkey(row.id, row.label, row.credential_id, row.credential, row.sign_count, row.added_at, row.used_at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, case, func, insert, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sekisho.domain.company_name import search_key
@@ -37,9 +37,10 @@ def add_contract(
 ) -> None:
     """Register a company; `opened_at` is None until its administrator has confirmed the opening.
 
-    Raises `ContractIdTaken` where the bank has, or had, a contract of that ID, also one that was registered at
-    the same moment: the primary key decides. `branch` is three digits, None for the operations centre. The company is
-    found by its name and by `kana`, how that is read.
+    `branch` is three digits, None for the operations centre. The company is
+    found by its name and by `kana`, how that is read. Raises
+    `ContractIdTaken` where the bank has a contract of that ID, also one that
+    is registered at the same moment: the primary key decides.
     """
     row = {
         "bank": bank,
@@ -56,8 +57,7 @@ def add_contract(
         if "pk_contracts" in str(clash.orig) or "contracts.contract_id" in str(clash.orig):
             raise ContractIdTaken from clash
         raise
-    for key in dict.fromkeys(filter(None, (search_key(name), search_key(kana or "")))):
-        tx.execute(insert(contract_names).values(bank=bank, key=key, contract_id=contract_id, branch=branch))
+    _name_contract(tx, bank, contract_id, (name, kana), branch)
 
 
 def open_contract(tx: Connection, who: PersonId, now: datetime) -> None:
@@ -69,6 +69,30 @@ def open_contract(tx: Connection, who: PersonId, now: datetime) -> None:
         )
         .values(opened_at=now)
     )
+
+
+def rename_contract(tx: Connection, who: PersonId, *, name: str, kana: str | None) -> None:
+    """Change a company's name; it is found by the new name and its reading, and by none before."""
+    of = contracts.c
+    here = (of.bank == who.bank, of.contract_id == who.contract_id)
+    branch = tx.scalar(update(contracts).where(*here).values(name=name).returning(of.branch))
+    named = contract_names.c
+    tx.execute(delete(contract_names).where(named.bank == who.bank, named.contract_id == who.contract_id))
+    _name_contract(tx, who.bank, who.contract_id, (name, kana), branch)
+
+
+def end_contract(tx: Connection, who: PersonId, now: datetime) -> None:
+    """Note that a contract is over."""
+    of = contracts.c
+    here = (of.bank == who.bank, of.contract_id == who.contract_id, of.ended_at.is_(None))
+    tx.execute(update(contracts).where(*here).values(ended_at=now))
+
+
+def _name_contract(
+    tx: Connection, bank: str, contract_id: str, names: tuple[str, str | None], branch: str | None
+) -> None:
+    for key in dict.fromkeys(filter(None, (search_key(name or "") for name in names))):
+        tx.execute(insert(contract_names).values(bank=bank, key=key, contract_id=contract_id, branch=branch))
 
 
 def add(
@@ -259,6 +283,12 @@ def stop(tx: Connection, person_id: int, now: datetime) -> bool:
     return stopped.rowcount == 1
 
 
+def lift_stop(tx: Connection, person_id: int) -> bool:
+    """Lift a stop; False where there is none."""
+    lifted = tx.execute(update(t).where(t.c.id == person_id, t.c.stopped_at.is_not(None)).values(stopped_at=None))
+    return lifted.rowcount == 1
+
+
 def was_ever(tx: Connection, who: PersonId) -> bool:
     """Tell whether the contract has or had a person of that ID: one that was deleted is never given again."""
     of_id = (t.c.bank == who.bank, t.c.contract_id == who.contract_id, t.c.user_key == who.user_key)
@@ -300,6 +330,13 @@ def confirm_mail_address(tx: Connection, person_id: int, address: str, now: date
     )
 
 
-def delete(tx: Connection, person_id: int, now: datetime) -> None:
+def replace_administrator(tx: Connection, person_id: int, *, name: str, mail_address: str) -> None:
+    """Note that somebody else is the administrator now, whose mail address nobody has confirmed."""
+    tx.execute(
+        update(t).where(t.c.id == person_id).values(name=name, mail_address=mail_address, mail_confirmed_at=None)
+    )
+
+
+def mark_deleted(tx: Connection, person_id: int, now: datetime) -> None:
     """Note that a user is one no more. The row stays: it holds the ID, and certificates name it."""
     tx.execute(update(t).where(t.c.id == person_id, t.c.deleted_at.is_(None)).values(deleted_at=now))

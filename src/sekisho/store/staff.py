@@ -203,11 +203,11 @@ def close(tx: Connection, staff_row: int, now: datetime) -> None:
 def _grants(tx: Connection, staff_row: int) -> tuple[Grant, ...]:
     of = staff_roles.c
     rows = tx.execute(
-        select(of.role, of.granted_by, of.granted_at)
+        select(of.role, of.granted_by, of.granted_at, of.id, of.granted_by_id)
         .where(of.holder_id == staff_row, of.withdrawn_at.is_(None))
         .order_by(of.id)
     )
-    return tuple(Grant(Role(row.role), row.granted_by, row.granted_at) for row in rows)
+    return tuple(Grant(Role(row.role), row.granted_by, row.granted_at, row.id, row.granted_by_id) for row in rows)
 
 
 def _staff(row: Row[Any], grants: tuple[Grant, ...]) -> Staff:

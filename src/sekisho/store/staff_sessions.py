@@ -55,6 +55,11 @@ def of_token(tx: Connection, token_sha256: bytes) -> StaffSession | None:
     )
 
 
+def is_open(tx: Connection, session_id: int) -> bool:
+    """Tell whether a session has not ended."""
+    return tx.execute(select(t.c.id).where(t.c.id == session_id, t.c.ended_at.is_(None))).first() is not None
+
+
 def touch(tx: Connection, session_id: int, now: datetime) -> None:
     """Note that somebody is there."""
     tx.execute(update(t).where(t.c.id == session_id, t.c.ended_at.is_(None)).values(seen_at=now))

@@ -46,6 +46,8 @@ def _where(condition: str) -> dict[str, Any]:
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
+_WAITING = "state NOT IN ('carried-out', 'returned', 'withdrawn')"
+
 banks = Table(
     "banks",
     metadata,
@@ -78,6 +80,8 @@ contracts = Table(
     Column("opened_at", Instant),
     # Three digits; without one the operations centre keeps the contract.
     Column("branch", String(3)),
+    # From then on nothing of it is lifted, issued or filed any more.
+    Column("ended_at", Instant),
     Index("ix_contracts_branch", "bank", "branch", "contract_id"),
 )
 
@@ -216,8 +220,11 @@ orders = Table(
     Column("shard", SmallInteger),
     # Of the issuing CA that signs it.
     Column("generation", SmallInteger, nullable=False, server_default="1"),
+    # The CA would not sign it, so no certificate comes of it.
+    Column("refused_at", Instant),
     Index("ix_orders_person_id", "person_id"),
-    Index("ix_orders_unfinished", "ordered_at", **_where("finished_at IS NULL")),
+    Index("ix_orders_unfinished", "ordered_at", **_where("finished_at IS NULL AND refused_at IS NULL")),
+    Index("ix_orders_refused", "id", **_where("refused_at IS NOT NULL")),
 )
 
 # The small table of the doors and of OCSP: which certificates there are (issuing
@@ -458,4 +465,46 @@ staff_sessions = Table(
     Index("ix_staff_sessions_certificate_id", "certificate_id"),
     Index("ix_staff_sessions_holder_id", "holder_id", "id"),
     Index("ix_staff_sessions_opened_at", "opened_at"),
+)
+
+# Request forms 依頼書. `detail` is what is asked for besides, by the name of the field, and never a secret. Who entered
+# one and compared its seal stands with the certificate used; triggers keep both as they were written, and let no form
+# be approved or carried out without its row in `form_approvals`.
+request_forms = Table(
+    "request_forms",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("bank", String(4), ForeignKey("banks.code"), nullable=False),
+    Column("kind", String(30), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("branch", String(3)),
+    Column("contract_id", String(11)),
+    Column("user_id", String(30)),
+    Column("detail", JSON, nullable=False),
+    Column("filed_at", Instant, nullable=False),
+    Column("filed_by_id", _Id, ForeignKey("people.id")),
+    Column("entered_by_id", _Id, ForeignKey("staff.id")),
+    Column("entered_with_id", _Id, ForeignKey("staff_certificates.id")),
+    Column("seal_checked_by_id", _Id, ForeignKey("staff.id")),
+    Column("seal_checked_with_id", _Id, ForeignKey("staff_certificates.id")),
+    Column("moved_at", Instant, nullable=False),
+    Column("reason", Text),
+    ForeignKeyConstraint(
+        ["bank", "contract_id"], ["contracts.bank", "contracts.contract_id"], name="fk_request_forms_contract"
+    ),
+    Index("ix_request_forms_contract", "bank", "contract_id", "id"),
+    Index("ix_request_forms_waiting", "bank", "id", **_where(_WAITING)),
+    Index("ix_request_forms_waiting_branch", "bank", "branch", "id", **_where(_WAITING)),
+    Index("ix_request_forms_entered_by_id", "entered_by_id"),
+)
+
+# One approval for each form, of somebody who had no hand in it; triggers refuse any other, and any change.
+form_approvals = Table(
+    "form_approvals",
+    metadata,
+    Column("form_id", _Id, ForeignKey("request_forms.id"), primary_key=True, autoincrement=False),
+    Column("approved_by_id", _Id, ForeignKey("staff.id"), nullable=False),
+    Column("approved_with_id", _Id, ForeignKey("staff_certificates.id"), nullable=False),
+    Column("role_id", _Id, ForeignKey("staff_roles.id"), nullable=False),
+    Column("approved_at", Instant, nullable=False),
 )

@@ -58,13 +58,18 @@ def permit_reissues(ports: Ports, *, bank: Bank, confirmation: Confirmation, use
 
     def reissue(tx: Connection, administrator: Person, actor: Actor) -> None:
         for user in _hold_users(tx, administrator, user_ids):
-            end_all(tx, user, Ending.REISSUED, Reason.SUPERSEDED, actor, now)
-            permit_id = permits.grant(tx, user.id, now=now, expires_at=until)
-            audit.add(tx, "permit-granted", actor, at=now, who=user.who, person_id=user.id, permit=permit_id)
-            tell_both(tx, user, "certificate-reissued", now, until=until.isoformat())
+            reissue_of(tx, user, actor, now=now, until=until)
 
     confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=reissue)
     return until
+
+
+def reissue_of(tx: Connection, person: Person, actor: Actor, *, now: datetime, until: datetime) -> None:
+    """End whatever the person, who is held, has or could get, grant a permit until `until`, and tell them."""
+    end_all(tx, person, Ending.REISSUED, Reason.SUPERSEDED, actor, now)
+    permit_id = permits.grant(tx, person.id, now=now, expires_at=until)
+    audit.add(tx, "permit-granted", actor, at=now, who=person.who, person_id=person.id, permit=permit_id)
+    tell_both(tx, person, "certificate-reissued", now, until=until.isoformat())
 
 
 def revoke_of_user(ports: Ports, *, bank: Bank, change: Change) -> None:
@@ -118,8 +123,8 @@ def end_all(tx: Connection, user: Person, ending: Ending, reason: Reason, actor:
 
 
 def tell_both(tx: Connection, user: Person, code: str, now: datetime, **detail: str) -> None:
-    """Tell the user and their administrator the same."""
-    for person_id in (user.id, _id_of(tx, user.who.administrator)):
+    """Tell the user and their administrator the same; an administrator is told once."""
+    for person_id in dict.fromkeys((user.id, _id_of(tx, user.who.administrator))):
         notices.add(tx, person_id, code, now, user_id=user.who.user_id, **detail)
 
 

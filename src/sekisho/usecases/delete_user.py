@@ -27,7 +27,7 @@ def delete_user(ports: Ports, *, bank: Bank, confirmation: Confirmation, user_id
         end_all(tx, user, Ending.REVOKED, Reason.CESSATION_OF_OPERATION, actor, now)
         sessions.end_of_people(tx, [user.id], SessionEnd.CLOSED, now)
         secrets.remove_all(tx, user.id)
-        people.delete(tx, user.id, now)
+        people.mark_deleted(tx, user.id, now)
         audit.add(tx, "user-deleted", actor, at=now, who=user.who, person_id=user.id)
         for told in (user.id, administrator.id):
             notices.add(tx, told, "user-deleted", now, user_id=user.who.user_id)

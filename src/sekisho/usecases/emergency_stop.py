@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.contract import Bank, Person
+    from sekisho.domain.person import PersonId
     from sekisho.domain.session import Session
     from sekisho.store.audit import Actor
     from sekisho.usecases.ports import Ports
@@ -59,7 +60,7 @@ def stop_user(ports: Ports, *, bank: Bank, demand: Demand, user_id: str) -> None
     def stop(tx: Connection) -> None:
         _hold(tx, bank, demand, now)
         user = people.hold(tx, find_user(tx, demand.session.person, user_id).id)
-        _stop(tx, [user], user, demand, now)
+        shut(tx, [user], user, demand.actor, now)
         _tell(tx, user, "user-stopped", now)
 
     ports.db.write(stop)
@@ -74,8 +75,7 @@ def stop_contract(ports: Ports, *, bank: Bank, demand: Demand) -> None:
         who = administrator.who
         if who.kind is not Kind.ADMINISTRATOR:
             raise RuntimeError("a user has no contract to stop")
-        everyone = list(people.hold_all(tx, people.ids_of_contract(tx, who.bank, who.contract_id)).values())
-        _stop(tx, everyone, administrator, demand, now)
+        shut(tx, hold_everyone(tx, who), administrator, demand.actor, now)
         notices.add(tx, administrator.id, "contract-stopped", now)
 
     ports.db.write(stop)
@@ -89,14 +89,20 @@ def _hold(tx: Connection, bank: Bank, demand: Demand, now: datetime) -> Person:
     return people.hold(tx, person.id)
 
 
-def _stop(tx: Connection, shut_out: list[Person], whose: Person, demand: Demand, now: datetime) -> None:
+def hold_everyone(tx: Connection, who: PersonId) -> list[Person]:
+    """Hold all people that a contract ever had, in the order of their rows."""
+    held = people.hold_all(tx, people.ids_of_contract(tx, who.bank, who.contract_id))
+    return [held[row] for row in sorted(held)]
+
+
+def shut(tx: Connection, shut_out: list[Person], whose: Person, actor: Actor, now: datetime) -> None:
     """Shut a door, end the sessions of all whom it shuts out, and take back what they could still acquire."""
     people.stop(tx, whose.id, now)
     ended = sessions.end_of_people(tx, [person.id for person in shut_out], SessionEnd.CLOSED, now)
     for person in shut_out:
         permits.withdraw_open(tx, person.id, now)
         secrets.end_provisional(tx, person.id, now)
-    audit.add(tx, "emergency-stopped", demand.actor, at=now, who=whose.who, person_id=whose.id, sessions_ended=ended)
+    audit.add(tx, "emergency-stopped", actor, at=now, who=whose.who, person_id=whose.id, sessions_ended=ended)
 
 
 def _tell(tx: Connection, person: Person, code: str, now: datetime) -> None:

@@ -19,7 +19,9 @@ from sekisho.domain.errors import (
     SessionRefused,
     StaffClosed,
 )
+from sekisho.domain.request_forms import Hand
 from sekisho.domain.session import SessionEnd
+from sekisho.domain.staff import Role
 from sekisho.store import audit, staff, staff_sessions
 from sekisho.usecases.log_on import check_entry, token_sha256
 
@@ -134,6 +136,20 @@ def resume_work(ports: Ports, *, bank: Bank, der: bytes | None, token: bytes | N
     if not -_TOUCH_AFTER < now - session.seen_at < _TOUCH_AFTER:
         ports.db.write(lambda tx: staff_sessions.touch(tx, session.id, now))
     return AtWork(session, visitor.staff, visitor.certificate_id, address)
+
+
+def present_staff(tx: Connection, at_work: AtWork) -> tuple[Staff, Hand]:
+    """Return who is logged on as they are in `tx`, held by it, and as the hand that moves a form.
+
+    Whoever left, or was logged off, since the request began is told so.
+    """
+    staff.lock(tx, at_work.staff.id)
+    if not staff_sessions.is_open(tx, at_work.session.id):
+        raise SessionRefused
+    present = staff.get(tx, at_work.staff.id)
+    present.check_door()
+    approver = next((grant for grant in present.grants if grant.role is Role.APPROVER), None)
+    return present, Hand(present.id, at_work.certificate_id, None if approver is None else approver.granted_by_id)
 
 
 def leave_console(ports: Ports, *, bank: Bank, at_work: AtWork) -> None:

@@ -10,7 +10,17 @@ from sekisho.domain.errors import ContractUnknown
 from sekisho.domain.person import PersonId, is_contract_id
 from sekisho.domain.secret import SecretName, normal_form
 from sekisho.domain.staff import is_branch
-from sekisho.store import audit, certificates, contracts, notices, people, permits, secrets, sessions
+from sekisho.store import (
+    audit,
+    certificates,
+    contracts,
+    notices,
+    people,
+    permits,
+    request_forms,
+    secrets,
+    sessions,
+)
 from sekisho.store.contracts import Contract, Found, Search
 
 if TYPE_CHECKING:
@@ -22,6 +32,7 @@ if TYPE_CHECKING:
     from sekisho.domain.certificate import Certificate
     from sekisho.domain.contract import Person
     from sekisho.domain.permit import Permit
+    from sekisho.domain.request_forms import RequestForm
     from sekisho.domain.staff import Staff
     from sekisho.store.notices import Notice
     from sekisho.usecases.enter_console import AtWork
@@ -32,6 +43,7 @@ _LONGEST = 100
 _NOTICES = 20
 _AUDIT_ROWS = 50
 _CERTIFICATES = 200
+_FORMS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,7 @@ class WholeContract:
     card_since: datetime | None
     notices: Sequence[Notice]
     audit: Sequence[dict[str, Any]]
+    forms: Sequence[RequestForm]
 
 
 def find_contracts(
@@ -111,6 +124,12 @@ def read_contract(ports: Ports, *, at_work: AtWork, contract_id: str) -> WholeCo
     return ports.db.write(read)
 
 
+def visible_contract(ports: Ports, *, at_work: AtWork, contract_id: str) -> Contract:
+    """Return a contract that is theirs to see, by its ID alone. Raises `ContractUnknown`."""
+    with ports.db.read() as tx:
+        return visible(tx, at_work.staff, contract_id)
+
+
 def visible(tx: Connection, staff: Staff, contract_id: str) -> Contract:
     """Return a contract that is theirs to see. Raises `ContractUnknown`, whatever the reason."""
     typed = normal_form(contract_id)
@@ -143,4 +162,5 @@ def _whole(tx: Connection, contract: Contract, who: PersonId) -> WholeContract:
         card_since=card.get(SecretName.CARD),
         notices=told[:_NOTICES],
         audit=audit.of_contract(tx, contract.bank, contract.contract_id, most=_AUDIT_ROWS),
+        forms=request_forms.of_contract(tx, contract.bank, contract.contract_id, most=_FORMS),
     )

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from sekisho.domain.secret import PINS, SecretName, new_provisional_pin, pin_problems
 from sekisho.domain.session import SessionEnd
-from sekisho.store import audit, notices, people, permits, secrets, sessions
-from sekisho.usecases.change_user import find_user
+from sekisho.store import audit, people, permits, secrets, sessions
+from sekisho.usecases.change_user import find_user, tell_both
 from sekisho.usecases.confirm import Confirmation, confirmed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from sqlalchemy import Connection
 
@@ -77,14 +77,20 @@ def reset_pins(ports: Ports, *, bank: Bank, confirmation: Confirmation, user_id:
 
     def reset(tx: Connection, administrator: Person, actor: Actor) -> IssuedPins:
         present = people.hold(tx, find_user(tx, administrator.who, user_id).id)
-        permit = permits.latest(tx, present.id)
-        is_open = permit is not None and permit.is_open(now)
-        until = permit.expires_at if permit is not None and is_open else now + bank.policy.acquisition_window
-        put_pins(tx, present.id, drawn, now=now, until=until)
-        ended = sessions.end_of_people(tx, [present.id], SessionEnd.PIN_CHANGED, now)
-        audit.add(tx, "pins-reset", actor, at=now, who=present.who, person_id=present.id, sessions_ended=ended)
-        for told in (present.id, administrator.id):
-            notices.add(tx, told, "pins-reset", now, user_id=present.who.user_id, until=until.isoformat())
-        return IssuedPins(present.who, present.name, drawn.pins, until, acquires=is_open)
+        return reset_of(tx, present, drawn, actor, now=now, window=bank.policy.acquisition_window)
 
     return confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=reset)
+
+
+def reset_of(
+    tx: Connection, person: Person, drawn: DrawnPins, actor: Actor, *, now: datetime, window: timedelta
+) -> IssuedPins:
+    """Set the PINs that were drawn for a person who is held, end their sessions, and tell them."""
+    permit = permits.latest(tx, person.id)
+    is_open = permit is not None and permit.is_open(now)
+    until = permit.expires_at if permit is not None and is_open else now + window
+    put_pins(tx, person.id, drawn, now=now, until=until)
+    ended = sessions.end_of_people(tx, [person.id], SessionEnd.PIN_CHANGED, now)
+    audit.add(tx, "pins-reset", actor, at=now, who=person.who, person_id=person.id, sessions_ended=ended)
+    tell_both(tx, person, "pins-reset", now, until=until.isoformat())
+    return IssuedPins(person.who, person.name, drawn.pins, until, acquires=is_open)

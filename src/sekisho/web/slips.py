@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING
 
-import pylopdf_fonts_jp
-import typst
-
-from sekisho.domain.secret import PINS
+from sekisho.domain.secret import PINS, SecretName
+from sekisho.paper.typesetting import set_pdf
 from sekisho.web import messages
 
 if TYPE_CHECKING:
     from sekisho.domain.contract import Bank
     from sekisho.usecases.provisional_pins import IssuedPins
 
-_SOURCE = resources.files("sekisho.web").joinpath("slip.typ").read_bytes()
+_LABELS = {SecretName.PIN: "provisional_pin", SecretName.CONFIRMATION_PIN: "provisional_confirmation_pin"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +30,7 @@ class Slip:
     """What the slip says, on paper as on the screen, in one language."""
 
     title: str
+    reader: str
     lead: str
     facts: list[Fact]
     steps: list[str]
@@ -41,20 +38,27 @@ class Slip:
 
 def slip_of(issued: IssuedPins, lang: messages.Language, *, public_url: str) -> Slip:
     """Return the words of a slip."""
+    kind = issued.who.kind.value
 
     def fact(label: str, value: str, *, secret: bool = False) -> Fact:
         return Fact(messages.text(lang, label), value, secret)
 
     facts = [
         fact("label.contract_id", issued.who.contract_id),
-        fact("label.user_id", issued.who.user_id or ""),
+        *([] if issued.who.user_id is None else [fact("label.user_id", issued.who.user_id)]),
         fact("users.name", issued.name),
-        *(fact(f"slip.{name.value}", issued.pins[name], secret=True) for name in PINS),
+        *(fact(f"label.{kind}.{_LABELS[name]}", issued.pins[name], secret=True) for name in PINS),
         fact("slip.until", messages.datetime_text(lang, issued.until)),
     ]
     way = "acquire" if issued.acquires else "log-on"
-    steps = [messages.text(lang, f"slip.{way}.{n}", url=f"{public_url}/") for n in (1, 2, 3)]
-    return Slip(messages.text(lang, "slip.title"), messages.text(lang, "slip.lead"), facts, steps)
+    steps = [messages.text(lang, f"slip.{kind}.{way}.{n}", url=f"{public_url}/") for n in (1, 2, 3)]
+    return Slip(
+        messages.text(lang, "slip.title"),
+        messages.text(lang, f"slip.for.{kind}"),
+        messages.text(lang, "slip.lead"),
+        facts,
+        steps,
+    )
 
 
 def slip_pdf(slip: Slip, bank: Bank, lang: messages.Language) -> bytes:
@@ -69,12 +73,4 @@ def slip_pdf(slip: Slip, bank: Bank, lang: messages.Language) -> bytes:
         "steps": slip.steps,
         "footer": footer,
     }
-    pdf: bytes | None = typst.compile(  # type: ignore[misc]  # its types do not know that input may be bytes
-        _SOURCE,
-        font_paths=[str(pylopdf_fonts_jp.sans_path().parent)],
-        ignore_system_fonts=True,
-        sys_inputs={"slip": json.dumps(data)},
-    )
-    if pdf is None:
-        raise RuntimeError("typst made no PDF")
-    return pdf
+    return set_pdf("slip", data)

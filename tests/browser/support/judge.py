@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DIFFERS = {
     r"\d{4}年\d{1,2}月\d{1,2}日": "DATE",
     r"\d{1,2} (January|February|March|April|May|June|July|August|September|October|November|December) \d{4}": "DATE",
+    r"(January|February|March|April|May|June|July|August|September|October|November|December) \d{1,2}, \d{4}": "DATE",
     r"DATE,? \d{1,2}:\d\d( JST)?": "DATE AND TIME",
     r"あと\d+日": "あとN日",
     r"\d+ days left": "N days left",

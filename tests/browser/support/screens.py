@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.browser.support.screens_of_guide import see_guide
 from tests.browser.support.screens_of_opening import see_opening
 from tests.browser.support.screens_of_people import (
     see_emergency_stops,
@@ -59,9 +60,10 @@ NOT_ON_A_PAGE = {
     "pins-to-replace": "no certificate near its end has provisional PINs here",
     "provisional-pin-ended": "told like entry-wrong, on the same page",
     "users-full": "needs 99 users; told like user-id-taken, on the same page",
-    **dict.fromkeys(
-        ("form-moved", "form-unknown", "form-without-effect", "four-eyes"), "no page moves a request form yet"
-    ),
+    "form-moved": "told like form-without-effect, on the same page of the console",
+    "form-unknown": "told at the console",
+    "form-without-effect": "told at the console",
+    "four-eyes": "told like form-without-effect, on the same page of the console",
     "key-not-accepted": "the page's script makes no such key",
     "key-reused": "the page's script makes a new key and asks again",
     "key-weak": "the page's script makes no such key",
@@ -73,6 +75,7 @@ NOT_ON_A_PAGE = {
     "role-missing": "every page of the console is open to every role",
     "role-not-granted": "an answer to the command",
     "roles-conflict": "an answer to the command",
+    "signing-refused": "comes of a bug of the CA's; told by the acquisition page as any refusal",
     "service-unavailable": "the family of the service's refusals; each of them has a code of its own",
     "staff-closed": "told at the console",
     "staff-id-taken": "an answer to the command",
@@ -448,6 +451,7 @@ def see_every_page(lang: str, playwright: Playwright, tmp_path: Path, artifacts:
     """Walk through all pages in one language, and judge each of them."""
     with walking(lang, playwright, tmp_path, artifacts) as walk:
         see_public_pages(walk)
+        see_guide(walk)
         administrator = see_logon_of_the_administrator(walk)
         see_menus(walk, administrator)
         see_pins_of_the_administrator(walk, administrator)

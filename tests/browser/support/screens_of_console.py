@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 WRONG = "wrong111"
 # Published codes that the console tells and the customers' sites do not.
-CODES = {"contract-unknown", "staff-closed"}
+CODES = {"contract-unknown", "form-unknown", "form-without-effect", "staff-closed"}
 
 
 def see_console(lang: str, playwright: Playwright, tmp_path: Path, artifacts: Path) -> None:
@@ -21,6 +21,7 @@ def see_console(lang: str, playwright: Playwright, tmp_path: Path, artifacts: Pa
     with walking(lang, playwright, tmp_path, artifacts) as walk:
         see_door(walk)
         see_contracts(walk)
+        see_forms(walk)
         see_who_is_kept_out(walk)
     walk.judge.assert_every_template_was_seen("console", "console/")
     assert walk.judge.codes >= CODES
@@ -85,6 +86,49 @@ def see_contracts(walk: Walk) -> None:
     log_on(walk, page, auditor)
     by_name(page)
     see(page, "console-search-of-the-centre")
+
+
+def see_forms(walk: Walk) -> None:
+    """See a request form from the counter to its end, with a clerk's and an approver's computer."""
+    see, contract = walk.judge.see, walk.served.info["contract"]["contract_id"]
+    clerk, approver = walk.page(walk.served.staff("clerk")), walk.page(walk.served.staff("approver"))
+    log_on(walk, clerk, walk.served.staff("clerk"))
+    log_on(walk, approver, walk.served.staff("approver"))
+    walk.go(clerk, "console", f"/contracts/{contract}/forms")
+    see(clerk, "console-form-kinds")
+    clerk.locator("[value=contract-change]").check()
+    walk.press(clerk)
+    see(clerk, "console-form-new")
+    walk.press(clerk)
+    see(clerk, "console-form-new-missing", code="details-not-allowed")
+    clerk.locator("[name=new_administrator]").fill("見本 次郎")
+    clerk.locator("[name=mail_address]").fill("jiro@example.co.jp")
+    walk.press(clerk)
+    see(clerk, "console-form-received", code="form-received")
+    number = clerk.url.split("?")[0].rsplit("/", 1)[1]
+    walk.press(clerk)
+    see(clerk, "console-form-seal-checked", code="form-seal-checked")
+    walk.go(approver, "console", "/forms")
+    see(approver, "console-forms")
+    follow(approver, f"a[href='/forms/{number}']")
+    walk.press(approver)
+    see(approver, "console-form-approved", code="form-approved")
+    walk.go(clerk, "console", f"/forms/{number}")
+    walk.press(clerk)
+    see(clerk, "console-form-slip", code="form-carried-out")
+    walk.go(clerk, "console", f"/forms/{number}")
+    see(clerk, "console-form-ended")
+    walk.go(clerk, "console", "/forms?number=12345")
+    see(clerk, "console-form-unknown", code="form-unknown")
+    walk.go(clerk, "console", f"/contracts/{contract}/forms?kind=lockout-lift")
+    walk.press(clerk)
+    walk.press(clerk)
+    number = clerk.url.split("?")[0].rsplit("/", 1)[1]
+    walk.go(approver, "console", f"/forms/{number}")
+    walk.press(approver)
+    walk.go(clerk, "console", f"/forms/{number}")
+    walk.press(clerk)
+    see(clerk, "console-form-without-effect", code="form-without-effect")
 
 
 def see_who_is_kept_out(walk: Walk) -> None:

@@ -1,0 +1,191 @@
+"""What was approved is carried out, in one transaction with the form's last step and the notice of it (J11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sekisho.domain.certificate import Ending, Reason
+from sekisho.domain.errors import FormWithoutEffect
+from sekisho.domain.person import PersonId
+from sekisho.domain.request_forms import FormKind, RequestForm, Step
+from sekisho.domain.secret import SecretName
+from sekisho.domain.session import SessionEnd
+from sekisho.store import audit, certificates, contracts, notices, passkeys, people, request_forms, secrets, sessions
+from sekisho.usecases.change_user import end_all, reissue_of, tell_both
+from sekisho.usecases.emergency_stop import hold_everyone, shut
+from sekisho.usecases.lift_certificate import lift_suspension
+from sekisho.usecases.move_form import find_form, hold_form, tell, write_down
+from sekisho.usecases.provisional_pins import DrawnPins, IssuedPins, draw_pins, reset_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime, timedelta
+
+    from sqlalchemy import Connection
+
+    from sekisho.domain.contract import Bank, Person
+    from sekisho.store.audit import Actor
+    from sekisho.usecases.enter_console import AtWork
+    from sekisho.usecases.ports import Ports
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What an effect needs: the form, the person whom it concerns, held by `tx`, and new PINs where it sets any."""
+
+    tx: Connection
+    form: RequestForm
+    person: Person
+    actor: Actor
+    now: datetime
+    window: timedelta
+    drawn: DrawnPins | None
+
+
+def carry_out_form(ports: Ports, *, bank: Bank, at_work: AtWork, number: str) -> IssuedPins | None:
+    """Carry out an approved form, tell the customer, and return new provisional PINs where it gave any.
+
+    Raises `FormUnknown`, `RoleMissing`, `FormMoved`, and `FormWithoutEffect`
+    where it would change nothing: then it stays approved, to be returned.
+    """
+    now = ports.now()
+    with ports.db.read() as tx:
+        seen = find_form(tx, at_work.staff, number)
+    drawn = draw_pins(ports, _whose(seen)) if _sets_pins(seen) else None
+
+    def carry_out(tx: Connection) -> IssuedPins | None:
+        form, _, hand = hold_form(tx, at_work, number, Step.CARRY_OUT)
+        state = form.check_step(Step.CARRY_OUT, hand)
+        person = _hold(tx, form)
+        work = _Work(tx, form, person, at_work.actor, now, bank.policy.acquisition_window, drawn)
+        issued = _EFFECTS[form.kind](work)
+        request_forms.move(tx, form, state, now=now)
+        write_down(tx, form, "form-carried-out", at_work.actor, now)
+        tell(tx, form, "form-carried-out", now)
+        return issued
+
+    return ports.db.write(carry_out)
+
+
+def _whose(form: RequestForm) -> PersonId:
+    if form.contract_id is None:
+        raise FormWithoutEffect
+    return PersonId(form.bank, form.contract_id, form.user_id)
+
+
+def _hold(tx: Connection, form: RequestForm) -> Person:
+    """Hold the person whom the form concerns. Raises `FormWithoutEffect` where there is nobody any more."""
+    who = _whose(form)
+    contract = contracts.find(tx, who.bank, who.contract_id)
+    person = people.find(tx, who)
+    if contract is None or contract.ended_at is not None or person is None:
+        raise FormWithoutEffect
+    return people.hold(tx, person.id)
+
+
+def _sets_pins(form: RequestForm) -> bool:
+    return form.kind is FormKind.PIN_RESET or "new_administrator" in form.detail
+
+
+def _reissue(work: _Work) -> None:
+    # What is stopped acquires nothing: that is lifted first, on a form of its own.
+    if work.person.contract_stopped_at is not None or work.person.stopped_at is not None:
+        raise FormWithoutEffect
+    reissue_of(work.tx, work.person, work.actor, now=work.now, until=work.now + work.window)
+
+
+def _revoke(work: _Work) -> None:
+    if not end_all(work.tx, work.person, Ending.REVOKED, Reason.PRIVILEGE_WITHDRAWN, work.actor, work.now):
+        raise FormWithoutEffect
+    tell_both(work.tx, work.person, "certificate-revoked", work.now)
+
+
+def _lift_lockout(work: _Work) -> None:
+    if not people.reopen(work.tx, work.person.id):
+        raise FormWithoutEffect
+    secrets.clear_misses(work.tx, work.person.id, list(SecretName))
+    _note(work, "lockout-lifted")
+    notices.add(work.tx, work.person.id, "lockout-lifted", work.now)
+
+
+def _reset_pins(work: _Work) -> IssuedPins:
+    if work.drawn is None:
+        raise RuntimeError("PINs are to be set, and none were drawn")
+    return reset_of(work.tx, work.person, work.drawn, work.actor, now=work.now, window=work.window)
+
+
+def _stop(work: _Work) -> None:
+    person = work.person
+    if (person.contract_stopped_at if person.who.user_id is None else person.stopped_at) is not None:
+        raise FormWithoutEffect
+    if person.who.user_id is None:
+        shut(work.tx, hold_everyone(work.tx, person.who), person, work.actor, work.now)
+        notices.add(work.tx, person.id, "contract-stopped", work.now)
+    else:
+        shut(work.tx, [person], person, work.actor, work.now)
+        tell_both(work.tx, person, "user-stopped", work.now)
+
+
+def _lift_stop(work: _Work) -> None:
+    """Lift the stop of the contract or of a user, and of the person's own certificate."""
+    lifted = [people.lift_stop(work.tx, work.person.id)]
+    lifted += [
+        lift_suspension(work.tx, certificate, actor=work.actor, now=work.now)
+        for certificate in certificates.not_ended(work.tx, work.person.id)
+    ]
+    if not any(lifted):
+        raise FormWithoutEffect
+    _note(work, "emergency-stop-lifted")
+    tell_both(work.tx, work.person, "emergency-stop-lifted", work.now)
+
+
+def _change(work: _Work) -> IssuedPins | None:
+    detail = work.form.detail
+    if "company" in detail:
+        people.rename_contract(work.tx, work.person.who, name=detail["company"], kana=detail.get("kana"))
+    _note(work, "contract-changed", **dict.fromkeys(sorted(detail), 1))
+    notices.add(work.tx, work.person.id, "contract-changed", work.now, mail_to=work.person.mail_address)
+    return _replace_administrator(work) if "new_administrator" in detail else None
+
+
+def _replace_administrator(work: _Work) -> IssuedPins:
+    """End everything that the administrator before had or knew; the new one gets a permit and provisional PINs."""
+    tx, person = work.tx, work.person
+    end_all(tx, person, Ending.REVOKED, Reason.AFFILIATION_CHANGED, work.actor, work.now)
+    for name in (SecretName.TOTP, SecretName.NEW_TOTP):
+        secrets.remove(tx, person.id, name)
+    passkeys.remove_all(tx, person.id)
+    detail = work.form.detail
+    people.replace_administrator(tx, person.id, name=detail["new_administrator"], mail_address=detail["mail_address"])
+    reissue_of(tx, person, work.actor, now=work.now, until=work.now + work.window)
+    return _reset_pins(_Work(tx, work.form, people.get(tx, person.id), work.actor, work.now, work.window, work.drawn))
+
+
+def _end(work: _Work) -> None:
+    tx, person = work.tx, work.person
+    everyone = hold_everyone(tx, person.who)
+    for one in everyone:
+        end_all(tx, one, Ending.REVOKED, Reason.CESSATION_OF_OPERATION, work.actor, work.now)
+    people.stop(tx, person.id, work.now)
+    sessions.end_of_people(tx, [one.id for one in everyone], SessionEnd.CLOSED, work.now)
+    people.end_contract(tx, person.who, work.now)
+    _note(work, "contract-ended")
+    notices.add(tx, person.id, "contract-ended", work.now)
+
+
+def _note(work: _Work, action: str, **detail: int) -> None:
+    audit.add(work.tx, action, work.actor, at=work.now, who=work.person.who, person_id=work.person.id, **detail)
+
+
+_EFFECTS: Mapping[FormKind, Callable[[_Work], IssuedPins | None]] = {
+    FormKind.CERTIFICATE_REISSUE: _reissue,
+    FormKind.CERTIFICATE_REVOCATION: _revoke,
+    FormKind.LOCKOUT_LIFT: _lift_lockout,
+    FormKind.PIN_RESET: _reset_pins,
+    FormKind.EMERGENCY_STOP: _stop,
+    FormKind.EMERGENCY_STOP_LIFT: _lift_stop,
+    FormKind.CONTRACT_CHANGE: _change,
+    FormKind.CONTRACT_END: _end,
+}
+CARRIED_OUT_HERE = frozenset(_EFFECTS)

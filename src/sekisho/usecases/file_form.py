@@ -1,0 +1,161 @@
+"""A request form is filed: by a clerk from paper, or by a logged-on administrator on screen (J11)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sekisho.domain.entries import mail_address_problem, name_problem, one_line, read_mail_address
+from sekisho.domain.errors import ChoiceMissing, DetailsNotAllowed, FormWithoutEffect
+from sekisho.domain.person import PersonId, is_user_id
+from sekisho.domain.request_forms import CHANGED_FIELDS, OF_USERS, FormKind, Step, number_of, roles_for
+from sekisho.domain.secret import normal_form
+from sekisho.store import audit, contracts, notices, people, request_forms
+from sekisho.usecases.carry_out_form import CARRIED_OUT_HERE
+from sekisho.usecases.confirm import Confirmation, confirmed
+from sekisho.usecases.enter_console import present_staff
+from sekisho.usecases.find_contracts import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from sekisho.domain.contract import Bank, Person
+    from sekisho.store.audit import Actor
+    from sekisho.store.contracts import Contract
+    from sekisho.usecases.enter_console import AtWork
+    from sekisho.usecases.ports import Ports
+
+AT_COUNTER = tuple(kind for kind in FormKind if kind in CARRIED_OUT_HERE)
+# What a logged-on administrator can ask for on screen. Whoever is locked out or has lost the card or a PIN is not
+# logged on, and a new contract has nobody yet.
+ON_SCREEN = (
+    FormKind.CERTIFICATE_REISSUE,
+    FormKind.CERTIFICATE_REVOCATION,
+    FormKind.EMERGENCY_STOP_LIFT,
+    FormKind.CONTRACT_CHANGE,
+    FormKind.CONTRACT_END,
+)
+
+
+def file_at_counter(
+    ports: Ports, *, at_work: AtWork, contract_id: str, kind: str, user_id: str, detail: Mapping[str, str]
+) -> str:
+    """File what came on paper, and return its number: it is received by whoever enters it.
+
+    Raises `ChoiceMissing`, `DetailsNotAllowed`, `ContractUnknown`, and
+    `FormWithoutEffect` for a contract that has ended.
+    """
+    now = ports.now()
+    chosen = read_kind(kind, AT_COUNTER)
+    asked = read_detail(chosen, detail)
+
+    def file(tx: Connection) -> str:
+        staff, hand = present_staff(tx, at_work)
+        staff.require(*roles_for(Step.RECEIVE))
+        contract = visible(tx, staff, contract_id)
+        whose = _user_id(tx, contract, chosen, user_id)
+        form_id = request_forms.file(
+            tx,
+            chosen,
+            bank=contract.bank,
+            branch=contract.branch,
+            contract_id=contract.contract_id,
+            user_id=whose,
+            detail=asked,
+            now=now,
+            entered=hand,
+        )
+        _tell(tx, contract, form_id, chosen, at_work.actor, "form-received", now)
+        return number_of(form_id)
+
+    return ports.db.write(file)
+
+
+def file_on_screen(
+    ports: Ports, *, bank: Bank, confirmation: Confirmation, kind: str, user_id: str, detail: Mapping[str, str]
+) -> str:
+    """File what the administrator asks for behind certificate and PINs, and return its number.
+
+    Raises as `file_at_counter` does, and what a wrong confirmation PIN raises.
+    """
+    now = ports.now()
+    chosen = read_kind(kind, ON_SCREEN)
+    asked = read_detail(chosen, detail)
+
+    def file(tx: Connection, administrator: Person, actor: Actor) -> str:
+        contract = contracts.find(tx, administrator.who.bank, administrator.who.contract_id)
+        if contract is None:
+            raise RuntimeError("an administrator without a contract")
+        whose = _user_id(tx, contract, chosen, user_id)
+        form_id = request_forms.file(
+            tx,
+            chosen,
+            bank=contract.bank,
+            branch=contract.branch,
+            contract_id=contract.contract_id,
+            user_id=whose,
+            detail=asked,
+            now=now,
+            filed_by_id=administrator.id,
+        )
+        _tell(tx, contract, form_id, chosen, actor, "form-filed", now)
+        return number_of(form_id)
+
+    return confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=file)
+
+
+def read_detail(kind: FormKind, typed: Mapping[str, str]) -> dict[str, str]:
+    """Return what a form asks for besides, in the form in which it is kept. Raises `DetailsNotAllowed`.
+
+    Only a change of the contract names anything: at least one of its fields,
+    and for another administrator both name and mail address.
+    """
+    if kind is not FormKind.CONTRACT_CHANGE:
+        return {}
+    read = {name: one_line(typed.get(name, "")) for name in CHANGED_FIELDS}
+    read["mail_address"] = read_mail_address(read["mail_address"])
+    problems = {name: name_problem(read[name]) for name in ("company", "kana", "new_administrator") if read[name]}
+    if read["new_administrator"] or read["mail_address"]:
+        problems["mail_address"] = mail_address_problem(read["mail_address"])
+        problems.setdefault("new_administrator", name_problem(read["new_administrator"]))
+    if read["kana"] and not read["company"]:
+        problems["company"] = "entry-missing"
+    if not any(read.values()):
+        problems["company"] = "form-change-missing"
+    if wrong := {name: problem for name, problem in problems.items() if problem}:
+        raise DetailsNotAllowed(fields=wrong)
+    return {name: value for name, value in read.items() if value}
+
+
+def read_kind(typed: str, among: Collection[FormKind]) -> FormKind:
+    """Return the kind that was chosen. Raises `ChoiceMissing`."""
+    for kind in among:
+        if typed == kind.value:
+            return kind
+    raise ChoiceMissing(fields={"kind": "choice-missing"})
+
+
+def _user_id(tx: Connection, contract: Contract, kind: FormKind, typed: str) -> str | None:
+    """Return the user whom the form concerns, None for the administrator or the contract."""
+    if contract.ended_at is not None:
+        raise FormWithoutEffect
+    wanted = normal_form(typed)
+    if not wanted:
+        return None
+    known = people.find(tx, PersonId(contract.bank, contract.contract_id, wanted)) if is_user_id(wanted) else None
+    if kind not in OF_USERS or known is None:
+        raise DetailsNotAllowed(fields={"user_id": "user-unknown" if kind in OF_USERS else "form-without-user"})
+    return known.who.user_id
+
+
+def _tell(
+    tx: Connection, contract: Contract, form_id: int, kind: FormKind, actor: Actor, what: str, now: datetime
+) -> None:
+    """Write it down and tell the contract's administrator, who may know nothing of it."""
+    who = PersonId(contract.bank, contract.contract_id)
+    number = number_of(form_id)
+    audit.add(tx, what, actor, at=now, who=who, form=number, kind=kind.value)
+    for person_id in people.told_of(tx, who):
+        notices.add(tx, person_id, "form-received", now, number=number)

@@ -1,0 +1,118 @@
+"""Request forms on paper, as programs by others read them: A4, one page, fonts inside, the number as a QR code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.paper import Paper
+from tests.support.world import BANK
+
+from sekisho.domain.entries import LONGEST_NAME
+from sekisho.domain.form_fields import FIELDS
+from sekisho.domain.request_forms import FormKind, number_of
+from sekisho.web.form_words import form_title
+from sekisho.web.request_papers import Prefilled, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLANK = Prefilled(BANK)
+NUMBER = number_of(4711)
+FILLED = Prefilled(
+    BANK,
+    number=NUMBER,
+    filed_at=datetime(2026, 11, 24, 15, 5, tzinfo=UTC),
+    branch="001",
+    contract_id="10000000001",
+    contract_name="株式会社見本工業",
+    user_id="keiri01",
+)
+HOSTILE = '#panic("x") #include "/etc/passwd" = 見出し *太* _x_ $1/0$ @x <l> `r` \\u{41} ]})"; // /* ~ --'
+
+every_kind = pytest.mark.parametrize("kind", FormKind)
+
+
+@pytest.fixture
+def paper(tmp_path: Path) -> Path:
+    return tmp_path / "form.pdf"
+
+
+@every_kind
+def test_a_blank_form_is_one_page_of_a4_that_needs_nothing_from_elsewhere(kind: FormKind, paper: Path) -> None:
+    pdf = render(kind, BLANK)
+    read = Paper(paper, pdf)
+
+    facts = read.facts()
+    assert facts["Pages"] == "1"
+    assert facts["Page size"].endswith("(A4)")
+    assert facts["Tagged"] == "yes"
+    assert facts["Title"] == form_title("ja", kind)
+    assert not {"CreationDate", "ModDate"} & facts.keys()
+    assert all(font[-5:-2] == ["yes", "yes", "yes"] for font in read.fonts()), "embedded, a subset, with Unicode"
+    text = read.text()
+    for word in (form_title("ja", kind), "届出印", "受付", "印鑑照合", "検印", "実行", "依頼日"):
+        assert word in text
+    assert "".join(f"{BANK.service_name['ja']} {BANK.help_desk_phone}".split())[-12:] in text
+    assert read.codes() == []
+    assert render(kind, BLANK) == pdf
+
+
+@every_kind
+def test_a_prefilled_form_says_what_is_known_and_carries_its_number(kind: FormKind, paper: Path) -> None:
+    read = Paper(paper, render(kind, FILLED))
+
+    assert read.facts()["Pages"] == "1"
+    assert read.codes() == [NUMBER]
+    text = read.text()
+    for value in (NUMBER, FILLED.contract_id, FILLED.contract_name, "2026年11月25日", "001店"):
+        assert value in text
+    assert ("keiri01" in text) == any(field.name == "user_id" for field in FIELDS[kind])
+
+
+@every_kind
+def test_what_was_typed_is_never_read_as_markup(kind: FormKind, paper: Path) -> None:
+    details = {field.name: HOSTILE for field in FIELDS[kind] if not field.choices}
+    read = Paper(paper, render(kind, replace(FILLED, contract_name=HOSTILE[:LONGEST_NAME], detail=details)))
+
+    text = read.text()
+    assert "".join(HOSTILE[:LONGEST_NAME].split()) in text
+    assert text.count("".join(HOSTILE.split())) == len(details)
+    assert read.facts()["Title"] == form_title("ja", kind)
+
+
+def test_the_longest_name_and_long_words_stay_on_the_page(paper: Path) -> None:
+    long = replace(FILLED, contract_name="Q" * LONGEST_NAME, user_id="m" * 30, detail={"circumstances": "あ" * 200})
+    read = Paper(paper, render(FormKind.EMERGENCY_STOP, long))
+
+    assert read.facts()["Pages"] == "1"
+    assert read.text().replace("\u200b", "").count("Q") == LONGEST_NAME
+    assert read.text().count("あ") >= 200
+
+
+def test_what_is_known_is_ticked(paper: Path) -> None:
+    chosen = replace(FILLED, user_id="", detail={"whose": "administrator", "reason": "new-computer other"})
+
+    assert Paper(paper, render(FormKind.CERTIFICATE_REISSUE, BLANK)).text().count("✓") == 0
+    assert Paper(paper, render(FormKind.CERTIFICATE_REISSUE, FILLED)).text().count("✓利用者") == 1
+    text = Paper(paper, render(FormKind.CERTIFICATE_REISSUE, chosen)).text()
+    assert text.count("✓") == 3
+    for ticked in ("✓管理者", "✓パソコンの変更", "✓その他"):
+        assert ticked in text
+
+
+def test_another_process_at_another_time_makes_the_same_bytes(tmp_path: Path) -> None:
+    source = (
+        "import sys; from tests.support.world import BANK; from sekisho.domain.request_forms import FormKind; "
+        "from sekisho.web.request_papers import Prefilled, render; "
+        "sys.stdout.buffer.write(render(FormKind.PIN_RESET, Prefilled(BANK)))"
+    )
+    there = os.environ | {"SOURCE_DATE_EPOCH": "1", "TZ": "Asia/Tokyo", "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, env=there, timeout=120)
+
+    assert run.stdout == render(FormKind.PIN_RESET, BLANK)
