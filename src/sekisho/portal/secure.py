@@ -215,12 +215,12 @@ def take_second_step(visit: Visit, step: SecondStep, answer: Callable[[LoggedOn]
     try:
         visit.check_form()
         opened = answer(current)
-    except SecondStepMissing as refusal:
-        # It was taken away in another window; what is left is asked, and that is said there.
-        steps = read_second_steps(visit.site.ports, bank=visit.site.bank, person=current.person)
-        return visit.back(STEP_PATH[steps.offered[0]], refusal)
     except EntryRefused as refusal:
-        return visit.back(STEP_PATH[step], refusal)
+        left = read_second_steps(visit.site.ports, bank=visit.site.bank, person=current.person).offered
+        if step in left:
+            return visit.back(STEP_PATH[step], refusal)
+        # It was taken away in another window; what is left is asked, and that is said there.
+        return visit.back(STEP_PATH[left[0]], SecondStepMissing())
     except DoorClosed as refusal:
         return visit.back("/", refusal)
     response = visit.go("/status")
