@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import segno
 
 from sekisho.domain.form_fields import FIELDS, Field
-from sekisho.domain.request_forms import FormKind
+from sekisho.domain.request_forms import CHANGED_FIELDS, FormKind
 from sekisho.paper.typesetting import set_pdf
 from sekisho.web import messages
 from sekisho.web.form_words import form_title
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sekisho.domain.contract import Bank
+    from sekisho.domain.request_forms import RequestForm
 
 _CUSTOMER = ("company-name", "address", "phone", "representative")
 _STAMPS = ("receipt", "seal-check", "approval", "carried-out")
 _CONTRACT_ID_DIGITS = 11
 _ONE_OF = ("whose", "what")
 _OTHER = "other"
+_CHANGES = {"company": "company-name", "new_administrator": "administrator", "mail_address": "mail-address"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,33 @@ class Prefilled:
 def render(kind: FormKind, prefilled: Prefilled) -> bytes:
     """Return a form as a PDF. The same values make the same bytes."""
     return set_pdf("request_form", _data(kind, prefilled))
+
+
+def paper_of(bank: Bank, form: RequestForm, contract_name: str) -> bytes:
+    """Return a form that was filed as its paper, with everything on it that is known."""
+    return render(
+        form.kind,
+        Prefilled(
+            bank,
+            number=form.number,
+            filed_at=form.filed_at,
+            branch=form.branch or "",
+            contract_id=form.contract_id or "",
+            contract_name=contract_name,
+            user_id=form.user_id or "",
+            detail=_detail(form),
+        ),
+    )
+
+
+def _detail(form: RequestForm) -> dict[str, str]:
+    if form.kind is FormKind.CONTRACT_CHANGE:
+        changed = [_CHANGES[name] for name in _CHANGES if name in form.detail]
+        after = "  ".join(form.detail[name] for name in CHANGED_FIELDS if name in form.detail)
+        return {"changes": " ".join(changed), "after": after}
+    whole = {"whose": "administrator", "what": "contract"}
+    asked = {one.name for one in FIELDS[form.kind]}
+    return {} if form.user_id else {name: value for name, value in whole.items() if name in asked}
 
 
 def _data(kind: FormKind, prefilled: Prefilled) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from tests.browser.support.screens_of_people import (
     see_pins,
     see_pins_of_the_administrator,
     see_renewal,
+    see_request_forms,
     see_session_ended,
     see_users_registered,
 )
@@ -454,6 +455,7 @@ def see_every_page(lang: str, playwright: Playwright, tmp_path: Path, artifacts:
         see_guide(walk)
         administrator = see_logon_of_the_administrator(walk)
         see_menus(walk, administrator)
+        see_request_forms(walk, administrator)
         see_pins_of_the_administrator(walk, administrator)
         see_mail_address_of_the_administrator(walk, administrator)
         see_users_registered(walk, administrator)
