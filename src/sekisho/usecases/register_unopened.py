@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from sekisho.domain import card
 from sekisho.domain.entries import name_problem, one_line
 from sekisho.domain.errors import ContractIdTaken, DetailsNotAllowed
-from sekisho.domain.person import PersonId
 from sekisho.domain.secret import new_provisional_pin, pin_problems
-from sekisho.store import people
 from sekisho.usecases.register_contract import NewPerson, register_contract
 
 if TYPE_CHECKING:
@@ -46,7 +44,17 @@ def register_unopened(
     names = {"name": one_line(name), "administrator": one_line(administrator)}
     if wrong := {field: problem for field, typed in names.items() if (problem := name_problem(typed))}:
         raise DetailsNotAllowed(fields=wrong)
-    contract_id = _free_id(ports, bank, contract_id)
+    while True:
+        try:
+            return _register(ports, bank, contract_id or _draw_id(ports), names, language, actor)
+        except ContractIdTaken:
+            if contract_id is not None:
+                raise
+
+
+def _register(
+    ports: Ports, bank: Bank, contract_id: str, names: Mapping[str, str], language: str, actor: Actor
+) -> RegisteredContract:
     pins: list[str] = []
     while len(pins) < _PINS:
         pin = new_provisional_pin(ports.entropy)
@@ -66,17 +74,8 @@ def register_unopened(
     return RegisteredContract(contract_id, pins[0], pins[1], pins[2], table)
 
 
-def _free_id(ports: Ports, bank: Bank, wanted: str | None) -> str:
-    """Return the wanted contract ID, or a new one. Raises `ContractIdTaken`."""
-    while True:
-        drawn = "".join(str(byte % 10) for byte in _even_bytes(ports))
-        contract_id = wanted or drawn
-        with ports.db.read() as tx:
-            taken = people.was_ever(tx, PersonId(bank.code, contract_id))
-        if not taken:
-            return contract_id
-        if wanted is not None:
-            raise ContractIdTaken
+def _draw_id(ports: Ports) -> str:
+    return "".join(str(byte % 10) for byte in _even_bytes(ports))
 
 
 def _even_bytes(ports: Ports) -> list[int]:
