@@ -64,7 +64,8 @@ banks = Table(
     Column("way_browser", Boolean, nullable=False),
     # The bank's applications that a user may be let into: [{"code": ..., "ja": ..., "en": ...}].
     Column("applications", JSON(none_as_null=True)),
-    Column("grace_days", Integer, nullable=False, server_default="0"),
+    # The rules that are numbers and differ from their defaults, by `Rule.name`.
+    Column("rules", JSON(none_as_null=True)),
     Column("second_steps", String(20), nullable=False, server_default="card,totp,passkey"),
     Column("registered_at", Instant, nullable=False),
 )
