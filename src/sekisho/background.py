@@ -50,7 +50,7 @@ def jobs(ports: Ports, bank: Bank, stopped: Callable[[], bool]) -> list[Job]:
         Job("revocation lists", 2, lambda: publish(ports, bank)),
         Job("comparison with the CA's journal", 300, lambda: _compare(ports, bank)),
         Job("ends of overlaps", 60, lambda: end_overlaps(ports, bank=bank)),
-        Job("unfinished orders", 30, lambda: resume_orders(ports)),
+        Job("unfinished orders", 30, lambda: resume_orders(ports).done),
         Job("reminders of renewal", 60, lambda: remind_of_renewal(ports, bank=bank)),
         Job("reminders of permits", 60, lambda: remind_of_permits(ports, bank=bank)),
         Job("ends of permits", 60, lambda: expire_permits(ports, bank=bank)),

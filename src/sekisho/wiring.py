@@ -35,6 +35,7 @@ from sekisho.est.routes import public_routes, secure_routes
 from sekisho.mail_server import MailServer, ServerAddress
 from sekisho.outbox import Outbox
 from sekisho.pki.compromised_keys import CompromisedKeys
+from sekisho.pki.csr import certified_key_fits
 from sekisho.pki.profile import BankName
 from sekisho.portal.administrator import administrator_app
 from sekisho.portal.not_open import not_open_app
@@ -357,6 +358,7 @@ def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list
                 key=settings.data_dir / settings.tls_key,
                 client_authorities=authorities,
                 choices=choices[name],
+                key_fits=certified_key_fits,
             )
         return Listener(name, where.host, where.port, app, security)
 

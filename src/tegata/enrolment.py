@@ -44,6 +44,7 @@ _FOR_GOOD = frozenset(
         "permit-missing",
         "permit-spent",
         "permit-withdrawn",
+        "signing-refused",
     }
 )
 # The request did not get as far as the bank.

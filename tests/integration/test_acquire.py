@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ import pytest
 from sqlalchemy import event
 from tests.support.world import ADMINISTRATOR, KEIRI01, KEIRI02, new_csr, new_key
 
+from sekisho.ca.client import CaClient
 from sekisho.domain.errors import (
+    CaAway,
     KeyReused,
     NotAccepted,
     PermitExpired,
@@ -18,11 +21,17 @@ from sekisho.domain.errors import (
     PermitSpent,
     PermitWithdrawn,
     Refusal,
+    SigningRefused,
 )
-from sekisho.store import audit, people, permits
-from sekisho.usecases.resume_orders import resume_orders
+from sekisho.domain.person import Kind
+from sekisho.store import audit, orders, people, permits
+from sekisho.store.audit import Actor
+from sekisho.usecases.finish_order import finish_order
+from sekisho.usecases.resume_orders import Resumed, resume_orders
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.world import CheapPins, World
 
 
@@ -231,36 +240,81 @@ def test_the_database_itself_refuses_to_change_what_is_for_good(bank: World) -> 
 def test_nothing_is_left_to_resume(bank: World) -> None:
     bank.acquire(KEIRI01)
     bank.later(minutes=5)
-    assert resume_orders(bank.ports) == 0
+    assert resume_orders(bank.ports).done == 0
 
 
-def test_what_the_ca_will_not_sign_is_written_down_and_the_order_waits(bank: World) -> None:
-    """A certificate that breaks a rule of its profile comes of a bug: no certificate, an audit row, nothing lost."""
+def broken_signer(bank: World) -> None:
+    """Have the CA make certificates that its linter refuses, as a bug in the profile would."""
     from sekisho.ca.signer import Signer
     from sekisho.domain.issuing_ca import IssuingCa
-    from sekisho.domain.person import Kind
     from sekisho.pki import hierarchy
     from sekisho.pki.issuance import Issuance
-    from sekisho.pki.linting.finding import LintFailed
     from sekisho.pki.profile import BankName
 
     signer = bank.ports.cas["9990"]
     assert isinstance(signer, Signer)
-    users = IssuingCa(Kind.USER)
-    right = signer._issuances[users]
     issuer = bank.made.issuing[Kind.USER].certificate
     elsewhere = hierarchy.addresses("9990", Kind.USER, "http://elsewhere.example")
-    signer._issuances[users] = Issuance(
+    signer._issuances[IssuingCa(Kind.USER)] = Issuance(
         BankName("9990", bank.bank.name["en"]), Kind.USER, issuer=issuer, addresses=elsewhere
     )
-    key = new_key()
-    with pytest.raises(LintFailed):
-        bank.acquire(KEIRI01, new_csr(key))
-    bank.later(seconds=1)
-    with pytest.raises(LintFailed):
-        resume_orders(bank.ports, left_alone=timedelta(0))
+
+
+def refusals_noted(bank: World) -> list[dict[str, object]]:
     with bank.db.read() as tx:
-        noted = [row for row in audit.listed(tx) if row["action"] == "signing-refused"]
-    assert len(noted) == 1, "what is tried again in the background is not written down again"
-    signer._issuances[users] = right
-    assert bank.acquire(KEIRI01, new_csr(key)).serial == noted[0]["serial"]
+        return [row for row in audit.listed(tx) if row["action"] == "signing-refused"]
+
+
+def test_an_order_that_the_ca_will_not_sign_ends_as_refused(bank: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A certificate that breaks a rule of its profile comes of a bug: told once, to all, and not tried for ever."""
+    broken_signer(bank)
+    key = new_key()
+    with pytest.raises(SigningRefused):
+        bank.acquire(KEIRI01, new_csr(key))
+    (noted,) = refusals_noted(bank)
+    assert f"{noted['serial']:032x}" in caplog.text
+    assert "sekisho orders refused" in caplog.text
+
+    bank.later(minutes=5)
+    assert resume_orders(bank.ports, left_alone=timedelta(0)).done == 0, "nobody tries it again"
+    assert len(refusals_noted(bank)) == 1
+    with bank.db.read() as tx:
+        (listed,) = orders.refused(tx, after=0)
+    assert listed.order.serial == noted["serial"]
+    told = bank.rows("SELECT person_id, detail FROM notices WHERE code='certificate-not-issued'")
+    assert len(told) == 2, "the user and their administrator"
+    with pytest.raises(SigningRefused):
+        bank.acquire(KEIRI01, new_csr(key))
+    with pytest.raises(PermitSpent):
+        bank.acquire(KEIRI01)
+    assert bank.rows("SELECT count(*) AS n FROM certificates")[0].n == 0
+
+
+def test_an_order_that_waited_for_the_ca_and_is_refused_ends_in_the_background(bank: World, tmp_path: Path) -> None:
+    right, bank.ports = bank.ports, replace(bank.ports, cas={"9990": CaClient(tmp_path / "nobody")})
+    with pytest.raises(CaAway):
+        bank.acquire(KEIRI01)
+    bank.ports = right
+    assert refusals_noted(bank) == [], "a CA that is away has refused nothing"
+    broken_signer(bank)
+    bank.later(minutes=5)
+    assert resume_orders(bank.ports) == Resumed(finished=0, refused=1)
+    assert [row["actor"] for row in refusals_noted(bank)] == ["system"]
+    assert resume_orders(bank.ports) == Resumed()
+
+
+def test_what_is_signed_after_all_for_a_refused_order_is_stored_as_ended(bank: World, tmp_path: Path) -> None:
+    """Another process may have had it signed meanwhile: it exists, so it stands on the list and opens no door."""
+    right = bank.ports
+    bank.ports = replace(right, cas={"9990": CaClient(tmp_path / "nobody")})
+    with pytest.raises(CaAway):
+        bank.acquire(KEIRI01)
+    bank.ports = right
+    with bank.db.read() as tx:
+        (placed,) = orders.unfinished(tx, before=bank.later(minutes=5), most=9)
+    assert bank.db.write(lambda tx: orders.refuse(tx, placed.id, bank.clock[0]))
+    with pytest.raises(KeyReused):
+        finish_order(bank.ports, placed, actor=Actor("system"))
+    (stored,) = bank.rows("SELECT ended_at, reason FROM certificates")
+    assert stored.ended_at is not None
+    assert not bank.db.write(lambda tx: orders.refuse(tx, placed.id, bank.clock[0])), "it is finished"

@@ -136,7 +136,7 @@ def test_an_unfinished_order_cannot_come_to_life_after_the_reissue(bank: World) 
     permit_reissue(bank.ports, bank=BANK, change=change(bank))
     new = bank.acquire(KEIRI01)
     bank.later(minutes=1)
-    assert resume_orders(bank.ports) == 1
+    assert resume_orders(bank.ports).finished == 1
     rows = bank.rows("SELECT id, ended_at, ending FROM certificates WHERE kind='user' ORDER BY id")
     assert [(row.ended_at is None, row.ending) for row in rows] == [(True, None), (False, "reissued")]
     assert bank.resume(new, bank.log_on(new))

@@ -160,10 +160,10 @@ def test_an_order_left_unfinished_before_the_clock_was_set_back_is_finished_by_i
         bank.acquire(KEIRI01, csr)
     bank.ports = ports
     bank.later(hours=-1)
-    assert resume_orders(bank.ports) == 0, "for all that is known, whoever placed it is still at it"
+    assert resume_orders(bank.ports).done == 0, "for all that is known, whoever placed it is still at it"
     assert bank.acquire(KEIRI01, csr).person == KEIRI01
     bank.later(hours=2)
-    assert resume_orders(bank.ports) == 0
+    assert resume_orders(bank.ports).done == 0
 
 
 def test_visitors_go_on_while_the_clock_jumps(tmp_path: Path) -> None:

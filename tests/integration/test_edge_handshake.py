@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from tests.support.edge import HOST, Pair, Running, client_context, issue, running
 
 from sekisho.edge import context, openssl
 from sekisho.edge.choice import ChoiceBook
 from sekisho.edge.server import SiteTls
+from sekisho.pki.csr import certified_key_fits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +46,19 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
         "its own issuer": issue(folder, "its own issuer"),
         "unreadable": issue(folder, "unreadable", authority, unreadable=True),
     }
+
+
+@pytest.fixture(scope="module")
+def odd_pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
+    folder = tmp_path_factory.mktemp("odd")
+    keys = {
+        "rsa of 1024 bits": rsa.generate_private_key(65537, 1024),  # noqa: S505 - one to be refused
+        "rsa of 4104 bits": rsa.generate_private_key(65537, 4104),
+        "rsa with e=3": rsa.generate_private_key(3, 2048),
+        "another curve": ec.generate_private_key(ec.SECP521R1()),
+        "ed25519": ed25519.Ed25519PrivateKey.generate(),
+    }
+    return {name: issue(folder, name, key=key) for name, key in keys.items()}
 
 
 @pytest.fixture
@@ -103,6 +118,17 @@ def test_every_certificate_reaches_the_application_as_it_was_shown(
     assert ssl.PEM_cert_to_DER_cert(leaf) == pairs[name].der
     assert learned["tls"]["client_cert_name"] == f"CN={name}"
     assert learned["tls"]["client_cert_error"].startswith("not verified")
+
+
+@both
+@pytest.mark.parametrize("name", ["rsa of 1024 bits", "rsa of 4104 bits", "ed25519", "another curve", "rsa with e=3"])
+def test_a_key_that_nobody_certifies_is_refused_before_anything_is_computed_with_it(
+    tls: SiteTls, odd_pairs: dict[str, Pair], pairs: dict[str, Pair], name: str, version: ssl.TLSVersion
+) -> None:
+    with running(replace(tls, key_fits=certified_key_fits)) as strict:
+        assert _BAD_CERTIFICATE in refusal(strict, odd_pairs[name], version)
+        for fits in ("good", "rsa", "of an unknown CA", "unreadable"):
+            assert strict.meet(pairs[fits], version)["sekisho.client_certificate"] == pairs[fits].der.hex()
 
 
 @both

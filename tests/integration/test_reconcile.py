@@ -112,6 +112,21 @@ def test_an_order_that_waits_is_no_disagreement(bank: World) -> None:
     assert not notice(bank)
 
 
+def test_what_the_journal_has_of_an_order_that_ended_as_refused_comes_back_ended(bank: World) -> None:
+    held = bank.acquire(KEIRI01)
+    bank.change_unguarded(
+        f"DELETE FROM certificate_bytes WHERE certificate_id = {held.id}",
+        f"DELETE FROM certificates WHERE id = {held.id}",
+        f"UPDATE orders SET finished_at = NULL, refused_at = ordered_at WHERE id = {held.order_id}",
+    )
+    missing = Finding(Disagreement.MISSING, Kind.USER, held.serial)
+    assert compare(bank)[0] == [missing]
+    assert compare(bank, repair=True)[0] == [replace(missing, repaired=True)]
+    (stored,) = bank.rows("SELECT ended_at, reason FROM certificates")
+    assert (stored.reason, stored.ended_at is None) == ("superseded", False)
+    assert compare(bank)[0] == []
+
+
 def test_a_certificate_that_a_backup_lacks_comes_back_with_its_order_and_its_permit_spent(bank: World) -> None:
     key = new_csr()
     held = bank.acquire(KEIRI01, key)

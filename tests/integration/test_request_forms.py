@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from tests.support.staff import Office
-from tests.support.world import ADMINISTRATOR, CONTRACT, KEIRI01, World
+from tests.support.world import ADDRESS, ADMINISTRATOR, CONTRACT, KEIRI01, PINS, World
 
 from sekisho.domain.errors import (
     CertificateReissued,
@@ -34,10 +35,13 @@ from sekisho.domain.secret import SecretName
 from sekisho.domain.staff import Role
 from sekisho.store.tables import form_approvals, request_forms
 from sekisho.usecases.carry_out_form import carry_out_form
-from sekisho.usecases.file_form import file_at_counter
+from sekisho.usecases.confirm import Confirmation
+from sekisho.usecases.emergency_stop import Demand
+from sekisho.usecases.file_form import ON_SCREEN, file_at_counter, file_on_screen
 from sekisho.usecases.find_contracts import find_contracts, read_contract
 from sekisho.usecases.grant_role import end_staff, withdraw_role
 from sekisho.usecases.move_form import move_form
+from sekisho.usecases.own_forms import own_forms, withdraw_own_form
 from sekisho.usecases.read_forms import read_form, waiting_forms
 
 if TYPE_CHECKING:
@@ -391,6 +395,48 @@ def test_what_is_wrong_is_told_beside_the_field(
         counter.file(kind, user_id, **detail)
     assert told_why.value.fields == wrong
     assert not bank.rows("SELECT 1 FROM request_forms")
+
+
+def demand_of(bank: World) -> tuple[Confirmation, Demand]:
+    """Log the administrator on and return what files and what withdraws."""
+    certificate = bank.acquire(ADMINISTRATOR)
+    current = bank.resume(certificate, bank.log_on(certificate))
+    at = (current.session, current.certificate.id)
+    return Confirmation(*at, PINS[ADMINISTRATOR][1], ADDRESS), Demand(*at, ADDRESS)
+
+
+def test_an_administrator_files_on_screen_and_no_seal_is_checked(bank: World, counter: Counter) -> None:
+    confirmation, demand = demand_of(bank)
+
+    def file(kind: FormKind, confirmed: Confirmation = confirmation) -> str:
+        return file_on_screen(
+            bank.ports, bank=bank.bank, confirmation=confirmed, kind=kind.value, user_id="", detail={}
+        )
+
+    with pytest.raises(EntryWrong):
+        file(FormKind.CONTRACT_END, replace(confirmation, confirmation_pin="wrong111"))
+    for kind in set(FormKind) - set(ON_SCREEN):
+        with pytest.raises(ChoiceMissing):
+            file(kind)
+    number = file(FormKind.CERTIFICATE_REISSUE)
+    with pytest.raises(FormMoved):
+        counter.move(number, Step.APPROVE, counter.at_approver)
+    assert counter.move(number, Step.RECEIVE) is FormState.RECEIVED
+    with pytest.raises(FormMoved):
+        counter.move(number, Step.CHECK_SEAL)
+    with pytest.raises(FormMoved):
+        withdraw_own_form(bank.ports, bank=bank.bank, demand=demand, number=number)
+    counter.move(number, Step.APPROVE, counter.at_approver)
+    withdrawn = file(FormKind.CONTRACT_END)
+    withdraw_own_form(bank.ports, bank=bank.bank, demand=demand, number=withdrawn)
+    shown = [(form.number, form.state) for form in own_forms(bank.ports, administrator=ADMINISTRATOR)]
+    assert shown == [(withdrawn, FormState.WITHDRAWN), (number, FormState.APPROVED)]
+    for unknown in ("", "0000000000", counter.file_by(counter.at_clerk, FormKind.PIN_RESET)[:-1] + "x"):
+        with pytest.raises(FormUnknown):
+            withdraw_own_form(bank.ports, bank=bank.bank, demand=demand, number=unknown)
+    with pytest.raises(FormMoved):
+        withdraw_own_form(bank.ports, bank=bank.bank, demand=demand, number=withdrawn)
+    counter.carry_out(number)
 
 
 def test_what_is_not_theirs_is_unknown(bank: World, counter: Counter) -> None:

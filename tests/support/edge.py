@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -61,13 +61,16 @@ def issue(
     *,
     days: tuple[int, int] = (-1, 1),
     kind: str = "EC",
+    key: Any = None,
     unreadable: bool = False,
 ) -> Pair:
     """Make a key and a certificate that is good from one day to another, counted from now; its own issuer or another's.
 
-    `unreadable` gives it a name that Python's ssl module cannot decode, and spoils its signature besides.
+    `key` is used where it is given. `unreadable` gives it a name that Python's ssl module cannot decode, and spoils its
+    signature besides.
     """
-    key = ec.generate_private_key(ec.SECP256R1()) if kind == "EC" else rsa.generate_private_key(65537, 2048)
+    if key is None:
+        key = ec.generate_private_key(ec.SECP256R1()) if kind == "EC" else rsa.generate_private_key(65537, 2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(HOST)), x509.DNSName(_SPOILED.decode())])
@@ -83,7 +86,7 @@ def issue(
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(names, critical=False)
         .add_extension(usages, critical=False)
-        .sign(issuer.key if issuer else key, hashes.SHA256())
+        .sign(signs := issuer.key if issuer else key, None if _is_edwards(signs) else hashes.SHA256())
     )
     if unreadable:
         der = certificate.public_bytes(Encoding.DER).replace(_SPOILED, b"\xff" * len(_SPOILED))
@@ -92,6 +95,10 @@ def issue(
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     file.write_bytes(private + certificate.public_bytes(Encoding.PEM))
     return Pair(file, certificate, key)
+
+
+def _is_edwards(key: Any) -> bool:
+    return isinstance(key, ed25519.Ed25519PrivateKey)
 
 
 class Running:
@@ -280,6 +287,7 @@ def client_context(pair: Pair | None = None, version: ssl.TLSVersion | None = No
     if version is not None:
         context.minimum_version = context.maximum_version = version
     if pair is not None:
+        context.set_ciphers("DEFAULT@SECLEVEL=0")  # else OpenSSL itself would not show a small key
         context.load_cert_chain(pair.file)
     return context
 

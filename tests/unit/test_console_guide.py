@@ -30,7 +30,14 @@ def line(who: PersonId, *shut: str, alive: bool | None = True) -> PersonLine:
 def whole(*people: PersonLine, card: bool = True) -> WholeContract:
     since = NOW - timedelta(days=9) if card else None
     return WholeContract(
-        contract=cast("Any", None), people=people, certificates=[], card_since=since, notices=[], audit=[], forms=[]
+        contract=cast("Any", None),
+        people=people,
+        certificates=[],
+        card_since=since,
+        notices=[],
+        audit=[],
+        audit_goes_on=False,
+        forms=[],
     )
 
 

@@ -60,8 +60,16 @@ def test_the_self_check_finds_what_is_missing(
 
 def test_the_self_check_finds_that_nobody_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     accept = openssl.accept_any_client_certificate
-    monkeypatch.setattr(openssl, "accept_any_client_certificate", lambda pointer, _: accept(pointer, lambda _: False))
+    monkeypatch.setattr(
+        openssl, "accept_any_client_certificate", lambda pointer, _, fits: accept(pointer, lambda _: False, fits)
+    )
     assert "was to be refused" in (self_check.find_fault() or "")
+
+
+def test_the_self_check_finds_that_keys_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    accept = openssl.accept_any_client_certificate
+    monkeypatch.setattr(openssl, "accept_any_client_certificate", lambda pointer, refused, _: accept(pointer, refused))
+    assert "key that does not fit" in (self_check.find_fault() or "")
 
 
 @pytest.mark.usefixtures("afresh")

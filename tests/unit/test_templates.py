@@ -15,11 +15,13 @@ from markupsafe import Markup
 from tests.support.world import BANK
 
 from sekisho.domain.person import PersonId
+from sekisho.domain.request_forms import FormKind
 from sekisho.domain.secret import SecretName
 from sekisho.portal.guide import shown_guide
 from sekisho.portal.users import STEPS
 from sekisho.usecases.provisional_pins import IssuedPins
 from sekisho.web import messages
+from sekisho.web.form_words import form_title
 from sekisho.web.render import Renderer, serial
 from sekisho.web.slips import slip_of
 
@@ -180,8 +182,24 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
         acquires=True,
     )
     problem: dict[str, Any] = {"reference": None, "can_choose_another": True, "can_renew": False, "site": "user"}
+    title = form_title(lang, FormKind.CONTRACT_CHANGE)
+    forms = [
+        SimpleNamespace(number="0000000195", title=title, whom="", state=state, filed_at=NOW, can_withdraw=ours)
+        for state, ours in (("filed", True), ("carried-out", False))
+    ]
+    asked = {
+        "kinds": [("contract-change", title)],
+        "kind": "contract-change",
+        "form_title": title,
+        "of_users": False,
+        "changes": True,
+    }
     return {
         "home": ("home.html", {}),
+        "request-forms": ("request_forms.html", {**administrator, "forms": forms}),
+        "request-forms-none": ("request_forms.html", {**administrator, "forms": []}),
+        "request-form-kinds": ("request_form_new.html", {**administrator, **asked, "kind": None, "form_title": None}),
+        "request-form-change": ("request_form_new.html", {**administrator, **asked}),
         "guide": ("guide.html", shown_guide({}, BANK, URLS, lang)),
         "guide-last-question": ("guide.html", shown_guide(ANSWERED | {"card": ""}, BANK, URLS, lang)),
         "guide-plan": ("guide.html", shown_guide(ANSWERED, BANK, URLS, lang)),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sekisho.domain.certificate import Certificate
     from sekisho.settings import CaSettings
     from sekisho.store.audit import Actor
+    from sekisho.store.orders import PlacedOrder
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -293,7 +294,7 @@ def _operator() -> Actor:
 
 @main.group()
 def orders() -> None:
-    """Finish orders that a crash or an absent CA left unfinished."""
+    """Finish orders that a crash or an absent CA left unfinished, and list those that the CA refused."""
 
 
 @orders.command()
@@ -307,10 +308,36 @@ def resume(data_dir: Path, *, as_json: bool) -> None:
     from sekisho.usecases.resume_orders import resume_orders
 
     with told(), opened(data_dir) as ports:
-        finished = 0
-        while some := resume_orders(ports, left_alone=timedelta(0)):
-            finished += some
-    click.echo(json.dumps({"finished": finished}) if as_json else f"{finished} orders finished")
+        finished = refused = 0
+        while (some := resume_orders(ports, left_alone=timedelta(0))).done:
+            finished, refused = finished + some.finished, refused + some.refused
+    told_refused = {"refused": refused} if refused else {}
+    if as_json:
+        click.echo(json.dumps({"finished": finished, **told_refused}))
+    else:
+        click.echo(f"{finished} orders finished" + (f", {refused} refused by the CA" if refused else ""))
+
+
+@orders.command("refused")
+@data_dir_option
+@json_option
+def list_refused(data_dir: Path, *, as_json: bool) -> None:
+    """List the orders that the CA refused to sign: a bug, or an intruder. Its log says why."""
+    from sekisho.cli.failure import told
+    from sekisho.store import orders as store
+
+    with told(), opened(data_dir) as ports:
+        print_rows(pages(ports, store.refused, lambda order: order.id), as_json=as_json, show=_refused)
+
+
+def _refused(order: PlacedOrder) -> dict[str, Any]:
+    return {
+        "serial": f"{order.order.serial:032x}",
+        "bank": order.who.bank,
+        "contract_id": order.who.contract_id,
+        "user_id": order.who.user_id,
+        "refused_at": None if order.refused_at is None else order.refused_at.isoformat(),
+    }
 
 
 @main.group()

@@ -101,7 +101,11 @@ def search_page(visit: Visit, current: AtWork) -> Response:
 
 def contract_page(visit: Visit, current: AtWork) -> Response:
     """Show all of one contract; that it was looked at stands in its audit trail."""
-    whole = read_contract(visit.site.ports, at_work=current, contract_id=visit.path_values["contract_id"])
+    place = visit.query.get("before", "")
+    before = int(place) if place.isascii() and place.isdigit() and len(place) <= 18 else None  # noqa: PLR2004 - 64 bits
+    whole = read_contract(
+        visit.site.ports, at_work=current, contract_id=visit.path_values["contract_id"], before=before
+    )
     now = visit.site.ports.now()
     persons = {line.person.id: line.person for line in whole.people}
     return visit.page(
@@ -113,6 +117,7 @@ def contract_page(visit: Visit, current: AtWork) -> Response:
         card_since=whole.card_since,
         notices=[_notice(visit, notice, persons[notice.person_id]) for notice in whole.notices],
         audit=[_audit_row(row) for row in whole.audit],
+        older=f"?before={whole.audit[-1]['id']}#audit-heading" if whole.audit_goes_on else None,
         forms=[shown_form(visit, form) for form in whole.forms],
         can_file=whole.contract.ended_at is None and can_file(current.staff),
     )

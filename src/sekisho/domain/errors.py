@@ -530,6 +530,12 @@ class CaAway(ServiceRefused):
     code = "ca-away"
 
 
+class SigningRefused(ServiceRefused):
+    """The CA would not sign the order, which ended with that; its log says why."""
+
+    code = "signing-refused"
+
+
 class MailAway(ServiceRefused):
     """The mail could not be handed over; nothing else was done."""
 

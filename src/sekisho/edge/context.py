@@ -40,13 +40,15 @@ class SiteTls:
 
     `certificate`, with its chain, and `key` are PEM files.
     `client_authorities` are the DER certificates of the issuing CAs that the
-    site asks certificates from, None where it asks for none.
+    site asks certificates from, None where it asks for none. `key_fits` tells
+    of a certificate (DER) whether anything is to be computed with its key.
     """
 
     certificate: Path
     key: Path
     client_authorities: Sequence[bytes] | None
     choices: ChoiceBook
+    key_fits: Callable[[bytes], bool] = lambda _: True
 
 
 def server_context(tls: SiteTls, *, public_api_only: bool | None = None) -> ServerContext:
@@ -60,7 +62,7 @@ def server_context(tls: SiteTls, *, public_api_only: bool | None = None) -> Serv
     elif public_api_only or (public_api_only is None and not everything_holds()):
         context = _asking_by_public_api(tls.client_authorities)
     else:
-        context = _asking_anyone(tls.client_authorities, tls.choices.take)
+        context = _asking_anyone(tls.client_authorities, tls)
     context.sslobject_class = Connection
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
@@ -78,10 +80,10 @@ def server_context(tls: SiteTls, *, public_api_only: bool | None = None) -> Serv
     return context
 
 
-def _asking_anyone(authorities: Sequence[bytes], refused: Callable[[bytes], bool]) -> ServerContext:
+def _asking_anyone(authorities: Sequence[bytes], tls: SiteTls) -> ServerContext:
     context, pointer = openssl.make_context(ServerContext)
     context.verify_mode = ssl.CERT_OPTIONAL
-    context.keeps_alive = openssl.accept_any_client_certificate(pointer, refused)
+    context.keeps_alive = openssl.accept_any_client_certificate(pointer, tls.choices.take, tls.key_fits)
     openssl.ask_for_certificates_of(pointer, authorities)
     openssl.keep_no_sessions(pointer)
     return context

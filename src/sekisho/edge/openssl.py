@@ -57,6 +57,7 @@ def _library() -> ctypes.CDLL:
         ("X509_STORE_CTX_set_error", None, _pointer, _int),
         ("EVP_sha256", _pointer),
         ("X509_digest", _int, _pointer, _pointer, ctypes.c_char_p, _pointer),
+        ("i2d_X509", _int, _pointer, ctypes.POINTER(_pointer)),
         ("d2i_X509", _pointer, _pointer, ctypes.POINTER(ctypes.c_char_p), _long),
         ("X509_free", None, _pointer),
         ("ERR_clear_error", None),
@@ -93,20 +94,36 @@ def make_context(kind: type[Context]) -> tuple[Context, int]:
     return context, _made.last
 
 
-def accept_any_client_certificate(pointer: int, refused: Callable[[bytes], bool]) -> Any:
+def accept_any_client_certificate(
+    pointer: int, refused: Callable[[bytes], bool], key_fits: Callable[[bytes], bool] = lambda _: True
+) -> Any:
     """Ask for a certificate and let every one through but those whose SHA-256 `refused` returns True for.
 
-    Replaces OpenSSL's own verification as a whole. Returns what has to live
-    as long as the context does, since OpenSSL keeps only its address.
+    And but for those whose key does not fit: `key_fits` looks at the DER,
+    before the visitor's proof is computed with that key. Replaces OpenSSL's
+    own verification as a whole. Returns what has to live as long as the
+    context does, since OpenSSL keeps only its address.
     """
     library = _library()
+
+    def written(leaf: int) -> bytes:
+        length = library.i2d_X509(leaf, None)
+        if length <= 0:
+            raise ValueError("a certificate that cannot be written")
+        buffer = ctypes.create_string_buffer(length)
+        library.i2d_X509(leaf, ctypes.byref(ctypes.c_void_p(ctypes.addressof(buffer))))
+        return buffer.raw
 
     def verify(store: int, _argument: object) -> int:
         passes = False
         try:
             digest = ctypes.create_string_buffer(_SHA256_BYTES)
             leaf = library.X509_STORE_CTX_get0_cert(store)
-            passes = library.X509_digest(leaf, library.EVP_sha256(), digest, None) == 1 and not refused(digest.raw)
+            passes = (
+                library.X509_digest(leaf, library.EVP_sha256(), digest, None) == 1
+                and not refused(digest.raw)
+                and key_fits(written(leaf))
+            )
         except Exception:
             # An exception has no way through C: the door stays shut.
             log.exception("a client certificate could not be looked up")

@@ -23,7 +23,8 @@ def find_fault() -> str | None:
 
     What has to hold, in TLS 1.2 and 1.3: an expired certificate of an
     unknown CA comes through as it was shown, the visitor is told which CA is
-    asked for, gets no session to resume, and is refused on demand.
+    asked for, gets no session to resume, and is refused on demand, or for
+    their key.
     """
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -37,13 +38,14 @@ def _try_out(folder: Path) -> str | None:
     shown = _der(stranger)
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         refused: set[bytes] = set()
+        unfit: set[bytes] = set()
         server, pointer = openssl.make_context(ssl.SSLContext)
         server.verify_mode = ssl.CERT_OPTIONAL
         server.minimum_version = server.maximum_version = version
         server.options |= ssl.OP_NO_TICKET
         server.num_tickets = 0
         server.load_cert_chain(stranger)
-        callback = openssl.accept_any_client_certificate(pointer, refused.__contains__)
+        callback = openssl.accept_any_client_certificate(pointer, refused.__contains__, lambda der: der not in unfit)  # noqa: B023 - none outlives its round
         openssl.ask_for_certificates_of(pointer, [_der(authority)])
         openssl.keep_no_sessions(pointer)
         seen, session, sent = _shake_hands(server, stranger)
@@ -57,6 +59,10 @@ def _try_out(folder: Path) -> str | None:
         refused.add(hashlib.sha256(shown).digest())
         if _shake_hands(server, stranger)[0] is not None:
             return f"{version.name}: a handshake that was to be refused was not"
+        refused.clear()
+        unfit.add(shown)
+        if _shake_hands(server, stranger)[0] is not None:
+            return f"{version.name}: a handshake with a key that does not fit was not refused"
         del callback
     return None
 

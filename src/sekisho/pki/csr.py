@@ -86,3 +86,12 @@ def check_key(key: object) -> None:
     ):
         return
     raise KeyNotAccepted
+
+
+def certified_key_fits(der: bytes) -> bool:
+    """Tell whether the key in a certificate (DER), whoever made it, is one that we certify."""
+    try:
+        check_key(x509.load_der_x509_certificate(der).public_key())
+    except (ValueError, UnsupportedAlgorithm, KeyNotAccepted):
+        return False
+    return True

@@ -20,6 +20,7 @@ from sekisho.portal.many_users import many_routes
 from sekisho.portal.opening import opening_routes
 from sekisho.portal.pins import pins_routes
 from sekisho.portal.renewal import renewal_routes
+from sekisho.portal.request_forms import request_form_routes
 from sekisho.portal.second_steps import second_step_routes
 from sekisho.portal.secure import ShownCertificate, card_routes, logged_on, secure_routes, shown
 from sekisho.portal.sessions import sessions_routes
@@ -84,6 +85,7 @@ def administrator_app(site: Site, *, chains: Chains, est: Sequence[BaseRoute]) -
         Route(_CHANGE, endpoint(site, logged_on(take_change), turnstile=True), methods=["POST"]),
         Route(_CHANGED, endpoint(site, logged_on(changed_page))),
         *users_routes(site),
+        *request_form_routes(site),
         *many_routes(site, _shown),
         *est,
     ]

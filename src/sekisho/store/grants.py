@@ -31,7 +31,7 @@ _CHANGED = {
     "mailed_codes": ("used_at", "misses"),
     "secrets": ("misses", "asked", "provisional_until", "used_step"),
     "permits": ("spent_at", "withdrawn_at", "misses", "reminded_at", "expired_at"),
-    "orders": ("computer", "voided_at", "finished_at"),
+    "orders": ("computer", "voided_at", "finished_at", "refused_at"),
     "certificates": ("ended_at", "ending", "reason", "first_logon_at", "suspended_at"),
     "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end", "challenge"),
     "passkeys": ("sign_count", "used_at"),

@@ -30,7 +30,8 @@ class PlacedOrder:
 
     `voided_at` is set where the leave was taken back before the certificate
     was stored; what the CA may have signed by then is stored as ended.
-    `finished_at` is when the certificate was stored.
+    `finished_at` is when the certificate was stored, `refused_at` when the
+    CA would not sign it: then nothing comes of it any more.
     """
 
     id: int
@@ -42,6 +43,7 @@ class PlacedOrder:
     renews_id: int | None
     voided_at: datetime | None = None
     finished_at: datetime | None = None
+    refused_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,16 @@ def _placed(row: Row[Any]) -> PlacedOrder:
         renews_id=row.renews_id,
         voided_at=row.voided_at,
         finished_at=row.finished_at,
+        refused_at=row.refused_at,
     )
 
 
 _SELECT = select(t, people.c.bank, people.c.contract_id, people.c.user_id).join(people, people.c.id == t.c.person_id)
 # What every issuance runs is built once: building a statement costs more than running it.
 _OF_KEYS = OfMany(lambda among: _SELECT.where(among(t.c.spki_sha256, "keys")))
-_STANDING = OfMany(lambda among: select(t.c.id, t.c.voided_at, t.c.finished_at).where(among(t.c.id, "rows")))
+_STANDING = OfMany(
+    lambda among: select(t.c.id, t.c.voided_at, t.c.finished_at, t.c.refused_at).where(among(t.c.id, "rows"))
+)
 _FINISH = OfMany(lambda among: update(t).where(among(t.c.id, "rows")).values(finished_at=bindparam("now")))
 
 
@@ -141,7 +146,10 @@ def of_keys(tx: Connection, keys: Sequence[bytes]) -> dict[bytes, PlacedOrder]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What became of an order: whether its certificate is stored, and whether its leave was taken back before."""
+    """What became of an order: whether its certificate is stored, and whether nothing may come of it any more.
+
+    The latter is so where its leave was taken back, or the CA refused it, before that.
+    """
 
     finished: bool
     voided: bool
@@ -150,7 +158,10 @@ class Standing:
 def standing_of(tx: Connection, order_ids: Sequence[int]) -> dict[int, Standing]:
     """Return where orders stand, by their rows."""
     rows = _STANDING.run(tx, {"rows": list(order_ids)})
-    return {row.id: Standing(row.finished_at is not None, row.voided_at is not None) for row in rows}
+    return {
+        row.id: Standing(row.finished_at is not None, row.voided_at is not None or row.refused_at is not None)
+        for row in rows
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +197,22 @@ def finish(tx: Connection, order_ids: Sequence[int], now: datetime) -> None:
 def unfinished(tx: Connection, *, before: datetime, most: int) -> list[PlacedOrder]:
     """Return orders placed before a moment whose certificate is not stored, the oldest first."""
     rows = tx.execute(
-        _SELECT.where(t.c.finished_at.is_(None), t.c.ordered_at < before).order_by(t.c.ordered_at, t.c.id).limit(most)
+        _SELECT.where(t.c.finished_at.is_(None), t.c.refused_at.is_(None), t.c.ordered_at < before)
+        .order_by(t.c.ordered_at, t.c.id)
+        .limit(most)
     )
+    return [_placed(row) for row in rows]
+
+
+def refuse(tx: Connection, order_id: int, now: datetime) -> bool:
+    """Note that the CA would not sign an order; False where that is known, or its certificate was stored meanwhile."""
+    open_still = (t.c.id == order_id, t.c.finished_at.is_(None), t.c.refused_at.is_(None))
+    return bool(tx.execute(update(t).where(*open_still).values(refused_at=now)).rowcount)
+
+
+def refused(tx: Connection, *, after: int, most: int = 500) -> list[PlacedOrder]:
+    """Return orders that the CA would not sign, in their order, some from after one on."""
+    rows = tx.execute(_SELECT.where(t.c.refused_at.is_not(None), t.c.id > after).order_by(t.c.id).limit(most))
     return [_placed(row) for row in rows]
 
 

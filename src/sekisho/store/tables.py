@@ -220,8 +220,11 @@ orders = Table(
     Column("shard", SmallInteger),
     # Of the issuing CA that signs it.
     Column("generation", SmallInteger, nullable=False, server_default="1"),
+    # The CA would not sign it, so no certificate comes of it.
+    Column("refused_at", Instant),
     Index("ix_orders_person_id", "person_id"),
-    Index("ix_orders_unfinished", "ordered_at", **_where("finished_at IS NULL")),
+    Index("ix_orders_unfinished", "ordered_at", **_where("finished_at IS NULL AND refused_at IS NULL")),
+    Index("ix_orders_refused", "id", **_where("refused_at IS NOT NULL")),
 )
 
 # The small table of the doors and of OCSP: which certificates there are (issuing

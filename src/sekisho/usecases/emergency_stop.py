@@ -46,7 +46,7 @@ def stop_certificate(ports: Ports, *, bank: Bank, demand: Demand) -> None:
     now = ports.now()
 
     def stop(tx: Connection) -> None:
-        person = _hold(tx, bank, demand, now)
+        person = hold_whose(tx, bank, demand, now)
         suspend_certificate(tx, certificates.get(tx, demand.certificate_id), actor=demand.actor, now=now)
         _tell(tx, person, "certificate-suspended", now)
 
@@ -58,7 +58,7 @@ def stop_user(ports: Ports, *, bank: Bank, demand: Demand, user_id: str) -> None
     now = ports.now()
 
     def stop(tx: Connection) -> None:
-        _hold(tx, bank, demand, now)
+        hold_whose(tx, bank, demand, now)
         user = people.hold(tx, find_user(tx, demand.session.person, user_id).id)
         shut(tx, [user], user, demand.actor, now)
         _tell(tx, user, "user-stopped", now)
@@ -71,7 +71,7 @@ def stop_contract(ports: Ports, *, bank: Bank, demand: Demand) -> None:
     now = ports.now()
 
     def stop(tx: Connection) -> None:
-        administrator = _hold(tx, bank, demand, now)
+        administrator = hold_whose(tx, bank, demand, now)
         who = administrator.who
         if who.kind is not Kind.ADMINISTRATOR:
             raise RuntimeError("a user has no contract to stop")
@@ -81,7 +81,8 @@ def stop_contract(ports: Ports, *, bank: Bank, demand: Demand) -> None:
     ports.db.write(stop)
 
 
-def _hold(tx: Connection, bank: Bank, demand: Demand, now: datetime) -> Person:
+def hold_whose(tx: Connection, bank: Bank, demand: Demand, now: datetime) -> Person:
+    """Hold whoever demands something, where their session is still good."""
     demand.session.check(demand.certificate_id, bank.policy, now)
     person = people.find(tx, demand.session.person)
     if person is None:

@@ -74,6 +74,7 @@ class WholeContract:
     card_since: datetime | None
     notices: Sequence[Notice]
     audit: Sequence[dict[str, Any]]
+    audit_goes_on: bool
     forms: Sequence[RequestForm]
 
 
@@ -110,14 +111,17 @@ def _page(found: list[Found]) -> FoundContracts:
     return FoundContracts([one.contract for one in shown], shown[-1].place if len(found) > ON_A_PAGE else None)
 
 
-def read_contract(ports: Ports, *, at_work: AtWork, contract_id: str) -> WholeContract:
-    """Return all of a contract, with an audit row that says who looked. Raises `ContractUnknown`."""
+def read_contract(ports: Ports, *, at_work: AtWork, contract_id: str, before: int | None = None) -> WholeContract:
+    """Return all of a contract, with an audit row that says who looked. Raises `ContractUnknown`.
+
+    The audit rows are the newest, or the newest before a row.
+    """
     now = ports.now()
 
     def read(tx: Connection) -> WholeContract:
         contract = visible(tx, at_work.staff, contract_id)
         who = PersonId(contract.bank, contract.contract_id)
-        found = _whole(tx, contract, who)
+        found = _whole(tx, contract, who, before)
         audit.add(tx, "contract-read", at_work.actor, at=now, who=who)
         return found
 
@@ -139,7 +143,7 @@ def visible(tx: Connection, staff: Staff, contract_id: str) -> Contract:
     return contract
 
 
-def _whole(tx: Connection, contract: Contract, who: PersonId) -> WholeContract:
+def _whole(tx: Connection, contract: Contract, who: PersonId, before: int | None) -> WholeContract:
     administrator = people.find(tx, who)
     if administrator is None:
         raise RuntimeError("a contract without its administrator")
@@ -150,6 +154,7 @@ def _whole(tx: Connection, contract: Contract, who: PersonId) -> WholeContract:
     last = sessions.last_logon_of(tx, ids)
     all_ids = people.ids_of_contract(tx, contract.bank, contract.contract_id)
     issued = certificates.newest_of(tx, all_ids, _CERTIFICATES)
+    rows = audit.of_contract(tx, contract.bank, contract.contract_id, before=before, most=_AUDIT_ROWS + 1)
     card = secrets.set_since(tx, administrator.id, [SecretName.CARD])
     told = sorted((one for row in ids for one in notices.of(tx, row, _NOTICES)), key=lambda one: one.id, reverse=True)
     return WholeContract(
@@ -161,6 +166,7 @@ def _whole(tx: Connection, contract: Contract, who: PersonId) -> WholeContract:
         certificates=issued,
         card_since=card.get(SecretName.CARD),
         notices=told[:_NOTICES],
-        audit=audit.of_contract(tx, contract.bank, contract.contract_id, most=_AUDIT_ROWS),
+        audit=rows[:_AUDIT_ROWS],
+        audit_goes_on=len(rows) > _AUDIT_ROWS,
         forms=request_forms.of_contract(tx, contract.bank, contract.contract_id, most=_FORMS),
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import CaAway, KeyReused
+from sekisho.domain.errors import CaAway, KeyReused, SigningRefused
 from sekisho.store import audit, certificates, notices, orders, people
 from sekisho.store.certificates import NewCertificate
 from sekisho.usecases.end_certificate import end_certificate
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from sekisho.store.audit import Actor
     from sekisho.store.orders import PlacedOrder
     from sekisho.usecases.ports import Ports
+
+log = logging.getLogger("sekisho.orders")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def finish_order(ports: Ports, placed: PlacedOrder, *, actor: Actor) -> IssuedCe
     what the first stored. Raises `CaAway` where the CA does not answer - the
     order stays - and `KeyReused` where its leave was taken back meanwhile;
     then the certificate is stored as ended, because it may exist outside.
+    Raises `SigningRefused` where the CA would not sign: the order ends.
     """
     return ports.crowd.serve(finish_orders, ports, Unfinished(placed, actor))
 
@@ -62,9 +66,11 @@ def finish_orders(ports: Ports, unfinished: Sequence[Unfinished]) -> list[Issued
     signed = []
     refused = []
     for one, der in _sign(ports, [one for one in unfinished if one.placed.finished_at is None]):
-        if isinstance(der, Exception):
+        if isinstance(der, CaAway):
             outcomes[one.placed.id] = der
-            refused += [] if isinstance(der, CaAway) or one.actor.name == audit.SYSTEM else [one]
+        elif isinstance(der, Exception):
+            outcomes[one.placed.id] = SigningRefused()
+            refused.append(one)
         else:
             signed.append(_Signed(one.placed, one.actor, der, ports.now()))
     if signed:
@@ -72,16 +78,23 @@ def finish_orders(ports: Ports, unfinished: Sequence[Unfinished]) -> list[Issued
         outcomes |= {one.placed.id: outcome for one, outcome in zip(signed, stored, strict=True)}
     if refused:
         now = ports.now()
-        ports.db.write(lambda tx: _note_refused(tx, refused, now))
+        for one in ports.db.write(lambda tx: _refuse(tx, refused, now)):
+            log.error(
+                "the CA refused to sign serial %032x, and its order has ended; the CA's log says why, "
+                "sekisho orders refused lists all of them",
+                one.placed.order.serial,
+            )
     return [outcomes[one.placed.id] for one in unfinished]
 
 
-def _note_refused(tx: Connection, refused: Sequence[Unfinished], now: datetime) -> None:
-    """Write down that the CA would not sign: a bug or an intruder, which somebody has to look at.
+def _refuse(tx: Connection, refused: Sequence[Unfinished], now: datetime) -> list[Unfinished]:
+    """End orders that the CA would not sign, tell their people, and return those that had not ended before.
 
-    Each time that somebody asks, and not each time that the order is tried again in the background.
+    It comes of a bug or an intruder, which somebody has to look at; asking the same again would not help.
     """
-    for one in refused:
+    people.lock(tx, [one.placed.person_id for one in refused])
+    ended = [one for one in refused if orders.refuse(tx, one.placed.id, now)]
+    for one in ended:
         audit.add(
             tx,
             "signing-refused",
@@ -91,6 +104,8 @@ def _note_refused(tx: Connection, refused: Sequence[Unfinished], now: datetime) 
             person_id=one.placed.person_id,
             serial=one.placed.order.serial,
         )
+    _tell(tx, "certificate-not-issued", [one.placed for one in ended if one.placed.voided_at is None], now)
+    return ended
 
 
 def _sign(ports: Ports, unfinished: Sequence[Unfinished]) -> Iterator[tuple[Unfinished, bytes | Exception]]:
@@ -118,7 +133,7 @@ def _store(tx: Connection, signed: Sequence[_Signed]) -> list[IssuedCertificate 
             if one.placed.id not in voided:
                 stored[one.placed.id] = certificate
             else:
-                # Its leave was taken back before it was ever stored: it ends as it begins.
+                # Nothing was to come of its order any more when it was stored: it ends as it begins.
                 end_certificate(
                     tx, certificate, ending=Ending.REISSUED, reason=Reason.SUPERSEDED, actor=one.actor, now=one.at
                 )
@@ -150,16 +165,18 @@ def _add(tx: Connection, signed: Sequence[_Signed], voided: set[int]) -> list[Is
             for one in signed
         ],
     )
-    _tell(tx, [one.placed for one in signed if one.placed.id not in voided], now)
+    _tell(tx, "certificate-issued", [one.placed for one in signed if one.placed.id not in voided], now)
     return added
 
 
-def _tell(tx: Connection, placed: Sequence[PlacedOrder], now: datetime) -> None:
-    """Tell each person, and a user's administrator, that a certificate went out in the person's name."""
+def _tell(tx: Connection, code: str, placed: Sequence[PlacedOrder], now: datetime) -> None:
+    """Tell each person, and a user's administrator, what came of the person's order."""
+    if not placed:
+        return
     administrators = people.administrators_of(tx, [one.person_id for one in placed])
     told = [
         (person_id, {"user_id": one.who.user_id})
         for one in placed
         for person_id in sorted({one.person_id, administrators[one.person_id]})
     ]
-    notices.add_all(tx, told, "certificate-issued", now)
+    notices.add_all(tx, told, code, now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from sekisho.domain.errors import KeyReused, PermitMissing, PermitSpent, Refusal
+from sekisho.domain.errors import KeyReused, PermitMissing, PermitSpent, Refusal, SigningRefused
 from sekisho.pki.hierarchy import serial_number
 from sekisho.pki.profile import BACKDATE, Order
 from sekisho.store import audit, certificates, orders, permits
@@ -100,6 +100,9 @@ def place_orders(tx: Connection, requests: Sequence[Request]) -> list[PlacedOrde
         placed = before.get(asked.csr.spki_sha256)
         if placed is not None:
             issued = stored.get(placed.id)
+            if placed.refused_at is not None and issued is None and placed.person_id == asked.person_id:
+                outcomes.append(SigningRefused())
+                continue
             ended = placed.voided_at is not None or (issued is not None and not issued.in_force(asked.at))
             outcomes.append(KeyReused() if placed.person_id != asked.person_id or ended else placed)
             continue

@@ -208,7 +208,7 @@ def _compared(
             order = orders.of_serial(tx, *recorded.key)
             standing = certificates.standing_of(tx, *recorded.key)
     if standing is None:
-        if order is not None and order.finished_at is None:
+        if order is not None and order.finished_at is None and order.refused_at is None:
             tally.waiting += 1
         else:
             what = Disagreement.MISSING
@@ -278,7 +278,11 @@ def _store_again(ports: Ports, bank: str, actor: Actor, kind: Kind, serial: int)
         (stored,) = certificates.add(tx, [new], recorded.signed_at)
         orders.finish(tx, [placed.id], now)
         audit.add(tx, "certificate-restored", actor, at=now, who=who, person_id=person.id, serial=serial)
-        if recorded.ended_at is not None and recorded.reason is not None:
+        if placed.refused_at is not None:
+            # Its person was told that nothing came of it.
+            ending, why_ended = Ending.REISSUED, Reason.SUPERSEDED
+            end_certificate(tx, stored, ending=ending, reason=why_ended, actor=actor, now=now)
+        elif recorded.ended_at is not None and recorded.reason is not None:
             end_certificate(
                 tx,
                 stored,

@@ -6,7 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import ContractNotOpen, KeyReused, NotAccepted, PinsToReplace, Refusal, RenewalNotOpen
+from sekisho.domain.errors import (
+    ContractNotOpen,
+    KeyReused,
+    NotAccepted,
+    PinsToReplace,
+    Refusal,
+    RenewalNotOpen,
+    SigningRefused,
+)
 from sekisho.domain.person import PersonId
 from sekisho.domain.secret import SecretName
 from sekisho.store import audit, certificates, orders, people, secrets
@@ -115,6 +123,8 @@ def _order(tx: Connection, present: Certificate, wanted: Request) -> PlacedOrder
         ended = before.voided_at is not None or (stored is not None and not stored.in_force(wanted.at))
         if before.renews_id != present.id or ended:
             raise KeyReused
+        if before.refused_at is not None:
+            raise SigningRefused
         return before
     orders.void_unfinished(tx, wanted.person_id, wanted.at)
     for unused in certificates.successors(tx, present.id):

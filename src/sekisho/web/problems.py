@@ -93,6 +93,7 @@ STATUS: dict[str, int] = {
     "session-ended-idle": FORBIDDEN,
     "session-missing": FORBIDDEN,
     "session-unknown": CONFLICT,
+    "signing-refused": CONFLICT,
     "staff-closed": FORBIDDEN,
     "staff-id-taken": CONFLICT,
     "staff-unknown": NOT_FOUND,

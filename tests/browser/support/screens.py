@@ -25,6 +25,7 @@ from tests.browser.support.screens_of_people import (
     see_pins,
     see_pins_of_the_administrator,
     see_renewal,
+    see_request_forms,
     see_session_ended,
     see_users_registered,
 )
@@ -72,6 +73,7 @@ NOT_ON_A_PAGE = {
     "role-missing": "every page of the console is open to every role",
     "role-not-granted": "an answer to the command",
     "roles-conflict": "an answer to the command",
+    "signing-refused": "comes of a bug of the CA's; told by the acquisition page as any refusal",
     "service-unavailable": "the family of the service's refusals; each of them has a code of its own",
     "staff-closed": "told at the console",
     "staff-id-taken": "an answer to the command",
@@ -450,6 +452,7 @@ def see_every_page(lang: str, playwright: Playwright, tmp_path: Path, artifacts:
         see_guide(walk)
         administrator = see_logon_of_the_administrator(walk)
         see_menus(walk, administrator)
+        see_request_forms(walk, administrator)
         see_pins_of_the_administrator(walk, administrator)
         see_users_registered(walk, administrator)
         keiri02 = see_acquisition_carried_out(walk, see_acquisition_asked_for(walk))

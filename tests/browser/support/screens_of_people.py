@@ -246,6 +246,30 @@ def see_pins_of_the_administrator(walk: Walk, page: Page) -> None:
     walk.judge.see(page, "administrator-pins")
 
 
+def see_request_forms(walk: Walk, page: Page) -> None:
+    """See the administrator file a request form on screen, and withdraw it."""
+    see = walk.judge.see
+    walk.go(page, "administrator", "/contract/forms")
+    see(page, "request-forms-none")
+    follow(page, "a[href='/contract/forms/new']")
+    see(page, "request-form-kinds")
+    page.locator("[value=certificate-reissue]").check()
+    walk.press(page)
+    see(page, "request-form-new")
+    page.locator("[name=user_id]").fill("nobody")
+    page.locator("[name=confirmation_pin]").fill(walk.served.info["contract"]["contract_confirmation_pin"])
+    walk.press(page)
+    see(page, "request-form-user-unknown", code="details-not-allowed")
+    walk.go(page, "administrator", "/contract/forms/new?kind=contract-change")
+    see(page, "request-form-change")
+    page.locator("[name=company]").fill("見本商事株式会社")
+    page.locator("[name=confirmation_pin]").fill(walk.served.info["contract"]["contract_confirmation_pin"])
+    walk.press(page)
+    see(page, "request-forms", code="form-filed")
+    follow(page, "main button")
+    see(page, "request-forms-withdrawn", code="form-withdrawn")
+
+
 def see_own_session(walk: Walk, page: Page) -> None:
     """Name the computer, in vain at first."""
     see = walk.judge.see

@@ -105,7 +105,7 @@ async function ask(fields) {
     const ours = await certifies(fromBase64(reply.answer.certificate), asking.keys);
     if (!ours) throw new Error("a certificate of another key");
     record = await keystore.answered(asking, reply.answer);
-  } else if (reply.answer.code === "key-reused") {
+  } else if (["key-reused", "signing-refused"].includes(reply.answer.code)) {
     await keystore.forget(asking.id);
   } else if (reply.status < 500) {
     await keystore.refused(asking.id); // after a 5xx nobody knows whether there is a certificate
