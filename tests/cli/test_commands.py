@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -231,6 +232,25 @@ def test_contracts_are_imported_beside_a_running_server(demo: Served, tmp_path: 
         "registered: 0  can-be-registered: 0  there-already: 3  wrong: 1",
     ]
     assert len(letters.read_text().splitlines()) == 3
+
+
+def test_of_two_commands_that_register_one_contract_at_once_one_is_refused(demo: Served) -> None:
+    command = [
+        "contract",
+        "register",
+        "--name",
+        "見本製菓",
+        "--administrator",
+        "菓子 太郎",
+        "--contract-id",
+        "20000000002",
+    ]
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda _: demo.sekisho(*command, "--json"), range(2)))
+    made, refused = sorted(done, key=lambda one: one.returncode)
+    assert (made.returncode, refused.returncode) == (0, exit_codes.REFUSED), refused.stderr
+    assert json.loads(made.stdout)["contract_id"] == "20000000002"
+    assert (refused.stdout, refused.stderr.count("\n"), "contract-id-taken" in refused.stderr) == ("", 1, True)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.at_once import DONE, at_once
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, KEIRI01, PINS
 
 from sekisho.domain.errors import (
@@ -247,25 +248,10 @@ def test_other_sessions_end_and_the_person_is_told(bank: World) -> None:
 
 def test_of_two_changes_at_once_one_counts(bank: World) -> None:
     one = desk(bank)
-    outcomes: list[str] = []
-
-    def change(new: str) -> None:
-        try:
-            replace(one).change(new)
-        except Refusal as refusal:
-            outcomes.append(refusal.code)
-        else:
-            outcomes.append(new)
-
-    threads = [threading.Thread(target=change, args=(f"shinki1{n}",)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    won = [outcome for outcome in outcomes if outcome.startswith("shinki")]
-    assert len(won) == 1, outcomes
-    assert set(outcomes) - set(won) == {"entry-wrong"}
-    assert bank.log_on(one.held, won[0])
+    new = [f"shinki1{n}" for n in range(4)]
+    outcomes = at_once([partial(replace(one).change, pin) for pin in new])
+    assert sorted(outcomes) == [DONE] + ["entry-wrong"] * 3
+    assert bank.log_on(one.held, new[outcomes.index(DONE)])
 
 
 def test_an_ended_session_changes_nothing(bank: World) -> None:

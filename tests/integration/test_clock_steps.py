@@ -24,7 +24,6 @@ from sekisho.domain.errors import (
 from sekisho.store.audit import Actor
 from sekisho.usecases.end_overlaps import end_overlaps
 from sekisho.usecases.publish_crl import publish_crls
-from sekisho.usecases.renew_certificate import renew_certificate
 from sekisho.usecases.resume_orders import resume_orders
 from sekisho.usecases.revoke_certificate import revoke_certificate
 
@@ -132,17 +131,7 @@ def test_what_was_revoked_in_the_future_stays_in_the_list_and_is_signed_once(ban
 def test_an_overlap_ends_by_its_logon_or_its_week(bank: World, hours: int) -> None:
     old = bank.acquire(KEIRI01)
     bank.later(days=336)
-    new = renew_certificate(
-        bank.ports,
-        bank=BANK,
-        kind=old.kind,
-        der=old.der,
-        named=(KEIRI01.contract_id, KEIRI01.user_id),
-        pin="keiri1aa",
-        csr=new_csr(),
-        held=old.held,
-        address="192.0.2.7",
-    )
+    new = bank.renew(old)
     bank.later(hours=hours)
     assert end_overlaps(bank.ports, bank=BANK) == 0
     assert bank.log_on(old)

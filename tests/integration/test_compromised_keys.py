@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.integration.test_renew import renew
 from tests.support.world import KEIRI01, new_csr, new_key
 
 from sekisho.domain.errors import KeyWeak
@@ -33,8 +32,8 @@ def test_no_certificate_is_acquired_or_renewed_for_it(bank: World) -> None:
     held = bank.acquire(KEIRI01)
     bank.later(days=336)
     with pytest.raises(KeyWeak):
-        renew(bank, held, new_csr(known))
-    assert renew(bank, held)
+        bank.renew(held, new_csr(known))
+    assert bank.renew(held)
 
 
 def test_the_list_is_taken_from_the_data_folder(tmp_path: Path) -> None:

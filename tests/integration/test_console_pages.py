@@ -251,6 +251,11 @@ def test_a_form_goes_its_whole_way(demo: Served, counter: tuple[Person, Person])
     received = clerk.send(unknown, new, user_id="keiri02")
     assert received.outcome == "form-received"
     path = received.path
+    assert f'href="{path}/paper.pdf"' in received.text
+    paper = clerk.http.get(f"{path}/paper.pdf")
+    assert (paper.status_code, paper.headers["content-type"]) == (200, "application/pdf")
+    assert (paper.content[:5], paper.headers["cache-control"]) == (b"%PDF-", "no-store")
+    assert clerk.get("/forms/4711/paper.pdf").outcome == "form-unknown"
     assert clerk.send(received, path, step="check-seal").outcome == "form-seal-checked"
     waiting = approver.get("/forms")
     assert path.removeprefix("/forms/") in waiting.text
@@ -335,10 +340,10 @@ def test_an_administrator_files_on_screen(demo: Served, counter: tuple[Person, P
         assert administrator.send(again, "/contract/forms/withdraw", number=second).outcome == "form-withdrawn"
     finally:
         administrator.close()
-    pdf = clerk.http.get(f"{path}.pdf")
+    pdf = clerk.http.get(f"{path}/paper.pdf")
     assert (pdf.headers["content-type"], pdf.content[:5]) == ("application/pdf", b"%PDF-")
     assert pdf.headers["cache-control"] == "no-store"
-    assert clerk.get("/forms/0000000000.pdf").outcome == "form-unknown"
+    assert clerk.get("/forms/0000000000/paper.pdf").outcome == "form-unknown"
 
 
 def test_who_watches_moves_nothing(demo: Served, at_console: Any, counter: tuple[Person, Person]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.at_once import DONE, at_once
 from tests.support.desk import last_code
 from tests.support.unopened import (
     CONTRACT,
@@ -15,13 +15,11 @@ from tests.support.unopened import (
     NEW_PINS,
     REGISTRATION_PIN,
     USER_PINS,
-    WHO,
     Unopened,
     acquire,
 )
-from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, new_csr
+from tests.support.world import ADDRESS, ADMINISTRATOR, BANK
 
-from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import (
     ContractClosed,
     ContractNotOpen,
@@ -41,7 +39,6 @@ from sekisho.usecases.open_contract import OpeningStep, opening_step
 from sekisho.usecases.ports import MailServerAway
 from sekisho.usecases.read_status import read_inbox
 from sekisho.usecases.register_contract import register_contract
-from sekisho.usecases.renew_certificate import renew_certificate
 
 if TYPE_CHECKING:
     from tests.support.world import World
@@ -142,17 +139,7 @@ def test_other_contracts_are_as_they_were(bank: World, new: Unopened) -> None:
 def test_the_certificate_is_not_renewed_before(bank: World, new: Unopened) -> None:
     bank.later(days=340)
     with pytest.raises(ContractNotOpen):
-        renew_certificate(
-            bank.ports,
-            bank=BANK,
-            kind=WHO.kind,
-            der=new.held.der,
-            named=(CONTRACT, None),
-            pin=FORM_PINS[0],
-            csr=new_csr(),
-            held=KeyHeld.FILE,
-            address=ADDRESS,
-        )
+        bank.renew(new.held, pin=FORM_PINS[0])
 
 
 def test_a_wrong_registration_pin_counts_by_itself_and_changes_nothing(bank: World, new: Unopened) -> None:
@@ -249,32 +236,9 @@ def test_the_code_is_not_asked_before_the_registration_pin(bank: World, new: Uno
 def test_both_steps_at_once_from_two_windows_are_done_once(bank: World, new: Unopened) -> None:
     current = new.log_on()
     for step in (lambda: new.enter(current), lambda: new.confirm(current, last_code(bank))):
-        outcomes = at_once(step)
-        assert sorted(type(one).__name__ for one in outcomes) in (
-            ["NoneType", "OpeningCodeWrong"],
-            ["NoneType", "OpeningStepDone"],
-        )
+        assert sorted(at_once([step] * 2)) in ([DONE, "opening-code-wrong"], [DONE, "opening-step-done"])
     assert actions(bank).count("opening-entered") == 1
     assert actions(bank).count("contract-opened") == 1
-
-
-def at_once(step: Any) -> list[Refusal | None]:
-    outcomes: list[Refusal | None] = []
-
-    def run() -> None:
-        try:
-            step()
-        except Refusal as refusal:
-            outcomes.append(refusal)
-        else:
-            outcomes.append(None)
-
-    threads = [threading.Thread(target=run) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return outcomes
 
 
 def test_wrong_codes_use_the_code_up_and_another_one_opens(bank: World, new: Unopened) -> None:

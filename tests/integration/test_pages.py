@@ -297,6 +297,54 @@ def test_pins_are_changed_on_screen(served: Served, people: Any) -> None:
     assert user.get("/pins/changed").path == "/pins", "told once"
 
 
+@pytest.mark.parametrize("site", ["user", "administrator"])
+def test_a_mail_address_is_changed_on_screen(demo: Served, people: Any, site: str) -> None:
+    holder = demo.user("keiri01") if site == "user" else demo.info["administrator"]
+    person = people(demo, site, holder)
+    status = person.log_on_user() if site == "user" else person.log_on_administrator()
+    assert 'href="/mail-address"' in status.text
+    contract = demo.info["contract"]
+    pin = holder["user_confirmation_pin"] if site == "user" else contract["contract_confirmation_pin"]
+    new, other = f"shin-{site}@example.co.jp", f"betsu-{site}@example.co.jp"
+    form = person.get("/mail-address")
+    assert form.heading == "メールアドレス変更"
+    assert f"{'keiri01' if site == 'user' else 'kanri'}@example.com" in form.text
+
+    wrong = person.send(form, "/mail-address", new_mail_address=new, confirmation_pin="wrong111")
+    assert (wrong.status, wrong.outcome, wrong.path) == (403, "entry-wrong", "/mail-address")
+    assert f'value="{new}"' in wrong.text, "what was typed stays"
+    bad = person.send(form, "/mail-address", new_mail_address="shin", confirmation_pin=pin)
+    assert (bad.status, bad.outcome) == (400, "details-not-allowed")
+    assert "新しいメールアドレスの形式が正しくありません" in bad.text
+    assert pin not in bad.text
+    early = person.send(form, "/mail-address", step="code", mailed_code="12345678")
+    assert (early.status, early.outcome) == (403, "mail-address-code-wrong")
+
+    asked = person.send(form, "/mail-address", new_mail_address=new, confirmation_pin=pin)
+    assert (asked.path, asked.outcome) == ("/mail-address", None)
+    assert f"{new} に届いた確認コード" in asked.text
+    first = demo.mailed_code()
+    # The old form of another tab: the newer request counts.
+    asked = person.send(form, "/mail-address", new_mail_address=other, confirmation_pin=pin)
+    assert f"{other} に届いた確認コード" in asked.text
+    refused = person.send(form, "/mail-address", step="code", mailed_code=first)
+    assert (refused.status, refused.outcome) == (403, "mail-address-code-wrong")
+    assert f"{other} に届いた確認コード" in refused.text
+    elsewhere = people(demo, site, holder)
+    foreign = elsewhere.send(elsewhere.get("/"), "/mail-address", step="code", mailed_code=demo.mailed_code())
+    assert foreign.outcome == "session-missing"
+
+    code = demo.mailed_code()
+    for _ in range(2):
+        changed = person.send(form, "/mail-address", step="code", mailed_code=code)
+        assert (changed.path, changed.outcome) == ("/mail-address/changed", "mail-address-changed")
+        assert f"これからのお知らせは {other} へ" in changed.text
+    assert "メールアドレスを変更しました" in person.get("/inbox").text
+    assert other in person.get("/mail-address").text
+    log = demo.log()
+    assert not any(secret in log for secret in (first, code, new, other))
+
+
 def register(administrator: Person, user_id: str, **changed: str) -> Page:
     form = administrator.get("/contract/users/new")
     fields = {"user_id": user_id, "name": "経理担当 3", "mail_address": f"{user_id}@example.com", **changed}
@@ -340,7 +388,7 @@ def test_an_unopened_contract_has_one_page_until_it_is_open(demo: Served, people
     administrator = people(demo, "administrator", holder)
     form = administrator.log_on_administrator()
     assert (form.path, form.heading) == ("/opening", "開通確認")
-    for path in ("/status", "/inbox", "/pins", "/contract", "/contract/users", "/contract/second-steps", "/emergency"):
+    for path in ("/status", "/inbox", "/pins", "/mail-address", "/contract", "/contract/second-steps", "/emergency"):
         assert administrator.get(path).path == "/opening"
     new = {"new_pin": "atarasi1", "new_confirmation_pin": "atarasi2"}
     fields = {**new, **{f"{name}_again": pin for name, pin in new.items()}}

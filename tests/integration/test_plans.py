@@ -12,18 +12,25 @@ from tests.support.desk import DETAILS, acquire, last_code, replace_pins
 from tests.support.plans import collected, whole_reads
 from tests.support.staff import OPERATOR, Office
 from tests.support.unopened import Unopened
-from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, PINS, World, new_csr, world
+from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, PINS, World, world
 
 from sekisho.background import publish
 from sekisho.bench import synthetic
-from sekisho.domain.certificate import KeyHeld
-from sekisho.domain.errors import EntryWrong, MailedCodeNeeded, MailedCodeWrong, NotAccepted, OpeningCodeWrong
+from sekisho.domain.errors import (
+    EntryWrong,
+    MailAddressCodeWrong,
+    MailedCodeNeeded,
+    MailedCodeWrong,
+    NotAccepted,
+    OpeningCodeWrong,
+)
 from sekisho.domain.secret import SecretName
 from sekisho.domain.staff import Role
 from sekisho.store import tables
 from sekisho.store.tables import metadata
 from sekisho.usecases.add_staff import renew_staff
 from sekisho.usecases.change_details import change_details
+from sekisho.usecases.change_mail_address import ask_new_address, read_address_change, take_new_address
 from sekisho.usecases.change_pins import PinEntries, change_pins
 from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
 from sekisho.usecases.clean_up import clean_up
@@ -46,15 +53,13 @@ from sekisho.usecases.read_sessions import read_own_session, read_sessions_of_us
 from sekisho.usecases.read_status import read_inbox, read_pins, read_status
 from sekisho.usecases.read_users import read_user, read_users
 from sekisho.usecases.register_user import register_user
-from sekisho.usecases.renew_certificate import renew_certificate
 from sekisho.usecases.resume_orders import resume_orders
 from sekisho.usecases.send_reminders import remind_of_permits, remind_of_renewal
-from sekisho.web.mails import send_mails
+from sekisho.web.mails import code_mail, send_mails
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sekisho.domain.certificate import IssuedCertificate
     from sekisho.usecases.resume_session import LoggedOn
 
 SOME, MILLION = 20_000, 1_000_000
@@ -152,20 +157,6 @@ def give_staff(bank: World) -> None:
     bank.change(*(f"ANALYZE {name}" for name in names))
 
 
-def renew(bank: World, held: IssuedCertificate) -> IssuedCertificate:
-    return renew_certificate(
-        bank.ports,
-        bank=BANK,
-        kind=held.kind,
-        der=held.der,
-        named=(CONTRACT, held.person.user_id),
-        pin=PINS[held.person][0],
-        csr=new_csr(),
-        held=KeyHeld.FILE,
-        address=ADDRESS,
-    )
-
-
 def change(current: LoggedOn, user_id: str) -> Change:
     return Change(current.session, current.certificate.id, user_id, PINS[ADMINISTRATOR][1], ADDRESS)
 
@@ -209,6 +200,17 @@ def open_a_contract(bank: World) -> None:
     with pytest.raises(OpeningCodeWrong):
         unopened.confirm(current, "x")
     unopened.confirm(current, last_code(bank))
+
+
+def change_a_mail_address(bank: World, current: LoggedOn) -> None:
+    """Change it, with a wrong code first."""
+    confirmation = Confirmation(current.session, current.certificate.id, PINS[current.person.who][1], ADDRESS)
+    mail = code_mail(bank.ports, BANK)
+    ask_new_address(bank.ports, bank=BANK, confirmation=confirmation, mail_address="shin@example.com", mail=mail)
+    with pytest.raises(MailAddressCodeWrong):
+        take_new_address(bank.ports, bank=BANK, logged_on=current, code="x", address=ADDRESS)
+    take_new_address(bank.ports, bank=BANK, logged_on=current, code=last_code(bank), address=ADDRESS)
+    assert read_address_change(bank.ports, bank=BANK, person_id=current.person.id).changed_at is not None
 
 
 def work_at_the_console(bank: World) -> None:
@@ -263,6 +265,7 @@ def journeys(bank: World) -> None:
         current = bank.resume(held, bank.log_on(held))
         read_status(bank.ports, bank=BANK, logged_on=current)
         read_inbox(bank.ports, logged_on=current)
+    change_a_mail_address(bank, bank.resume(user, bank.log_on(user)))
     current = bank.resume(administrator, bank.log_on(administrator))
     read_pins(bank.ports, logged_on=current)
     change_pin(bank, current, "shinki12")
@@ -286,8 +289,8 @@ def journeys(bank: World) -> None:
     assert expire_permits(bank.ports, bank=BANK)
     bank.later(days=321)
     assert remind_of_renewal(bank.ports, bank=BANK)
-    renew(bank, user)
-    renewed = renew(bank, user)
+    bank.renew(user)
+    renewed = bank.renew(user)
     send_mails(bank.ports, bank=BANK)
     publish(bank.ports, BANK)
     publish_crls(bank.ports, bank=BANK.code)

@@ -7,15 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, PINS, new_csr
+from tests.support.world import ADMINISTRATOR, BANK, KEIRI01, KEIRI02
 
-from sekisho.domain.certificate import KeyHeld, Reason
+from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import PermitExpired
 from sekisho.store import people, permits
 from sekisho.store.audit import Actor
 from sekisho.usecases.clean_up import SESSIONS_KEPT, clean_up
 from sekisho.usecases.expire_permits import expire_permits
-from sekisho.usecases.renew_certificate import renew_certificate
 from sekisho.usecases.revoke_certificate import revoke_certificate
 from sekisho.usecases.send_reminders import remind_of_permits, remind_of_renewal
 
@@ -44,20 +43,6 @@ def remind(bank: World) -> list[str]:
 
 def go_to(bank: World, certificate: IssuedCertificate, days_left: float) -> None:
     bank.clock[0] = certificate.not_after - timedelta(days=days_left)
-
-
-def renew(bank: World, held: IssuedCertificate) -> IssuedCertificate:
-    return renew_certificate(
-        bank.ports,
-        bank=BANK,
-        kind=held.kind,
-        der=held.der,
-        named=(CONTRACT, held.person.user_id),
-        pin=PINS[held.person][0],
-        csr=new_csr(),
-        held=KeyHeld.FILE,
-        address=ADDRESS,
-    )
 
 
 def test_a_holder_is_reminded_thirty_ten_and_three_days_before_the_end_once_each(bank: World) -> None:
@@ -104,7 +89,7 @@ def test_whoever_renewed_or_holds_no_certificate_any_more_is_not_reminded(bank: 
     go_to(bank, renewed, 30)
     assert sorted(remind(bank)) == ["keiri01", "keiri02"]
     bank.later(days=1)
-    newer = renew(bank, renewed)
+    newer = bank.renew(renewed)
     revoke_certificate(bank.ports, serial=revoked.serial, reason=Reason.KEY_COMPROMISE, actor=Actor("test"))
     for days_left in (10, 3):
         go_to(bank, renewed, days_left)

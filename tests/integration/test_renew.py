@@ -7,9 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.world import ADDRESS, BANK, CONTRACT, KEIRI01, PINS, new_csr, new_key
+from tests.support.world import BANK, KEIRI01, new_csr, new_key
 
-from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import (
     CertificateExpired,
     CertificateSuperseded,
@@ -21,36 +20,15 @@ from sekisho.domain.errors import (
 )
 from sekisho.usecases.end_overlaps import end_overlaps
 from sekisho.usecases.read_status import read_status
-from sekisho.usecases.renew_certificate import renew_certificate
 
 if TYPE_CHECKING:
     from tests.support.world import World
-
-    from sekisho.domain.certificate import IssuedCertificate
-    from sekisho.domain.contract import Bank
-    from sekisho.pki.csr import Csr
-
-
-def renew(
-    bank: World, held: IssuedCertificate, csr: Csr | None = None, pin: str | None = None, at: Bank = BANK
-) -> IssuedCertificate:
-    return renew_certificate(
-        bank.ports,
-        bank=at,
-        kind=held.kind,
-        der=held.der,
-        named=(CONTRACT, held.person.user_id),
-        pin=pin or PINS[held.person][0],
-        csr=csr or new_csr(),
-        held=KeyHeld.FILE,
-        address=ADDRESS,
-    )
 
 
 def test_the_old_one_dies_at_the_first_completed_logon_with_the_new_one(bank: World) -> None:
     old = bank.acquire(KEIRI01)
     bank.later(days=336)
-    new = renew(bank, old)
+    new = bank.renew(old)
     assert bank.log_on(old), "until then both count"
     assert bank.log_on(new)
     with pytest.raises(CertificateSuperseded):
@@ -60,7 +38,7 @@ def test_the_old_one_dies_at_the_first_completed_logon_with_the_new_one(bank: Wo
 def test_a_handshake_or_a_wrong_pin_ends_nothing(bank: World) -> None:
     old = bank.acquire(KEIRI01)
     bank.later(days=336)
-    new = renew(bank, old)
+    new = bank.renew(old)
     with pytest.raises(EntryWrong):
         bank.log_on(new, "wrong111")
     assert bank.log_on(old)
@@ -69,7 +47,7 @@ def test_a_handshake_or_a_wrong_pin_ends_nothing(bank: World) -> None:
 def test_the_overlap_ends_after_a_week(bank: World) -> None:
     old = bank.acquire(KEIRI01)
     bank.later(days=336)
-    new = renew(bank, old)
+    new = bank.renew(old)
     bank.later(days=6, hours=23)
     assert end_overlaps(bank.ports, bank=BANK) == 0
     bank.later(hours=1)
@@ -82,11 +60,11 @@ def test_the_overlap_ends_after_a_week(bank: World) -> None:
 def test_only_inside_the_window(bank: World) -> None:
     old = bank.acquire(KEIRI01)
     with pytest.raises(RenewalNotOpen) as refused:
-        renew(bank, old)
+        bank.renew(old)
     assert (old.not_after - refused.value.values["opens"]).days == 30  # type: ignore[operator]
     bank.later(days=365)
     with pytest.raises(CertificateExpired):
-        renew(bank, old)
+        bank.renew(old)
 
 
 def test_a_grace_period_keeps_the_window_open_and_no_other_door(bank: World) -> None:
@@ -96,12 +74,12 @@ def test_a_grace_period_keeps_the_window_open_and_no_other_door(bank: World) -> 
     with pytest.raises(CertificateExpired):
         bank.log_on(old)
     with pytest.raises(CertificateExpired):
-        renew(bank, old)
-    new = renew(bank, old, at=graceful)
+        bank.renew(old)
+    new = bank.renew(old, at=graceful)
     assert bank.log_on(new)
     bank.later(hours=1)
     with pytest.raises(Refusal):
-        renew(bank, old, at=graceful)
+        bank.renew(old, at=graceful)
 
 
 def test_the_status_screen_asks_for_it_until_it_is_done(bank: World) -> None:
@@ -116,7 +94,7 @@ def test_the_status_screen_asks_for_it_until_it_is_done(bank: World) -> None:
     assert shown() is None
     bank.later(hours=1)
     assert shown() == "due"
-    renew(bank, old)
+    bank.renew(old)
     assert shown() == "done"
 
 
@@ -125,16 +103,16 @@ def test_a_new_key_is_required(bank: World) -> None:
     old = bank.acquire(KEIRI01, new_csr(key))
     bank.later(days=336)
     with pytest.raises(KeyReused):
-        renew(bank, old, new_csr(key))
+        bank.renew(old, new_csr(key))
 
 
 def test_the_same_key_gets_the_same_bytes_and_another_takes_the_place_of_the_unused_one(bank: World) -> None:
     old = bank.acquire(KEIRI01)
     bank.later(days=336)
     csr = new_csr()
-    first = renew(bank, old, csr)
-    assert renew(bank, old, csr).der == first.der
-    second = renew(bank, old)
+    first = bank.renew(old, csr)
+    assert bank.renew(old, csr).der == first.der
+    second = bank.renew(old)
     with pytest.raises(CertificateSuperseded):
         bank.log_on(first)
     assert bank.log_on(second)
@@ -144,17 +122,7 @@ def test_the_name_must_be_the_certificates(bank: World) -> None:
     old = bank.acquire(KEIRI01)
     bank.later(days=336)
     with pytest.raises(NotAccepted):
-        renew_certificate(
-            bank.ports,
-            bank=BANK,
-            kind=old.kind,
-            der=old.der,
-            named=(CONTRACT, "keiri02"),
-            pin=PINS[KEIRI01][0],
-            csr=new_csr(),
-            held=KeyHeld.FILE,
-            address=ADDRESS,
-        )
+        bank.renew(old, user_id="keiri02")
 
 
 def test_a_wrong_pin_counts_like_any_other(bank: World) -> None:
@@ -162,8 +130,8 @@ def test_a_wrong_pin_counts_like_any_other(bank: World) -> None:
     bank.later(days=336)
     for _ in range(6):
         with pytest.raises(EntryWrong):
-            renew(bank, old, pin="wrong111")
+            bank.renew(old, pin="wrong111")
     from sekisho.domain.errors import UserSuspended
 
     with pytest.raises(UserSuspended):
-        renew(bank, old, pin="wrong111")
+        bank.renew(old, pin="wrong111")

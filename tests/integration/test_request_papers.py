@@ -17,7 +17,7 @@ from sekisho.domain.entries import LONGEST_NAME
 from sekisho.domain.form_fields import FIELDS
 from sekisho.domain.request_forms import FormKind, FormState, RequestForm, number_of
 from sekisho.web.form_words import form_title
-from sekisho.web.request_papers import Prefilled, paper_of, render
+from sekisho.web.request_papers import Prefilled, prefilled_of, render
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,10 +125,10 @@ def form(kind: FormKind, user_id: str | None = None, **detail: str) -> RequestFo
 
 def test_a_form_that_is_under_way_is_printed_as_it_stands(paper: Path) -> None:
     changed = form(FormKind.CONTRACT_CHANGE, company="新見本工業", kana="シンミホン", mail_address="a@example.com")
-    read = Paper(paper, paper_of(BANK, changed, "株式会社見本工業"))
+    read = Paper(paper, render(changed.kind, prefilled_of(changed, BANK, "株式会社見本工業")))
     assert read.codes() == [changed.number]
     text = read.text()
-    for shown in ("株式会社見本工業", "新見本工業", "シンミホン", "a@example.com", "✓会社名", "✓メールアドレス"):
+    for shown in ("株式会社見本工業", "会社名:新見本工業", "シンミホン", "a@example.com", "✓会社名", "✓メールアドレス"):
         assert shown in text
     assert "✓管理者" not in text
 
@@ -143,6 +143,6 @@ def test_a_form_that_is_under_way_is_printed_as_it_stands(paper: Path) -> None:
     ],
 )
 def test_whom_a_form_concerns_is_ticked(paper: Path, kind: FormKind, user_id: str | None, ticked: str) -> None:
-    text = Paper(paper, paper_of(BANK, form(kind, user_id), "")).text()
+    text = Paper(paper, render(kind, prefilled_of(form(kind, user_id), BANK))).text()
     assert ticked in text
     assert text.count("✓") == 1

@@ -29,6 +29,7 @@ from sekisho.usecases.manage_second_steps import (
     add_totp,
     ask_new_passkey,
     begin_totp,
+    mark_of,
     new_totp,
     remove_passkey,
     remove_totp,
@@ -74,7 +75,10 @@ class Administrator:
         current = self.log_on()
         begin_totp(self.bank.ports, bank=self.bank.bank, current=current)
         secret = new_totp(self.bank.ports, bank=self.bank.bank, current=current)
-        add_totp(self.bank.ports, bank=self.bank.bank, confirmed=confirmed(current), code=self.code(secret))
+        shown = mark_of(secret)
+        add_totp(
+            self.bank.ports, bank=self.bank.bank, confirmed=confirmed(current), code=self.code(secret), shown=shown
+        )
         self.bank.later(seconds=60)
         return secret
 
@@ -221,17 +225,18 @@ def test_an_app_counts_only_once_a_code_of_it_was_typed_with_the_right_pin(admin
         new_totp(ports, bank=bank, current=current)
     begin_totp(ports, bank=bank, current=current)
     secret = new_totp(ports, bank=bank, current=current)
+    shown = mark_of(secret)
     assert offered(administrator, current) == [SecondStep.CARD]
     code = administrator.code(secret)
     with pytest.raises(EntryWrong) as refused:
-        add_totp(ports, bank=bank, confirmed=confirmed(current), code=f"{(int(code) + 1) % 1_000_000:06}")
+        add_totp(ports, bank=bank, confirmed=confirmed(current), code=f"{(int(code) + 1) % 1_000_000:06}", shown=shown)
     assert refused.value.fields == {"code": "entry-wrong"}
     with pytest.raises(EntryWrong):
-        add_totp(ports, bank=bank, confirmed=confirmed(current, "wrong111"), code=code)
+        add_totp(ports, bank=bank, confirmed=confirmed(current, "wrong111"), code=code, shown=shown)
     assert new_totp(ports, bank=bank, current=current) == secret, "the app that was scanned is still the one"
     administrator.bank.later(minutes=31)
     with pytest.raises(SecondStepMissing):
-        add_totp(ports, bank=bank, confirmed=confirmed(current), code=administrator.code(secret))
+        add_totp(ports, bank=bank, confirmed=confirmed(current), code=administrator.code(secret), shown=shown)
     assert administrator.told() == []
 
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.desk import Desk, acquire, last_code
-from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, PINS, new_csr
+from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, KEIRI01, KEIRI02
 
-from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import (
     CertificateReissued,
     CertificateRevoked,
@@ -31,7 +30,6 @@ from sekisho.usecases.change_user import permit_reissues, revoke_of_users
 from sekisho.usecases.emergency_stop import Demand, stop_certificate, stop_contract, stop_user
 from sekisho.usecases.lift_suspension import lift_suspension
 from sekisho.usecases.read_users import read_user
-from sekisho.usecases.renew_certificate import renew_certificate
 from sekisho.usecases.withdraw_permit import withdraw_permit
 
 if TYPE_CHECKING:
@@ -151,17 +149,7 @@ def test_a_contract_that_is_stopped_lets_nobody_in_by_any_way(bank: World, desk:
         bank.acquire(KEIRI02)
     bank.later(days=336)
     with pytest.raises(EmergencyStopped):
-        renew_certificate(
-            bank.ports,
-            bank=BANK,
-            kind=held.kind,
-            der=held.der,
-            named=(CONTRACT, "keiri01"),
-            pin=PINS[KEIRI01][0],
-            csr=new_csr(),
-            held=KeyHeld.FILE,
-            address=ADDRESS,
-        )
+        bank.renew(held)
     assert told(bank, "contract-stopped") == [""]
 
 

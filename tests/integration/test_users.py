@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.at_once import DONE, at_once
 from tests.support.desk import DETAILS, KEIRI03, Desk, acquire, code_of, last_code, replace_pins
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, KEIRI01, PINS, new_csr
 
-from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.contract import Application
 from sekisho.domain.errors import (
     CertificateRevoked,
@@ -29,7 +29,6 @@ from sekisho.domain.errors import (
     PinNotAllowed,
     PinsToReplace,
     ProvisionalPinEnded,
-    Refusal,
     SessionRefused,
     UserIdTaken,
     UsersFull,
@@ -44,7 +43,6 @@ from sekisho.usecases.ports import MailServerAway
 from sekisho.usecases.provisional_pins import reset_pins
 from sekisho.usecases.read_users import read_user, read_users
 from sekisho.usecases.register_user import UserDetails, register_user
-from sekisho.usecases.renew_certificate import renew_certificate
 
 if TYPE_CHECKING:
     from tests.support.world import World
@@ -163,23 +161,13 @@ def test_deleting_never_frees_the_id(bank: World, desk: Desk) -> None:
 
 def test_a_contract_has_ninety_nine_users_and_two_at_once_are_not_more(bank: World, desk: Desk) -> None:
     small = replace(BANK, policy=replace(BANK.policy, users_of_contract=3))
-    outcomes: list[str] = []
     confirmation = desk.confirmation()
 
     def register(user_id: str) -> None:
-        try:
-            register_user(bank.ports, bank=small, confirmation=confirmation, user_id=user_id, details=DETAILS)
-        except Refusal as refusal:
-            outcomes.append(refusal.code)
-        else:
-            outcomes.append("registered")
+        register_user(bank.ports, bank=small, confirmation=confirmation, user_id=user_id, details=DETAILS)
 
-    threads = [threading.Thread(target=register, args=(f"soumu{n}",)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(outcomes) == ["registered", *["users-full"] * 3]
+    outcomes = at_once([partial(register, f"soumu{n}") for n in range(4)])
+    assert sorted(outcomes) == [DONE, *["users-full"] * 3]
     assert BANK.policy.users_of_contract == 99
     delete_user(bank.ports, bank=BANK, confirmation=desk.confirmation(), user_id="keiri02")
     register_user(bank.ports, bank=small, confirmation=desk.confirmation(), user_id="soumu9", details=DETAILS)
@@ -318,23 +306,10 @@ def test_of_many_who_use_one_code_at_once_one_gets_a_certificate(bank: World, de
     issued = desk.register()
     with pytest.raises(MailedCodeNeeded):
         acquire(bank, issued)
-    code, outcomes = last_code(bank), []
-
-    def one() -> None:
-        try:
-            acquire(bank, issued, code)
-        except Refusal as refusal:
-            outcomes.append(refusal.code)
-        else:
-            outcomes.append("issued")
-
-    threads = [threading.Thread(target=one) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert outcomes.count("issued") == 1, outcomes
-    assert set(outcomes) <= {"issued", "permit-spent", "mailed-code-wrong"}
+    code = last_code(bank)
+    outcomes = at_once([lambda: acquire(bank, issued, code)] * 4)
+    assert outcomes.count(DONE) == 1, outcomes
+    assert set(outcomes) <= {DONE, "permit-spent", "mailed-code-wrong"}
 
 
 def test_a_user_without_a_mail_address_is_told_so(bank: World, desk: Desk) -> None:
@@ -404,17 +379,7 @@ def test_nothing_is_renewed_with_a_provisional_pin(bank: World, desk: Desk) -> N
     bank.later(days=336)
     issued = reset_pins(bank.ports, bank=BANK, confirmation=desk.confirmation(), user_id="keiri01")
     with pytest.raises(PinsToReplace):
-        renew_certificate(
-            bank.ports,
-            bank=BANK,
-            kind=held.kind,
-            der=held.der,
-            named=(KEIRI01.contract_id, KEIRI01.user_id),
-            pin=issued.pins[SecretName.PIN],
-            csr=new_csr(),
-            held=KeyHeld.FILE,
-            address=ADDRESS,
-        )
+        bank.renew(held, pin=issued.pins[SecretName.PIN])
 
 
 # ------------------------------------------------------------------------------------------ what stands about a user

@@ -10,25 +10,21 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import replace
-from functools import partial
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.world import ADMINISTRATOR, BANK, CARD, KEIRI01, PINS, World, csr_der, new_key, world
+from tests.support.tabs import HOST, Browser, computer
+from tests.support.world import ADMINISTRATOR, BANK, KEIRI01, PINS, World, csr_der, new_key, world
 
 from sekisho.domain.issuing_ca import FIRST_CAS
 from sekisho.edge.choice import ChoiceBook
-from sekisho.portal.administrator import administrator_app
 from sekisho.portal.public import public_app
-from sekisho.portal.user import user_app
 from sekisho.store import audit
 from sekisho.web import problems
-from sekisho.web.client_cert import EXTENSION
 from sekisho.web.csrf import FormTokens
 from sekisho.web.render import Renderer
 from sekisho.web.site import Site
@@ -38,11 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from anyio.from_thread import BlockingPortal
-    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from sekisho.domain.person import PersonId
 
-HOST = "https://localhost"
 MARK = "<b>&\"'"
 NASTY = st.sampled_from(
     [
@@ -93,35 +87,13 @@ class _Forms(HTMLParser):
             self.forms[-1][2].setdefault(named["name"], named.get("value", ""))
 
 
-class Browser:
-    """Asks an application without a network, one thing after another; cookies stay."""
-
-    def __init__(self, portal: BlockingPortal, app: ASGIApp) -> None:
-        self._portal = portal
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        headers = {"origin": HOST, "accept-language": "ja"}
-        self._client = httpx.AsyncClient(transport=transport, base_url=HOST, headers=headers, follow_redirects=True)
-
-    def get(self, path: str, **options: Any) -> httpx.Response:
-        return self._portal.call(partial(self._client.get, path, **options))
-
-    def post(self, path: str, **options: Any) -> httpx.Response:
-        return self._portal.call(partial(self._client.post, path, **options))
-
-
 class Visitor:
     """Somebody with a certificate at one site's application."""
 
     def __init__(self, bank: World, who: PersonId, portal: BlockingPortal) -> None:
         self.bank, self.who = bank, who
         self.found: list[tuple[str, str, dict[str, str]]] = []
-        certificate = bank.acquire(who)
-        kind = who.kind
-        forms, turnstile = FormTokens(b"f" * 32), Turnstile(site_at_once=2)
-        urls = {"public": "https://public", "administrator": HOST, "user": HOST}
-        site = Site(kind.value, BANK, kind, urls, bank.ports, Renderer(), forms, turnstile, ChoiceBook())
-        make = user_app if who.user_id else administrator_app
-        self.http = Browser(portal, with_certificate(make(site, chains={}, est=[]), certificate.der))
+        self.http = computer(bank, bank.acquire(who), portal)
 
     def open_doors(self) -> None:
         """Undo what earlier tries have closed, as the branch would."""
@@ -133,18 +105,10 @@ class Visitor:
 
     def log_on(self) -> str:
         """Log on and return the token that forms carry then."""
-        page = self.http.get("/")
-        page = self.send(page, "/", pin=PINS[self.who][0])
-        if self.who.user_id is None:
-            positions = re.findall(r">(\d+)番目の数字<", page.text)
-            page = self.send(page, "/card", **{f"digit_{n}": CARD[p] for n, p in enumerate(positions, 1)})
-        assert page.url.path == "/status", page.text
+        page = self.http.log_on(PINS[self.who][0])
+        assert page.path == "/status", page.text
         token: str = re.findall(r'name="csrf" value="([0-9a-f]+)"', page.text)[0]
         return token
-
-    def send(self, page: httpx.Response, path: str, **fields: str) -> httpx.Response:
-        found = re.search(r'name="csrf" value="([0-9a-f]+)"', page.text)
-        return self.http.post(path, data={"csrf": found[1] if found else "", **fields})
 
     def forms(self) -> list[tuple[str, str, dict[str, str]]]:
         """Walk all pages that links lead to."""
@@ -169,15 +133,6 @@ class Visitor:
         return list(found.values())
 
 
-def with_certificate(app: ASGIApp, der: bytes) -> ASGIApp:
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope["extensions"] = {**scope.get("extensions", {}), EXTENSION: der}
-        await app(scope, receive, send)
-
-    return answer
-
-
 @pytest.fixture(scope="module", params=[ADMINISTRATOR, KEIRI01], ids=["administrator", "user"])
 def visitor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     with world(tmp_path_factory.mktemp("bad")) as bank, start_blocking_portal() as portal:
@@ -189,7 +144,7 @@ def visitor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def test_the_walk_finds_the_forms(visitor: Visitor) -> None:
     actions = {action for _, action, _ in visitor.found}
-    expected = {"/pins", "/logoff", "/sessions/computer", "/emergency/certificate"}
+    expected = {"/pins", "/mail-address", "/logoff", "/sessions/computer", "/emergency/certificate"}
     if visitor.who.user_id is None:
         expected |= {"/contract/users/new", "/contract/users/change", "/contract/users/many", "/emergency/contract"}
         expected |= {"/contract/users/details?user_id=keiri02", "/contract/users/confirm", "/contract/users/pins"}

@@ -34,6 +34,7 @@ from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
 from sekisho.usecases.log_on import answer_card, enter_pin
 from sekisho.usecases.ports import Ports
 from sekisho.usecases.register_contract import NewPerson, register_contract
+from sekisho.usecases.renew_certificate import renew_certificate
 from sekisho.usecases.resume_session import LoggedOn, resume_session
 from sekisho.vault.pins import PinHasher
 from sekisho.vault.seal import CardSeal
@@ -169,6 +170,29 @@ class World:
             digits=digits,
             address=ADDRESS,
         ).token
+
+    def renew(
+        self,
+        held: IssuedCertificate,
+        csr: Csr | None = None,
+        *,
+        pin: str | None = None,
+        at: Bank = BANK,
+        **named: str | None,
+    ) -> IssuedCertificate:
+        """Renew a certificate; a `user_id` other than its own may be named."""
+        who = held.person
+        return renew_certificate(
+            self.ports,
+            bank=at,
+            kind=held.kind,
+            der=held.der,
+            named=(who.contract_id, named.get("user_id", who.user_id)),
+            pin=pin or PINS[who][0],
+            csr=csr or new_csr(),
+            held=KeyHeld.FILE,
+            address=ADDRESS,
+        )
 
     def resume(self, certificate: IssuedCertificate, token: bytes | None) -> LoggedOn:
         return resume_session(self.ports, bank=BANK, kind=certificate.kind, der=certificate.der, token=token)

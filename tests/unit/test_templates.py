@@ -52,6 +52,7 @@ USER = SimpleNamespace(
     user_id="keiri01",
     name="谷口 花子",
 )
+LONG_ADDRESS = "keiri.tantousha.sakura.kihara@honten.seseragi-shouten.example.co.jp"
 ANSWERED = {
     "whose": "both",
     "old": "works",
@@ -137,11 +138,35 @@ def second_steps(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
         ),
         "totp-add": (
             "totp_add.html",
-            administrator | {"picture": Markup('<svg width="9" height="9"></svg>'), "secret": "ABCD EFGH"},
+            administrator
+            | {"picture": Markup('<svg width="9" height="9"></svg>'), "secret": "ABCD EFGH", "mark": "0f" * 16},
         ),
         "passkey-add": ("passkey_add.html", administrator | {"asked": "{}"}),
         "totp-remove": ("second_step_remove.html", administrator | {"which": "totp", "label": None}),
         "passkey-remove": ("second_step_remove.html", administrator | {"which": "7", "label": "Desk & key"}),
+    }
+
+
+def mail_address(lang: Language, person: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    stands = {"kind": "user", "present": "keiri01@example.com", "confirmed": True, "waiting": None}
+    wrong = {"mailed_code": messages.field_text(lang, "entry-wrong", "label.mailed_code")}
+    done = SimpleNamespace(code="mail-address-changed", text=messages.text(lang, "done.mail-address-changed"))
+    return {
+        "mail-address": ("mail_address.html", person | stands),
+        "mail-address-none": ("mail_address.html", person | stands | {"present": None, "confirmed": False}),
+        "mail-address-unconfirmed": ("mail_address.html", person | stands | {"confirmed": False}),
+        "mail-address-code": (
+            "mail_address.html",
+            person
+            | stands
+            | {
+                "waiting": LONG_ADDRESS,
+                "values": {"new_mail_address": LONG_ADDRESS},
+                "alert": alert(lang, "mail-address-code-wrong"),
+                "errors": wrong,
+            },
+        ),
+        "mail-address-changed": ("mail_address_changed.html", person | {"done": done, "mail_address": LONG_ADDRESS}),
     }
 
 
@@ -360,6 +385,7 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                 "errors": {"mailed_code": messages.field_text(lang, "entry-wrong", "label.mailed_code")},
             },
         ),
+        **mail_address(lang, a_user),
         "pins-first": ("pins.html", a_user | {"kind": "user", "pins": pins, "first": True}),
         "user-new": (
             "user_new.html",
@@ -744,6 +770,8 @@ def test_what_is_on_the_bank_page_is_found_by_role_and_name() -> None:
             ],
         ),
         ("opening-code", ["メールで届いた確認コード", "メールアドレス"]),
+        ("mail-address", ["新しいメールアドレス", "利用者確認暗証番号"]),
+        ("mail-address-code", ["メールで届いた確認コード", "新しいメールアドレス", "利用者確認暗証番号"]),
         ("users-refused", ["keiri01"]),
         ("user-change", ["継続", "再発行", "失効", "ご契約先確認暗証番号"]),
     ],

@@ -10,6 +10,7 @@ from sekisho.console.contracts import contract_routes
 from sekisho.console.door import door_routes
 from sekisho.console.forms import form_routes
 from sekisho.console.guide import guide_routes
+from sekisho.console.papers import paper_routes
 from sekisho.web.choose_another import choose_another
 from sekisho.web.endpoint import endpoint
 from sekisho.web.site_app import site_app
@@ -29,6 +30,7 @@ def console_app(site: Site) -> Starlette:
             Route("/choose-another", endpoint(site, choose_another), methods=["POST"]),
             *contract_routes(site),
             *guide_routes(site),
+            *paper_routes(site),
             *form_routes(site),
         ],
     )

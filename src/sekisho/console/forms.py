@@ -6,7 +6,6 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response
 from starlette.routing import Route
 
 from sekisho.console.door import EVERYBODY, HOME, at_work
@@ -29,13 +28,13 @@ from sekisho.usecases.read_forms import read_form, waiting_forms
 from sekisho.web import messages
 from sekisho.web.endpoint import endpoint
 from sekisho.web.form_words import form_title
-from sekisho.web.request_papers import paper_of
 from sekisho.web.slips import slip_of, slip_pdf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from starlette.responses import Response
     from starlette.routing import BaseRoute
 
     from sekisho.domain.staff import Staff
@@ -79,7 +78,6 @@ def form_routes(site: Site) -> list[BaseRoute]:
     new = HOME + "/{contract_id}/forms"
     return [
         page(FORMS, everybody(list_page)),
-        page(FORMS + "/{number}.pdf", everybody(paper)),
         page(FORMS + "/{number}", everybody(form_page)),
         taken(FORMS + "/{number}", moving(take_step)),
         page(new, receiving(new_page)),
@@ -142,15 +140,6 @@ def form_page(visit: Visit, current: AtWork) -> Response:
         can_step=bool(steps) and _may(current.staff, steps[0]),
         others=[step.value for step in steps[1:] if _may(current.staff, step)],
     )
-
-
-def paper(visit: Visit, current: AtWork) -> Response:
-    """Hand out a form as its paper, with its number as a QR code, to be stamped by the customer or filed."""
-    whole = read_form(visit.site.ports, at_work=current, number=visit.path_values["number"])
-    name = "" if whole.contract is None else whole.contract.name
-    headers = {"content-disposition": f'inline; filename="{whole.form.number}.pdf"'}
-    pdf = paper_of(visit.site.bank, whole.form, name)
-    return Response(pdf, media_type="application/pdf", headers=headers)
 
 
 def take_step(visit: Visit, current: AtWork) -> Response:

@@ -401,6 +401,18 @@ class OpeningCodeWrong(EntryRefused):
     code = "opening-code-wrong"
 
 
+class MailAddressCodeWrong(EntryRefused):
+    """The mailed code is not right, no longer good, or of no use after too many wrong ones: the address stays."""
+
+    code = "mail-address-code-wrong"
+
+
+class MailedCodesUsedUp(EntryRefused):
+    """As many codes as are mailed to one person in a day have been mailed."""
+
+    code = "mailed-codes-used-up"
+
+
 class ProvisionalPinEnded(DoorClosed):
     """A provisional PIN was right, but its time is over. Told only to whoever knows it."""
 

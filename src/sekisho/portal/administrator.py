@@ -16,6 +16,7 @@ from sekisho.domain.errors import (
 )
 from sekisho.domain.person import Kind
 from sekisho.portal.emergency import emergency_routes
+from sekisho.portal.mail_address import mail_address_routes
 from sekisho.portal.many_users import many_routes
 from sekisho.portal.opening import opening_routes
 from sekisho.portal.pins import pins_routes
@@ -75,6 +76,7 @@ def administrator_app(site: Site, *, chains: Chains, est: Sequence[BaseRoute]) -
         *card_routes(site),
         *opening_routes(site),
         *pins_routes(site),
+        *mail_address_routes(site),
         *emergency_routes(site),
         *sessions_routes(site),
         *second_step_routes(site),

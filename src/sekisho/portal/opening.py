@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from sekisho.domain.errors import DoorClosed, EntryRefused, MailAway, OpeningStepDone
 from sekisho.portal.pins import pin_entries
-from sekisho.portal.secure import OPENED, OPENING_PATH, logged_on
+from sekisho.portal.secure import JUST_NOW, OPENED, OPENING_PATH, logged_on
 from sekisho.usecases.open_contract import (
     Opener,
     OpeningStep,
@@ -49,9 +49,10 @@ def opening_page(visit: Visit, current: LoggedOn) -> Response:
 
 def take_opening(visit: Visit, current: LoggedOn) -> Response:
     """Take one step; what was sent once more is told from what stands by now."""
-    if current.person.contract_opened_at is not None:
-        return visit.go("/status", done=OPENED)
-    step = visit.form.get("step")
+    step, opened_at = visit.form.get("step"), current.person.contract_opened_at
+    if opened_at is not None:
+        just_opened = step == OpeningStep.CODE and visit.site.ports.now() - opened_at <= JUST_NOW
+        return visit.go("/status", done=OPENED) if just_opened else visit.back("/status", OpeningStepDone())
     standing = opening_step(visit.site.ports, person=current.person)
     try:
         visit.check_form()

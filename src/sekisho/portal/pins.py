@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
 from sekisho.domain.errors import DoorClosed, EntryRefused
 from sekisho.domain.secret import PINS
-from sekisho.portal.secure import PINS_PATH, logged_on
+from sekisho.portal.secure import JUST_NOW, PINS_PATH, logged_on
 from sekisho.usecases.change_pins import AGAIN, NEW_FIELDS, PRESENT_FIELDS, PinEntries, change_pins
 from sekisho.usecases.read_status import read_pins
 from sekisho.web.endpoint import endpoint
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from sekisho.web.visit import Visit
 
 _CHANGED = "/pins/changed"
-# For so long the page that tells the outcome may be looked at again.
-_JUST_NOW = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +89,6 @@ def pin_entries(visit: Visit) -> PinEntries:
 def pins_changed_page(visit: Visit, current: LoggedOn) -> Response:
     """Tell that PINs were replaced, where that was just now."""
     since = read_pins(visit.site.ports, logged_on=current)
-    if visit.site.ports.now() - max(since.values()) > _JUST_NOW:
+    if visit.site.ports.now() - max(since.values()) > JUST_NOW:
         return visit.go(PINS_PATH)
     return visit.page("pins_changed.html", person=current.person, done="pins-changed")

@@ -12,13 +12,14 @@ from starlette.routing import Route
 
 from sekisho.domain.errors import DoorClosed, EntryRefused, SecondStepMissing
 from sekisho.domain.second_step import SecondStep
-from sekisho.portal.secure import STEP_PATH, logged_on, other_steps, resume
+from sekisho.portal.secure import ask_second_step, logged_on, other_steps, take_second_step
 from sekisho.usecases.manage_second_steps import (
     Confirmed,
     add_passkey,
     add_totp,
     ask_new_passkey,
     begin_totp,
+    mark_of,
     new_totp,
     remove_passkey,
     remove_totp,
@@ -27,14 +28,16 @@ from sekisho.usecases.read_second_steps import read_second_steps
 from sekisho.usecases.second_step import answer_passkey, answer_totp, ask_passkey
 from sekisho.vault import totp
 from sekisho.vault.passkeys import PasskeyJudge
-from sekisho.web import cookies
 from sekisho.web.endpoint import endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
     from sekisho.usecases.log_on import OpenedSession
+    from sekisho.usecases.read_second_steps import SecondSteps
     from sekisho.usecases.resume_session import LoggedOn
     from sekisho.web.site import Site
     from sekisho.web.visit import Visit
@@ -73,58 +76,41 @@ def second_step_routes(site: Site) -> list[BaseRoute]:
 
 def totp_page(visit: Visit) -> Response:
     """Ask for a code of the authenticator app."""
-    current = resume(visit)
-    if not current.session.positions:
-        return visit.go("/status")
-    steps = read_second_steps(visit.site.ports, bank=visit.site.bank, person=current.person)
-    if steps.totp is None:
-        return visit.go(STEP_PATH[steps.offered[0]])
-    return visit.page("totp.html", others=other_steps(steps, SecondStep.TOTP))
+
+    def ask(_current: LoggedOn, steps: SecondSteps) -> Response:
+        return visit.page("totp.html", others=other_steps(steps, SecondStep.TOTP))
+
+    return ask_second_step(visit, SecondStep.TOTP, ask)
 
 
 def take_totp(visit: Visit) -> Response:
     """Take the code; the logon is complete then."""
-    current = resume(visit)
-    if not current.session.positions:
-        return visit.go("/status")
-    try:
-        visit.check_form()
-        opened = answer_totp(
-            visit.site.ports,
-            bank=visit.site.bank,
-            current=current,
-            code=visit.entry("code"),
-            address=visit.address,
-            language=visit.lang if visit.lang_chosen else None,
+
+    def answer(current: LoggedOn) -> OpenedSession:
+        site, language = visit.site, visit.lang if visit.lang_chosen else None
+        code = visit.entry("code")
+        return answer_totp(
+            site.ports, bank=site.bank, current=current, code=code, address=visit.address, language=language
         )
-    except EntryRefused as refusal:
-        return visit.back("/totp", refusal)
-    except DoorClosed as refusal:
-        return visit.back("/", refusal)
-    return _logged_on(visit, opened)
+
+    return take_second_step(visit, SecondStep.TOTP, answer)
 
 
 def passkey_page(visit: Visit, *, judge: PasskeyJudge) -> Response:
     """Ask for a passkey."""
-    current = resume(visit)
-    if not current.session.positions:
-        return visit.go("/status")
-    site = visit.site
-    steps = read_second_steps(site.ports, bank=site.bank, person=current.person)
-    if not steps.passkeys:
-        return visit.go(STEP_PATH[steps.offered[0]])
-    asked = ask_passkey(site.ports, bank=site.bank, current=current, judge=judge)
-    return visit.page("passkey.html", asked=asked, others=other_steps(steps, SecondStep.PASSKEY))
+
+    def ask(current: LoggedOn, steps: SecondSteps) -> Response:
+        asked = ask_passkey(visit.site.ports, bank=visit.site.bank, current=current, judge=judge)
+        return visit.page("passkey.html", asked=asked, others=other_steps(steps, SecondStep.PASSKEY))
+
+    return ask_second_step(visit, SecondStep.PASSKEY, ask)
 
 
 def take_passkey(visit: Visit, *, judge: PasskeyJudge) -> Response:
     """Take what the passkey answered; the logon is complete then."""
-    current = resume(visit)
-    if not current.session.positions:
-        return visit.go("/status")
-    try:
-        visit.check_form()
-        opened = answer_passkey(
+
+    def answer(current: LoggedOn) -> OpenedSession:
+        return answer_passkey(
             visit.site.ports,
             bank=visit.site.bank,
             current=current,
@@ -133,17 +119,8 @@ def take_passkey(visit: Visit, *, judge: PasskeyJudge) -> Response:
             address=visit.address,
             language=visit.lang if visit.lang_chosen else None,
         )
-    except EntryRefused as refusal:
-        return visit.back("/passkey", refusal)
-    except DoorClosed as refusal:
-        return visit.back("/", refusal)
-    return _logged_on(visit, opened)
 
-
-def _logged_on(visit: Visit, opened: OpenedSession) -> Response:
-    response = visit.go("/status")
-    cookies.put(response, cookies.session_name(visit.site.name), cookies.write_token(opened.token))
-    return response
+    return take_second_step(visit, SecondStep.PASSKEY, answer)
 
 
 def steps_page(visit: Visit, current: LoggedOn) -> Response:
@@ -183,23 +160,19 @@ def add_totp_page(visit: Visit, current: LoggedOn) -> Response:
     account = f"****{current.person.who.contract_id[-4:]}"
     address = totp.address(secret, issuer=site.bank.service_name[visit.lang], account=account)
     groups = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
-    return visit.page("totp_add.html", person=current.person, picture=_qr(address), secret=groups)
+    picture, mark = _qr(address), mark_of(secret)
+    return visit.page("totp_add.html", person=current.person, picture=picture, secret=groups, mark=mark)
 
 
 def take_add_totp(visit: Visit, current: LoggedOn) -> Response:
     """Take the new app in use."""
-    try:
-        visit.check_form()
+
+    def add() -> None:
         code = visit.entry("code")
-        confirmed = _confirmed(visit, current)
-        add_totp(visit.site.ports, bank=visit.site.bank, confirmed=confirmed, code=code)
-    except SecondStepMissing as refusal:
-        return visit.back(_STEPS, refusal)
-    except EntryRefused as refusal:
-        return visit.back(_ADD_TOTP, refusal)
-    except DoorClosed as refusal:
-        return visit.back("/", refusal)
-    return visit.go(_STEPS, done="second-step-added")
+        shown = visit.form.get("shown", "")
+        add_totp(visit.site.ports, bank=visit.site.bank, confirmed=_confirmed(visit, current), code=code, shown=shown)
+
+    return _take(visit, add, at=_ADD_TOTP, done="second-step-added")
 
 
 def add_passkey_page(visit: Visit, current: LoggedOn, *, judge: PasskeyJudge) -> Response:
@@ -216,21 +189,15 @@ def add_passkey_page(visit: Visit, current: LoggedOn, *, judge: PasskeyJudge) ->
 def take_add_passkey(visit: Visit, current: LoggedOn, *, judge: PasskeyJudge) -> Response:
     """Keep the new passkey."""
     label = visit.form.get("label", "")
-    try:
-        visit.check_form()
+
+    def add() -> None:
         visit.entry("label")
-        confirmed = _confirmed(visit, current)
-        answer = visit.form.get("answer", "")
+        confirmed, answer = _confirmed(visit, current), visit.form.get("answer", "")
         add_passkey(
             visit.site.ports, bank=visit.site.bank, confirmed=confirmed, judge=judge, label=label, answer=answer
         )
-    except SecondStepMissing as refusal:
-        return visit.back(_STEPS, refusal)
-    except EntryRefused as refusal:
-        return visit.back(_ADD_PASSKEY, refusal, label=label[:80])
-    except DoorClosed as refusal:
-        return visit.back("/", refusal)
-    return visit.go(_STEPS, done="second-step-added")
+
+    return _take(visit, add, at=_ADD_PASSKEY, done="second-step-added", label=label[:80])
 
 
 def remove_page(visit: Visit, current: LoggedOn) -> Response:
@@ -247,20 +214,29 @@ def take_remove(visit: Visit, current: LoggedOn) -> Response:
     """Take it away."""
     which = visit.form.get("which", "")
     site = visit.site
-    try:
-        visit.check_form()
+
+    def remove() -> None:
         confirmed = _confirmed(visit, current)
         if which == SecondStep.TOTP.value:
             remove_totp(site.ports, bank=site.bank, confirmed=confirmed)
         else:
             remove_passkey(site.ports, bank=site.bank, confirmed=confirmed, passkey_id=_number(which))
+
+    return _take(visit, remove, at=_REMOVE, done="second-step-removed", which=which[:20])
+
+
+def _take(visit: Visit, change: Callable[[], None], *, at: str, done: str, **typed: str) -> Response:
+    """Make a change and go to the list that tells so, or back to the form at `at` with what was typed."""
+    try:
+        visit.check_form()
+        change()
     except SecondStepMissing as refusal:
         return visit.back(_STEPS, refusal)
     except EntryRefused as refusal:
-        return visit.back(_REMOVE, refusal, which=which[:20])
+        return visit.back(at, refusal, **typed)
     except DoorClosed as refusal:
         return visit.back("/", refusal)
-    return visit.go(_STEPS, done="second-step-removed")
+    return visit.go(_STEPS, done=done)
 
 
 def _number(text: str) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from sekisho.domain.card import ASKED
-from sekisho.domain.errors import DoorClosed, EntryRefused, SessionRefused
+from sekisho.domain.errors import DoorClosed, EntryRefused, SecondStepMissing, SessionRefused
 from sekisho.domain.second_step import SecondStep
 from sekisho.usecases.log_off import log_off
 from sekisho.usecases.log_on import answer_card, enter_pin
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sekisho.domain.contract import Person
     from sekisho.domain.person import Kind
     from sekisho.store.notices import Notice
+    from sekisho.usecases.log_on import OpenedSession
     from sekisho.web.site import Site
     from sekisho.web.visit import Visit
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 PINS_PATH = "/pins"
 OPENING_PATH = "/opening"
 # For so long a page that tells an outcome may be looked at again.
-_JUST_NOW = timedelta(minutes=10)
+JUST_NOW = timedelta(minutes=10)
 # Where each second step of an administrator's logon is taken.
 STEP_PATH = {SecondStep.CARD: "/card", SecondStep.TOTP: "/totp", SecondStep.PASSKEY: "/passkey"}
 OPENED = "contract-opened"
@@ -160,21 +161,36 @@ def take_pin(visit: Visit) -> Response:
 
 def card_page(visit: Visit) -> Response:
     """Ask for four digits of the card."""
-    current = resume(visit)
-    if not current.session.positions:
-        return visit.go("/status")
-    steps = read_second_steps(visit.site.ports, bank=visit.site.bank, person=current.person)
-    if not steps.card:
-        return visit.go(STEP_PATH[steps.offered[0]])
-    positions = current.session.positions
-    refused = visit.refused()
-    errors = {
-        f"digit_{n}": messages.field_text(visit.lang, refused[2][f"digit_{n}"], "label.digit", n=position)
-        for n, position in enumerate(positions, 1)
-        if refused is not None and f"digit_{n}" in refused[2]
-    }
-    others = other_steps(steps, SecondStep.CARD)
-    return visit.page("card.html", positions=list(positions), errors=errors, others=others)
+
+    def ask(current: LoggedOn, steps: SecondSteps) -> Response:
+        positions = current.session.positions
+        refused = visit.refused()
+        errors = {
+            f"digit_{n}": messages.field_text(visit.lang, refused[2][f"digit_{n}"], "label.digit", n=position)
+            for n, position in enumerate(positions, 1)
+            if refused is not None and f"digit_{n}" in refused[2]
+        }
+        others = other_steps(steps, SecondStep.CARD)
+        return visit.page("card.html", positions=list(positions), errors=errors, others=others)
+
+    return ask_second_step(visit, SecondStep.CARD, ask)
+
+
+def take_card(visit: Visit) -> Response:
+    """Take the digits; the logon is complete then."""
+
+    def answer(current: LoggedOn) -> OpenedSession:
+        return answer_card(
+            visit.site.ports,
+            bank=visit.site.bank,
+            certificate=current.certificate,
+            session=current.session,
+            digits=[visit.form.get(f"digit_{n}", "") for n in range(1, ASKED + 1)],
+            address=visit.address,
+            language=visit.lang if visit.lang_chosen else None,
+        )
+
+    return take_second_step(visit, SecondStep.CARD, answer)
 
 
 def other_steps(steps: SecondSteps, but: SecondStep) -> list[OtherStep]:
@@ -182,29 +198,33 @@ def other_steps(steps: SecondSteps, but: SecondStep) -> list[OtherStep]:
     return [OtherStep(step.value, STEP_PATH[step]) for step in steps.offered if step is not but]
 
 
-def take_card(visit: Visit) -> Response:
-    """Take the digits; the logon is complete then."""
-    site = visit.site
+def ask_second_step(visit: Visit, step: SecondStep, ask: Callable[[LoggedOn, SecondSteps], Response]) -> Response:
+    """Show the page that asks for a second step; where the person cannot take that one, go to one that they can."""
+    current = resume(visit)
+    if not current.session.positions:
+        return visit.go("/status")
+    steps = read_second_steps(visit.site.ports, bank=visit.site.bank, person=current.person)
+    return ask(current, steps) if step in steps.offered else visit.go(STEP_PATH[steps.offered[0]])
+
+
+def take_second_step(visit: Visit, step: SecondStep, answer: Callable[[LoggedOn], OpenedSession]) -> Response:
+    """Take an answer to a second step and go to the status screen with the cookie of the complete logon."""
     current = resume(visit)
     if not current.session.positions:
         return visit.go("/status")
     try:
         visit.check_form()
-        opened = answer_card(
-            site.ports,
-            bank=site.bank,
-            certificate=current.certificate,
-            session=current.session,
-            digits=[visit.form.get(f"digit_{n}", "") for n in range(1, ASKED + 1)],
-            address=visit.address,
-            language=visit.lang if visit.lang_chosen else None,
-        )
+        opened = answer(current)
     except EntryRefused as refusal:
-        return visit.back("/card", refusal)
+        left = read_second_steps(visit.site.ports, bank=visit.site.bank, person=current.person).offered
+        if step in left:
+            return visit.back(STEP_PATH[step], refusal)
+        # It was taken away in another window; what is left is asked, and that is said there.
+        return visit.back(STEP_PATH[left[0]], SecondStepMissing())
     except DoorClosed as refusal:
         return visit.back("/", refusal)
     response = visit.go("/status")
-    cookies.put(response, cookies.session_name(site.name), cookies.write_token(opened.token))
+    cookies.put(response, cookies.session_name(visit.site.name), cookies.write_token(opened.token))
     return response
 
 
@@ -230,7 +250,7 @@ def status_page(visit: Visit, current: LoggedOn) -> Response:
         days = site.bank.policy.pin_age.days
         waiting.insert(0, _Waiting(messages.text(visit.lang, "waiting.pins-old", days=days), PINS_PATH))
     opened_at = current.person.contract_opened_at
-    just_opened = visit.query.get("done") == OPENED and opened_at is not None and now - opened_at <= _JUST_NOW
+    just_opened = visit.query.get("done") == OPENED and opened_at is not None and now - opened_at <= JUST_NOW
     return visit.page(
         "status.html",
         done=OPENED if just_opened else None,

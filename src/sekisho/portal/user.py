@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sekisho.domain.person import Kind
 from sekisho.portal.emergency import emergency_routes
+from sekisho.portal.mail_address import mail_address_routes
 from sekisho.portal.pins import pins_routes
 from sekisho.portal.renewal import renewal_routes
 from sekisho.portal.secure import secure_routes
@@ -29,6 +30,7 @@ def user_app(site: Site, *, chains: Chains, est: Sequence[BaseRoute]) -> Starlet
         [
             *secure_routes(site),
             *pins_routes(site),
+            *mail_address_routes(site),
             *emergency_routes(site),
             *sessions_routes(site),
             *renewal_routes(site, Kind.USER, chains),

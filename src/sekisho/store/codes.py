@@ -21,6 +21,7 @@ class Purpose(StrEnum):
 
     ACQUISITION = "acquisition"
     MAIL_ADDRESS = "mail-address"
+    NEW_MAIL_ADDRESS = "new-mail-address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class MailedCode:
 
     id: int
     person_id: int
+    purpose: Purpose
     permit_id: int | None
     mail_address: str
     verifier: str
@@ -77,6 +79,7 @@ def latest(tx: Connection, person_id: int, purpose: Purpose) -> MailedCode | Non
     return MailedCode(
         id=row.id,
         person_id=row.person_id,
+        purpose=Purpose(row.purpose),
         permit_id=row.permit_id,
         mail_address=row.mail_address,
         verifier=row.verifier,

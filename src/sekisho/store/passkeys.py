@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
+from sekisho.domain.errors import PasskeyNotAccepted
 from sekisho.store.tables import passkeys as t
 
 if TYPE_CHECKING:
@@ -38,27 +40,26 @@ def add(
     sign_count: int,
     now: datetime,
 ) -> None:
-    """Keep a new passkey."""
-    tx.execute(
-        insert(t).values(
-            person_id=person_id,
-            label=label,
-            credential_id=credential_id,
-            credential=credential,
-            sign_count=sign_count,
-            added_at=now,
-        )
-    )
+    """Keep a new passkey. Raises `PasskeyNotAccepted` where anybody has it, also since a moment ago."""
+    row = {
+        "person_id": person_id,
+        "label": label,
+        "credential_id": credential_id,
+        "credential": credential,
+        "sign_count": sign_count,
+        "added_at": now,
+    }
+    try:
+        tx.execute(insert(t).values(row))
+    except IntegrityError as clash:
+        if "credential_id" in str(clash.orig):
+            raise PasskeyNotAccepted from clash
+        raise
 
 
 def of(tx: Connection, person_id: int) -> list[Passkey]:
     """Return the person's passkeys, the oldest first."""
     return [_passkey(row) for row in tx.execute(select(t).where(t.c.person_id == person_id).order_by(t.c.id))]
-
-
-def known(tx: Connection, credential_id: bytes) -> bool:
-    """Tell whether anybody has that passkey."""
-    return tx.execute(select(t.c.id).where(t.c.credential_id == credential_id)).one_or_none() is not None
 
 
 def mark_used(tx: Connection, passkey: Passkey, sign_count: int, now: datetime) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, case, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from sekisho.domain.company_name import search_key
 from sekisho.domain.contract import Person
+from sekisho.domain.errors import ContractIdTaken
 from sekisho.domain.person import PersonId
 from sekisho.store.bulk import OfMany
 from sekisho.store.tables import contract_names, contracts
@@ -36,13 +38,25 @@ def add_contract(
     """Register a company; `opened_at` is None until its administrator has confirmed the opening.
 
     `branch` is three digits, None for the operations centre. The company is
-    found by its name and by `kana`, how that is read.
+    found by its name and by `kana`, how that is read. Raises
+    `ContractIdTaken` where the bank has a contract of that ID, also one that
+    is registered at the same moment: the primary key decides.
     """
-    tx.execute(
-        insert(contracts).values(
-            bank=bank, contract_id=contract_id, name=name, registered_at=now, opened_at=opened_at, branch=branch
-        )
-    )
+    row = {
+        "bank": bank,
+        "contract_id": contract_id,
+        "name": name,
+        "registered_at": now,
+        "opened_at": opened_at,
+        "branch": branch,
+    }
+    try:
+        tx.execute(insert(contracts).values(row))
+    except IntegrityError as clash:
+        # PostgreSQL names the key, SQLite its columns.
+        if "pk_contracts" in str(clash.orig) or "contracts.contract_id" in str(clash.orig):
+            raise ContractIdTaken from clash
+        raise
     _name_contract(tx, bank, contract_id, (name, kana), branch)
 
 

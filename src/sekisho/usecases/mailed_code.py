@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from sekisho.domain.errors import MailAway
+from sekisho.domain.entries import mail_address_problem, read_mail_address
+from sekisho.domain.errors import DetailsNotAllowed, MailAway, MailedCodesUsedUp
 from sekisho.domain.secret import normal_form
-from sekisho.store import codes, notices
+from sekisho.store import audit, codes, notices
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.contract import Person
+    from sekisho.store.audit import Actor
     from sekisho.store.codes import MailedCode, Purpose
     from sekisho.usecases.ports import Ports
 
@@ -49,8 +51,30 @@ class CodeFor:
     permit_id: int | None = None
 
 
-def mail_code(ports: Ports, wanted: CodeFor, mail: CodeMail, now: datetime) -> None:
-    """Make a code and mail it, unless one has just gone out or enough did today.
+@dataclass(frozen=True, slots=True)
+class TypedCode:
+    """The code that was mailed last when one was typed, and whether what was typed is it."""
+
+    last: MailedCode | None
+    right: bool
+
+
+def address_to_confirm(typed: str, field: str) -> str:
+    """Return a mail address in the form in which it is kept. Raises `DetailsNotAllowed` for the field."""
+    address = read_mail_address(typed)
+    if problem := mail_address_problem(address):
+        raise DetailsNotAllowed(fields={field: problem})
+    return address
+
+
+def mail_code_to(ports: Ports, wanted: CodeFor, mail: CodeMail, now: datetime) -> None:
+    """Mail a code to whoever is logged on. Raises `MailedCodesUsedUp` where none counts and enough went out today."""
+    if not mail_code(ports, wanted, mail, now):
+        raise MailedCodesUsedUp
+
+
+def mail_code(ports: Ports, wanted: CodeFor, mail: CodeMail, now: datetime) -> bool:
+    """Make a code and mail it, unless one has just gone out or enough did today; tell whether one counts now.
 
     It is the one mail that carries a secret, and goes out by itself: no table
     and no queue ever holds the code in clear. The inbox tells that it was
@@ -60,9 +84,10 @@ def mail_code(ports: Ports, wanted: CodeFor, mail: CodeMail, now: datetime) -> N
     with ports.db.read() as tx:
         last = codes.latest(tx, person.id, wanted.purpose)
         many = codes.made_since(tx, person.id, wanted.purpose, now - _AT_MOST_IN) >= _AT_MOST
-    just_sent = last is not None and now - last.made_at < _PAUSE and _counts(last, wanted, now)
-    if many or just_sent:
-        return
+    counts = last is not None and _counts(last, wanted, now)
+    just_sent = last is not None and now - last.made_at < _PAUSE
+    if many or (counts and just_sent):
+        return counts
     code = _new_code(ports)
     verifier = ports.pins.hash(code)
 
@@ -85,6 +110,7 @@ def mail_code(ports: Ports, wanted: CodeFor, mail: CodeMail, now: datetime) -> N
     except MailAway:
         ports.db.write(lambda tx: codes.use(tx, code_id, now))
         raise
+    return True
 
 
 def code_right(ports: Ports, last: MailedCode | None, wanted: CodeFor, entry: str, now: datetime) -> bool:
@@ -92,6 +118,26 @@ def code_right(ports: Ports, last: MailedCode | None, wanted: CodeFor, entry: st
     typed = "".join(letter for letter in normal_form(entry) if letter not in " -")[: DIGITS + 1]
     counts = last is not None and _counts(last, wanted, now)
     return ports.pins.verify(last.verifier if last is not None and counts else None, typed)
+
+
+def check_code(ports: Ports, last: MailedCode | None, wanted: CodeFor, entry: str, now: datetime) -> TypedCode:
+    """Compare an entry with the last code, before the transaction in which it is taken."""
+    return TypedCode(last, code_right(ports, last, wanted, entry, now))
+
+
+def take_code(tx: Connection, typed: TypedCode, person: Person, *, actor: Actor, limit: int, now: datetime) -> bool:
+    """Spend the code that was typed right, or count a wrong one against it; tell whether it was spent.
+
+    `person` is held by `tx`. After `limit` misses a code is of no use, and
+    another one has to be mailed: the code closes and not a door.
+    """
+    last = typed.last
+    if not typed.right or last is None:
+        misses = None if last is None else codes.count_miss(tx, last.id, limit)
+        audit.add(tx, "mailed-code-missed", actor, at=now, who=person.who, person_id=person.id, misses=misses)
+        return False
+    newest = codes.latest(tx, person.id, last.purpose)
+    return newest is not None and newest.id == last.id and newest.misses < limit and codes.use(tx, last.id, now)
 
 
 def _counts(last: MailedCode, wanted: CodeFor, now: datetime) -> bool:

@@ -7,16 +7,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sekisho.domain.errors import EntryMissing, EntryTooLong, EntryWrong, PasskeyNotAccepted, SecondStepMissing
+from sekisho.domain.errors import (
+    EntryMissing,
+    EntryTooLong,
+    EntryWrong,
+    FormExpired,
+    PasskeyNotAccepted,
+    SecondStepMissing,
+)
 from sekisho.domain.second_step import LONGEST_LABEL, SecondStep, read_code
 from sekisho.domain.secret import SecretName, normal_form
 from sekisho.store import audit, notices, passkeys, people, secrets, sessions
-from sekisho.usecases.judge_entry import judge_entry
-from sekisho.usecases.log_on import check_entry
+from sekisho.usecases import confirm
 from sekisho.usecases.read_second_steps import secret_owner
 from sekisho.usecases.second_step import new_challenge
 from sekisho.vault import totp
-from sekisho.vault.passkeys import PasskeyWrong
+from sekisho.vault.passkeys import PasskeyWrong, credential_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +30,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from sekisho.domain.contract import Bank
-    from sekisho.domain.errors import Refusal
+    from sekisho.domain.contract import Bank, Person
     from sekisho.store.audit import Actor
     from sekisho.usecases.ports import Ports
     from sekisho.usecases.resume_session import LoggedOn
     from sekisho.vault.passkeys import PasskeyJudge
 
-_ASKED = SecretName.CONFIRMATION_PIN
 # For which a new app's secret that was shown waits for its first code.
 _SHOWN_FOR = timedelta(minutes=30)
 _MOST_PASSKEYS = 10
@@ -44,6 +48,12 @@ class Confirmed:
     current: LoggedOn
     confirmation_pin: str
     address: str
+
+    @property
+    def confirmation(self) -> confirm.Confirmation:
+        """The same without the person."""
+        session, certificate_id = self.current.session, self.current.certificate.id
+        return confirm.Confirmation(session, certificate_id, self.confirmation_pin, self.address)
 
 
 def begin_totp(ports: Ports, *, bank: Bank, current: LoggedOn) -> None:
@@ -71,23 +81,48 @@ def new_totp(ports: Ports, *, bank: Bank, current: LoggedOn) -> str:
     return ports.seal.open(waiting.verifier, secret_owner(current.person))["secret"]
 
 
-def add_totp(ports: Ports, *, bank: Bank, confirmed: Confirmed, code: str) -> None:
-    """Take the new app in use, in place of any before. Raises `EntryWrong` where the code is not its."""
+def add_totp(ports: Ports, *, bank: Bank, confirmed: Confirmed, code: str, shown: str) -> None:
+    """Take the new app in use, in place of any before. Raises `EntryWrong` where the code is not its.
+
+    `shown` is the mark (`mark_of`) of the secret that the page had: one that
+    was begun anew since then in another window is not taken (`FormExpired`),
+    and one that was taken already is not taken twice.
+    """
     now = ports.now()
     entered = read_code(code)
     person = confirmed.current.person
+    with ports.db.read() as tx:
+        if _taken(ports, tx, person, shown):
+            return
     secret = new_totp(ports, bank=bank, current=confirmed.current)
+    if mark_of(secret) != shown:
+        raise FormExpired
     step = totp.step_of(secret, entered, now)
 
     def add(tx: Connection, actor: Actor, now: datetime) -> None:
-        if step is None or not secrets.remove(tx, person.id, SecretName.NEW_TOTP):
+        if _taken(ports, tx, person, shown):
+            return
+        if step is None:
             raise EntryWrong(fields={"code": "entry-wrong"})
+        if not secrets.remove(tx, person.id, SecretName.NEW_TOTP):
+            raise SecondStepMissing
         secrets.put(tx, person.id, SecretName.TOTP, ports.seal.seal({"secret": secret}, secret_owner(person)), now)
         # The code that was just shown opens nothing any more.
         secrets.use_step(tx, person.id, SecretName.TOTP, step)
         _told(tx, confirmed, "second-step-added", SecondStep.TOTP, actor, now)
 
     _confirm(ports, bank, confirmed, add)
+
+
+def mark_of(secret: str) -> str:
+    """Return what tells one app's secret from another and says nothing of it, to stand in a form."""
+    return hashlib.sha256(f"totp:{secret}".encode()).hexdigest()[:32]
+
+
+def _taken(ports: Ports, tx: Connection, person: Person, shown: str) -> bool:
+    """Tell whether the secret that a page had is the one in use."""
+    present = secrets.of(tx, person.id, [SecretName.TOTP]).get(SecretName.TOTP)
+    return present is not None and mark_of(ports.seal.open(present.verifier, secret_owner(person))["secret"]) == shown
 
 
 def ask_new_passkey(ports: Ports, *, bank: Bank, current: LoggedOn, judge: PasskeyJudge) -> str:
@@ -105,7 +140,10 @@ def ask_new_passkey(ports: Ports, *, bank: Bank, current: LoggedOn, judge: Passk
 def add_passkey(
     ports: Ports, *, bank: Bank, confirmed: Confirmed, judge: PasskeyJudge, label: str, answer: str
 ) -> None:
-    """Keep a new passkey under a name. Raises `PasskeyNotAccepted`."""
+    """Keep a new passkey under a name. Raises `PasskeyNotAccepted`.
+
+    Nothing is done where this question was answered before and the person has it: the form was sent twice.
+    """
     _check_offered(bank, SecondStep.PASSKEY)
     person, session = confirmed.current.person, confirmed.current.session
     name = _label(label)
@@ -117,9 +155,11 @@ def add_passkey(
         made = None
 
     def add(tx: Connection, actor: Actor, now: datetime) -> None:
-        if made is None or challenge is None or not sessions.take_challenge(tx, session.id, challenge):
-            raise PasskeyNotAccepted
-        if passkeys.known(tx, made.credential_id) or len(passkeys.of(tx, person.id)) >= _MOST_PASSKEYS:
+        held = passkeys.of(tx, person.id)
+        answered = challenge is not None and sessions.take_challenge(tx, session.id, challenge)
+        if not answered and credential_named(answer) in {key.credential_id for key in held}:
+            return
+        if made is None or not answered or len(held) >= _MOST_PASSKEYS:
             raise PasskeyNotAccepted
         passkeys.add(
             tx, person.id, label=name, credential_id=made.credential_id, credential=made.credential,
@@ -181,26 +221,8 @@ def _confirm(
 ) -> None:
     """Run `act` in the transaction in which the administrator's confirmation PIN is judged right."""
     now = ports.now()
-    check_entry(confirmed.confirmation_pin, "confirmation_pin")
-    current = confirmed.current
-    person = current.person
-    with ports.db.read() as tx:
-        checked = secrets.of(tx, person.id, [_ASKED])[_ASKED]
-    right = ports.pins.verify(checked.verifier, confirmed.confirmation_pin)
-    actor = audit.actor_of(person.who, confirmed.address)
 
-    def judge_and_act(tx: Connection) -> Refusal | None:
-        current.session.check(current.certificate.id, bank.policy, now)
-        present = people.hold(tx, person.id)
-        secret = secrets.of(tx, person.id, [_ASKED])[_ASKED]
-        refusal = judge_entry(
-            tx, present, secret, checked=checked, right=right, policy=bank.policy, actor=actor, now=now
-        )
-        if refusal is None:
-            act(tx, actor, now)
-            secrets.clear_misses(tx, person.id, [_ASKED])
-        return refusal
+    def decide(tx: Connection, _person: Person, actor: Actor) -> None:
+        act(tx, actor, now)
 
-    # A counted miss is told once it is committed.
-    if (refusal := ports.db.write(judge_and_act)) is not None:
-        raise refusal
+    confirm.confirmed(ports, bank=bank, confirmation=confirmed.confirmation, now=now, act=decide)

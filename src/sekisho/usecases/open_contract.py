@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sekisho.domain.entries import mail_address_problem, read_mail_address
 from sekisho.domain.errors import (
-    DetailsNotAllowed,
     DoorClosed,
     EntryMissing,
     OpeningCodeWrong,
@@ -23,7 +21,7 @@ from sekisho.store.codes import Purpose
 from sekisho.usecases.change_pins import NEW_FIELDS, read_new_pins
 from sekisho.usecases.judge_entry import judge_entry
 from sekisho.usecases.log_on import check_entry
-from sekisho.usecases.mailed_code import CodeFor, code_right, mail_code
+from sekisho.usecases.mailed_code import CodeFor, address_to_confirm, check_code, mail_code_to, take_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
     from sekisho.domain.contract import Bank, Person
     from sekisho.domain.person import PersonId
     from sekisho.domain.session import Session
-    from sekisho.store.audit import Actor
-    from sekisho.store.codes import MailedCode
     from sekisho.store.secrets import Secret
     from sekisho.usecases.change_pins import PinEntries
     from sekisho.usecases.mailed_code import CodeMail
@@ -87,7 +83,7 @@ def enter_opening(
     new = read_new_pins(pins, opener.session.person)
     if missing := [field for name, field in NEW_FIELDS.items() if name not in new]:
         raise EntryMissing(fields=dict.fromkeys(missing, "entry-missing"))
-    to = _read_address(mail_address)
+    to = address_to_confirm(mail_address, "mail_address")
     with ports.db.read() as tx:
         person = _whose(tx, opener.session.person)
         checked = _registration_of(tx, person)
@@ -125,13 +121,13 @@ def enter_opening(
     # A counted miss is told once it is committed.
     if (refusal := ports.db.write(judge_and_set)) is not None:
         raise refusal
-    mail_code(ports, CodeFor(person, to, Purpose.MAIL_ADDRESS), mail, now)
+    mail_code_to(ports, CodeFor(person, to, Purpose.MAIL_ADDRESS), mail, now)
 
 
 def mail_opening_code(ports: Ports, *, bank: Bank, opener: Opener, mail_address: str, mail: CodeMail) -> None:
     """Mail another code, to another address if that is what was typed; the codes before count no more then."""
     now = ports.now()
-    to = _read_address(mail_address)
+    to = address_to_confirm(mail_address, "mail_address")
 
     def change(tx: Connection) -> Person | Refusal:
         present = _hold_at_code(tx, bank, opener, now)
@@ -145,7 +141,7 @@ def mail_opening_code(ports: Ports, *, bank: Bank, opener: Opener, mail_address:
     outcome = ports.db.write(change)
     if isinstance(outcome, Refusal):
         raise outcome
-    mail_code(ports, CodeFor(outcome, to, Purpose.MAIL_ADDRESS), mail, now)
+    mail_code_to(ports, CodeFor(outcome, to, Purpose.MAIL_ADDRESS), mail, now)
 
 
 def confirm_opening(ports: Ports, *, bank: Bank, opener: Opener, code: str) -> None:
@@ -159,8 +155,8 @@ def confirm_opening(ports: Ports, *, bank: Bank, opener: Opener, code: str) -> N
     with ports.db.read() as tx:
         person = _whose(tx, opener.session.person)
         last = codes.latest(tx, person.id, Purpose.MAIL_ADDRESS)
-    wanted = CodeFor(person, person.mail_address or "", Purpose.MAIL_ADDRESS)
-    right = code_right(ports, last, wanted, code, now)
+    address = person.mail_address or ""
+    typed = check_code(ports, last, CodeFor(person, address, Purpose.MAIL_ADDRESS), code, now)
     actor = audit.actor_of(person.who, opener.address)
     limit = bank.policy.misses_before_closed
 
@@ -168,14 +164,10 @@ def confirm_opening(ports: Ports, *, bank: Bank, opener: Opener, code: str) -> N
         present = _hold_at_code(tx, bank, opener, now)
         if isinstance(present, Refusal):
             return present
-        if not right:
-            return _count(tx, present, last, actor, limit, now)
-        newest = codes.latest(tx, present.id, Purpose.MAIL_ADDRESS)
-        if last is None or newest is None or newest.id != last.id or present.mail_address != last.mail_address:
-            return _wrong()
-        if newest.misses >= limit or not codes.use(tx, last.id, now):
-            return _wrong()
-        people.confirm_mail_address(tx, present.id, last.mail_address, now)
+        same_address = present.mail_address == address
+        if not take_code(tx, typed, present, actor=actor, limit=limit, now=now) or not same_address:
+            return OpeningCodeWrong(fields={"mailed_code": "entry-wrong"})
+        people.confirm_mail_address(tx, present.id, address, now)
         people.open_contract(tx, present.who, now)
         audit.add(tx, "contract-opened", actor, at=now, who=present.who, person_id=present.id)
         notices.add(tx, present.id, "contract-opened", now)
@@ -199,18 +191,6 @@ def _hold_at_code(tx: Connection, bank: Bank, opener: Opener, now: datetime) -> 
     return present
 
 
-def _count(
-    tx: Connection, person: Person, last: MailedCode | None, actor: Actor, limit: int, now: datetime
-) -> OpeningCodeWrong:
-    misses = None if last is None else codes.count_miss(tx, last.id, limit)
-    audit.add(tx, "mailed-code-missed", actor, at=now, who=person.who, person_id=person.id, misses=misses)
-    return _wrong()
-
-
-def _wrong() -> OpeningCodeWrong:
-    return OpeningCodeWrong(fields={"mailed_code": "entry-wrong"})
-
-
 def _compare(ports: Ports, new: Mapping[SecretName, str], registration_pin: str, used: list[str]) -> Refusal | None:
     """Compare the new PINs with what stands on the application form; the registration PIN was found right."""
     on_paper = normal_form(registration_pin)
@@ -220,13 +200,6 @@ def _compare(ports: Ports, new: Mapping[SecretName, str], registration_pin: str,
         if pin == on_paper or any(ports.pins.verify(verifier, pin) for verifier in used)
     ]
     return PinNotAllowed(fields=dict.fromkeys(wrong, "pin-on-form")) if wrong else None
-
-
-def _read_address(typed: str) -> str:
-    address = read_mail_address(typed)
-    if problem := mail_address_problem(address):
-        raise DetailsNotAllowed(fields={"mail_address": problem})
-    return address
 
 
 def _registration_of(tx: Connection, person: Person) -> Secret | None:

@@ -68,7 +68,7 @@ def register_contract(
     branch: str | None = None,
     kana: str | None = None,
 ) -> None:
-    """Register the contract and all of its people at once, or nothing. Raises `PinNotAllowed`.
+    """Register the contract and all of its people at once, or nothing. Raises `PinNotAllowed` and `ContractIdTaken`.
 
     `branch` is three digits, None for the operations centre; `kana` is how the name is read.
 

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from sekisho.domain import card
 from sekisho.domain.entries import name_problem, one_line
 from sekisho.domain.errors import ContractIdTaken, DetailsNotAllowed
-from sekisho.domain.person import PersonId
 from sekisho.domain.secret import new_provisional_pin, pin_problems
-from sekisho.store import people
 from sekisho.usecases.register_contract import NewPerson, register_contract
 
 if TYPE_CHECKING:
@@ -46,18 +44,23 @@ def register_unopened(
     names = {"name": one_line(name), "administrator": one_line(administrator)}
     if wrong := {field: problem for field, typed in names.items() if (problem := name_problem(typed))}:
         raise DetailsNotAllowed(fields=wrong)
-    drawn = draw_secrets(ports, _free_id(ports, bank, contract_id))
-    person = administrator_of(drawn, names["administrator"], language)
-    register_contract(
-        ports,
-        bank=bank,
-        contract_id=drawn.contract_id,
-        name=names["name"],
-        everyone=[person],
-        actor=actor,
-        registration_pin=drawn.registration_pin,
-    )
-    return drawn
+    while True:
+        drawn = draw_secrets(ports, contract_id or _draw_id(ports))
+        try:
+            register_contract(
+                ports,
+                bank=bank,
+                contract_id=drawn.contract_id,
+                name=names["name"],
+                everyone=[administrator_of(drawn, names["administrator"], language)],
+                actor=actor,
+                registration_pin=drawn.registration_pin,
+            )
+        except ContractIdTaken:
+            if contract_id is not None:
+                raise
+        else:
+            return drawn
 
 
 def draw_secrets(ports: Ports, contract_id: str) -> RegisteredContract:
@@ -75,17 +78,8 @@ def administrator_of(drawn: RegisteredContract, name: str, language: str) -> New
     return NewPerson(None, name, None, language, drawn.contract_pin, drawn.contract_confirmation_pin, drawn.card)
 
 
-def _free_id(ports: Ports, bank: Bank, wanted: str | None) -> str:
-    """Return the wanted contract ID, or a new one. Raises `ContractIdTaken`."""
-    while True:
-        drawn = "".join(str(byte % 10) for byte in _even_bytes(ports))
-        contract_id = wanted or drawn
-        with ports.db.read() as tx:
-            taken = people.was_ever(tx, PersonId(bank.code, contract_id))
-        if not taken:
-            return contract_id
-        if wanted is not None:
-            raise ContractIdTaken
+def _draw_id(ports: Ports) -> str:
+    return "".join(str(byte % 10) for byte in _even_bytes(ports))
 
 
 def _even_bytes(ports: Ports) -> list[int]:

@@ -107,6 +107,15 @@ class PasskeyJudge:
         return Used(used.credential_id, response.response.authenticator_data.counter)
 
 
+def credential_named(answer: str) -> bytes | None:
+    """Return which new passkey an answer speaks of, whether or not it holds; None where it speaks of none."""
+    try:
+        named: bytes = RegistrationResponse.from_dict(_read(answer)).raw_id
+    except Exception:  # noqa: BLE001 - whatever a stranger's bytes make the parser raise
+        return None
+    return named
+
+
 def count_grew(kept: int, told: int) -> bool:
     """Tell whether a count of uses fits the last one: one that falls back is a copy's (WebAuthn section 6.1.1)."""
     return told > kept or told == kept == 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import segno
 
 from sekisho.domain.form_fields import FIELDS, Field
-from sekisho.domain.request_forms import CHANGED_FIELDS, FormKind
+from sekisho.domain.request_forms import FormKind
 from sekisho.paper.typesetting import set_pdf
 from sekisho.web import messages
 from sekisho.web.form_words import form_title
@@ -26,7 +26,12 @@ _STAMPS = ("receipt", "seal-check", "approval", "carried-out")
 _CONTRACT_ID_DIGITS = 11
 _ONE_OF = ("whose", "what")
 _OTHER = "other"
-_CHANGES = {"company": "company-name", "new_administrator": "administrator", "mail_address": "mail-address"}
+_TICKED = {
+    "company": "company-name",
+    "kana": "company-name",
+    "new_administrator": "administrator",
+    "mail_address": "mail-address",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,36 +54,30 @@ class Prefilled:
     detail: Mapping[str, str] = field(default_factory=dict)
 
 
-def render(kind: FormKind, prefilled: Prefilled) -> bytes:
-    """Return a form as a PDF. The same values make the same bytes."""
-    return set_pdf("request_form", _data(kind, prefilled))
-
-
-def paper_of(bank: Bank, form: RequestForm, contract_name: str) -> bytes:
-    """Return a form that was filed as its paper, with everything on it that is known."""
-    return render(
-        form.kind,
-        Prefilled(
-            bank,
-            number=form.number,
-            filed_at=form.filed_at,
-            branch=form.branch or "",
-            contract_id=form.contract_id or "",
-            contract_name=contract_name,
-            user_id=form.user_id or "",
-            detail=_detail(form),
-        ),
+def prefilled_of(form: RequestForm, bank: Bank, contract_name: str = "") -> Prefilled:
+    """Return what stands on the paper of a form that has a number already."""
+    return Prefilled(
+        bank,
+        number=form.number,
+        filed_at=form.filed_at,
+        branch=form.branch or "",
+        contract_id=form.contract_id or "",
+        contract_name=contract_name,
+        user_id=form.user_id or "",
+        detail=_changes(form.detail) if form.kind is FormKind.CONTRACT_CHANGE else form.detail,
     )
 
 
-def _detail(form: RequestForm) -> dict[str, str]:
-    if form.kind is FormKind.CONTRACT_CHANGE:
-        changed = [_CHANGES[name] for name in _CHANGES if name in form.detail]
-        after = "  ".join(form.detail[name] for name in CHANGED_FIELDS if name in form.detail)
-        return {"changes": " ".join(changed), "after": after}
-    whole = {"whose": "administrator", "what": "contract"}
-    asked = {one.name for one in FIELDS[form.kind]}
-    return {} if form.user_id else {name: value for name, value in whole.items() if name in asked}
+def _changes(detail: Mapping[str, str]) -> dict[str, str]:
+    """Return a change of the contract as its paper asks for it: what changes is ticked, and written under 変更後."""
+    after = [f"{messages.text('ja', f'label.{name}')}: {value}" for name, value in detail.items()]
+    ticked = dict.fromkeys(_TICKED[name] for name in detail if name in _TICKED)
+    return {"changes": " ".join(ticked), "after": "  ".join(after)}
+
+
+def render(kind: FormKind, prefilled: Prefilled) -> bytes:
+    """Return a form as a PDF. The same values make the same bytes."""
+    return set_pdf("request_form", _data(kind, prefilled))
 
 
 def _data(kind: FormKind, prefilled: Prefilled) -> dict[str, Any]:
@@ -117,8 +116,9 @@ def _asked(one: Field, prefilled: Prefilled) -> dict[str, Any]:
     value = prefilled.detail.get(one.name, "")
     if one.name == "user_id":
         value = value or prefilled.user_id
-    if one.name in _ONE_OF and prefilled.user_id:
-        value = value or "user"
+    if one.name in _ONE_OF and (prefilled.user_id or prefilled.number):
+        # A form that names no user concerns the administrator, or the contract.
+        value = value or ("user" if prefilled.user_id else next(name for name in one.choices if name != "user"))
     key = f"paper.field.{one.name.replace('_', '-')}"
     if not one.choices:
         return _row(key, value, lines=one.lines)

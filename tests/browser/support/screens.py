@@ -20,6 +20,8 @@ from tests.browser.support.screens_of_opening import see_opening
 from tests.browser.support.screens_of_people import (
     see_emergency_stops,
     see_lifted,
+    see_mail_address,
+    see_mail_address_of_the_administrator,
     see_many_users,
     see_own_session,
     see_pins,
@@ -66,6 +68,7 @@ NOT_ON_A_PAGE = {
     "key-not-accepted": "the page's script makes no such key",
     "key-reused": "the page's script makes a new key and asks again",
     "key-weak": "the page's script makes no such key",
+    "mailed-codes-used-up": "needs ten mails; told like mail-address-code-wrong, on the same page",
     "operation-not-offered": "an answer to programs that speak EST",
     "permit-missing": "everybody whom the demo registers was granted a permit",
     "renewal-not-open": "told by the renewal page's script as any refusal; no link leads there so early",
@@ -454,12 +457,14 @@ def see_every_page(lang: str, playwright: Playwright, tmp_path: Path, artifacts:
         see_menus(walk, administrator)
         see_request_forms(walk, administrator)
         see_pins_of_the_administrator(walk, administrator)
+        see_mail_address_of_the_administrator(walk, administrator)
         see_users_registered(walk, administrator)
         keiri02 = see_acquisition_carried_out(walk, see_acquisition_asked_for(walk))
         see_acquisition_otherwise(walk)
         see_certificates_that_do_not_count(walk)
         user = see_pages_of_a_user(walk)
         see_pins(walk, user, walk.served.user("keiri01"))
+        see_mail_address(walk, user, walk.served.user("keiri01"))
         keiri01 = see_changes(walk, administrator, user)
         see_way_out_of_the_administrator(walk, administrator)
         see_second_steps(walk)

@@ -59,6 +59,36 @@ def see_pins(walk: Walk, page: Page, user: dict[str, Any]) -> None:
     walk.go(page, "user", "/status")
 
 
+def see_mail_address(walk: Walk, page: Page, user: dict[str, Any]) -> None:
+    """Change a logged-on user's mail address, after everything that can be wrong."""
+    see, pin, new = walk.judge.see, user["user_confirmation_pin"], "keiri01@honten.example.co.jp"
+    follow(page, "a[href='/mail-address']")
+    see(page, "user-mail-address")
+    walk.press(page)
+    see(page, "user-mail-address-missing", code="details-not-allowed")
+    fill(page, new_mail_address=new, confirmation_pin=WRONG)
+    walk.press(page)
+    see(page, "user-mail-address-wrong", code="entry-wrong")
+    assert page.locator("[name=new_mail_address]").input_value() == new
+    fill(page, confirmation_pin=pin)
+    walk.press(page)
+    see(page, "user-mail-address-code")
+    fill(page, mailed_code="00000000")
+    walk.press(page)
+    see(page, "user-mail-address-code-wrong", code="mail-address-code-wrong")
+    fill(page, mailed_code=walk.mailed_code())
+    walk.press(page)
+    see(page, "user-mail-address-changed", code="mail-address-changed")
+    walk.go(page, "user", "/mail-address")
+    see(page, "user-mail-address-confirmed")
+    walk.go(page, "user", "/status")
+
+
+def see_mail_address_of_the_administrator(walk: Walk, page: Page) -> None:
+    walk.go(page, "administrator", "/mail-address")
+    walk.judge.see(page, "administrator-mail-address")
+
+
 def see_users_registered(walk: Walk, page: Page) -> None:
     """Register a user, let them acquire with the mailed code, log on and choose PINs; then change and delete them."""
     see, contract = walk.judge.see, walk.served.info["contract"]
