@@ -60,6 +60,7 @@ COMMANDS = [
     ["policy", "set"],
     ["contract"],
     ["contract", "register"],
+    ["contract", "import"],
     ["bench"],
 ]
 
@@ -230,6 +231,31 @@ def test_a_contract_is_registered_beside_a_running_server(demo: Served) -> None:
     again = demo.sekisho(*command, "--contract-id", made["contract_id"])
     assert (again.returncode, "contract-id-taken" in again.stderr) == (exit_codes.REFUSED, True)
     assert "登録用暗証番号" in demo.sekisho(*command).stdout
+
+
+def test_contracts_are_imported_beside_a_running_server(demo: Served, tmp_path: Path) -> None:
+    file, letters = tmp_path / "contracts.csv", tmp_path / "letters.json"
+    lines = ["contract_id,name,branch,administrator"]
+    lines += [f"3000000000{number},見本{number}号店,001,店長 {number}" for number in range(3)]
+    file.write_bytes("\r\n".join([*lines, "30000000009,=cmd|calc,12,店長"]).encode("cp932"))
+    command = ["contract", "import", str(file), "--json"]
+    assert demo.sekisho(*command).returncode == exit_codes.USAGE
+    tried = demo.sekisho(*command, "--dry-run")
+    assert tried.returncode == exit_codes.WORK_LEFT
+    wrong, counts = map(json.loads, tried.stdout.splitlines())
+    assert wrong == {"line": 5, "contract_id": "30000000009", "column": "branch", "code": "branch-form"}
+    assert counts == {"registered": 0, "can-be-registered": 3, "there-already": 0, "wrong": 1}
+    done = demo.sekisho(*command, "--letters", str(letters))
+    assert json.loads(done.stdout.splitlines()[-1])["registered"] == 3
+    kept = [json.loads(line) for line in letters.read_text().splitlines()]
+    assert [one["contract_id"] for one in kept] == [f"3000000000{number}" for number in range(3)]
+    assert not any(one["contract_pin"] in done.stdout + done.stderr for one in kept)
+    again = demo.sekisho("contract", "import", str(file), "--letters", str(letters))
+    assert again.stdout.splitlines() == [
+        "line 5: branch: 3 digits are needed, or nothing for the operations centre. (branch-form)",
+        "registered: 0  can-be-registered: 0  there-already: 3  wrong: 1",
+    ]
+    assert len(letters.read_text().splitlines()) == 3
 
 
 def test_of_two_commands_that_register_one_contract_at_once_one_is_refused(demo: Served) -> None:

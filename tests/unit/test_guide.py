@@ -182,6 +182,10 @@ def test_every_answer_matters() -> None:
         ),
         (
             "administrator works valid no known at-hand",
+            [Do.FILE_ON_SCREEN, Do.ACQUIRE_ADMINISTRATOR, Do.LOG_ON_ADMINISTRATOR],
+        ),
+        (
+            "administrator works ended no known at-hand",
             [Do.GO_TO_THE_BRANCH, Do.ACQUIRE_ADMINISTRATOR, Do.LOG_ON_ADMINISTRATOR],
         ),
         (
@@ -249,6 +253,7 @@ def test_what_to_have_ready_names_nothing_that_is_not_there() -> None:
         assert (Ready.CARD in ready) == (card == guide.AT_HAND)
         assert (Ready.CONTRACT_PINS in ready) == (pins in {guide.KNOWN, guide.USER_FORGOT})
         assert (Ready.SEAL in ready) == bool(plan_for(situation).forms)
+        assert not {Ready.SEAL, Ready.OLD_COMPUTER} <= ready
         assert not {Ready.USER_PINS, Ready.USER_MAIL} <= ready
         assert (Ready.USER_ID in ready) == (situation[Question.WHOSE] != guide.ADMINISTRATOR)
 

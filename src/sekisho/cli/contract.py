@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,8 +14,9 @@ import click
 from sekisho.cli.options import data_dir_option, json_option
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from sekisho.usecases.import_contracts import Outcome
     from sekisho.usecases.register_unopened import RegisteredContract
 
 
@@ -67,6 +71,80 @@ def register(
                 field, code = next(iter(refusal.fields.items()))
                 fail(f"--{field}: {messages.field_text('en', code, 'label.field')}", USAGE)
     click.echo(json.dumps(asdict(registered)) if as_json else _on_paper(registered))
+
+
+@contract.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--letters", type=click.Path(path_type=Path, dir_okay=False), help="Where the PINs and cards go, as JSON."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be registered, and what is wrong.")
+@data_dir_option
+@json_option
+def import_(file: Path, letters: Path | None, data_dir: Path, *, dry_run: bool, as_json: bool) -> None:
+    """Register the contracts of a CSV file, each waiting for its opening. What is there already is left as it is.
+
+    FILE is UTF-8 or CP932. Its first line names the columns: contract_id, name and administrator, and where there are
+    any kana, branch, language.
+    """
+    import getpass
+
+    from sekisho import settings, wiring
+    from sekisho.cli import contract_file
+    from sekisho.cli.exit_codes import USAGE, WORK_LEFT
+    from sekisho.cli.failure import fail, told
+    from sekisho.store.audit import Actor
+    from sekisho.usecases.import_contracts import Done, Import, import_contracts
+
+    if letters is None and not dry_run:
+        raise click.UsageError("name the file for the PINs and cards with --letters, or say --dry-run")
+    counts = dict.fromkeys(Done, 0)
+    with told(), ExitStack() as open_:
+        installed = settings.load(data_dir)
+        ports = open_.enter_context(wiring.open_ports(installed))
+        try:
+            encoding, length = contract_file.encoding_of(file)
+            keep = _nothing if letters is None else open_.enter_context(contract_file.letters(letters))
+            how = Import(
+                ports, wiring.load_bank(installed, ports), Actor(f"operator:{getpass.getuser()}"), keep, dry_run
+            )
+            for outcome in _shown(import_contracts(how, contract_file.lines_of(file, encoding)), length):
+                counts[outcome.done] += 1
+                if outcome.done is Done.WRONG:
+                    click.echo(_wrong(outcome, as_json=as_json))
+        except contract_file.FileNotUsable as why:
+            fail(str(why), USAGE)
+    if as_json:
+        click.echo(json.dumps({done.value: count for done, count in counts.items()}))
+    else:
+        click.echo("  ".join(f"{done.value}: {count}" for done, count in counts.items()))
+    if counts[Done.WRONG]:
+        raise SystemExit(WORK_LEFT)
+
+
+def _nothing(_drawn: Sequence[RegisteredContract]) -> None:
+    """Keep nothing: a dry run draws nothing."""
+
+
+def _shown(outcomes: Iterable[Outcome], length: int) -> Iterator[Outcome]:
+    """Yield them, with a progress bar on a terminal."""
+    if not sys.stderr.isatty():
+        yield from outcomes
+        return
+    with click.progressbar(outcomes, length=length, label="contracts", file=sys.stderr) as bar:
+        yield from bar
+
+
+def _wrong(outcome: Outcome, *, as_json: bool) -> str:
+    from sekisho.web import messages
+
+    if as_json:
+        return json.dumps(
+            {"line": outcome.number, "contract_id": outcome.contract_id, "column": outcome.column, "code": outcome.code}
+        )
+    label = outcome.column or "line"
+    words = messages.text("en", f"field.{outcome.code}", label=label)
+    return f"line {outcome.number}: {words} ({outcome.code})"
 
 
 def _on_paper(registered: RegisteredContract) -> str:

@@ -33,6 +33,7 @@ class Do(StrEnum):
     """One thing to do."""
 
     STOP_BY_TELEPHONE = "stop-by-telephone"
+    FILE_ON_SCREEN = "file-on-screen"
     GO_TO_THE_BRANCH = "go-to-the-branch"
     GO_AGAIN_WITH_THE_CARD = "go-again-with-the-card"
     ACQUIRE_ADMINISTRATOR = "acquire-administrator"
@@ -53,6 +54,7 @@ class Ready(StrEnum):
     """One thing to have at hand."""
 
     NEW_COMPUTER = "new-computer"
+    OLD_COMPUTER = "old-computer"
     SEAL = "seal"
     CONTRACT_ID = "contract-id"
     CONTRACT_PINS = "contract-pins"
@@ -118,6 +120,7 @@ KNOWN, USER_FORGOT, ADMINISTRATOR_FORGOT, BOTH_FORGOT = (
 AT_HAND, OTHER_STEP = "at-hand", "other-step"
 
 _USERS = ("administrator", "/contract/users")
+_NEW_FORM = ("administrator", "/contract/forms/new")
 _WITH_THE_CARD = frozenset({FormKind.CERTIFICATE_REISSUE, FormKind.PIN_RESET})
 
 
@@ -193,6 +196,12 @@ class _Situation:
     administrator_reissued: bool
     forms: tuple[FormKind, ...]
     card: str
+    alive: bool
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether the administrator can still log on with the old computer, and so needs no paper."""
+        return self.alive and self.forms == (FormKind.CERTIFICATE_REISSUE,)
 
     @property
     def twice_at_the_branch(self) -> bool:
@@ -242,18 +251,21 @@ def _situation(answers: Answers) -> _Situation:
         administrator_reissued=reissued,
         forms=tuple(form for form, is_needed in needed.items() if is_needed),
         card=card,
+        alive=answers[Question.OLD] == WORKS and answers.get(Question.CERTIFICATE) == VALID and locked == NOT_LOCKED,
     )
 
 
 def _at_the_branch(situation: _Situation) -> Iterator[GuideStep]:
-    """Yield what nobody can do on screen. A computer that is lost is stopped before anything else.
+    """Yield what takes the branch. A computer that is lost is stopped before anything else.
 
     Where the administrator can log on, reissuing a user's certificate ends
     the lost one as fast as a telephone call.
     """
     if situation.lost and situation.forms and situation.locked != STOPPED:
         yield GuideStep(Do.STOP_BY_TELEPHONE, forms=(FormKind.CERTIFICATE_REVOCATION,))
-    if situation.forms:
+    if situation.on_screen:
+        yield GuideStep(Do.FILE_ON_SCREEN, Kind.ADMINISTRATOR, _NEW_FORM)
+    elif situation.forms:
         yield GuideStep(Do.GO_TO_THE_BRANCH, Kind.ADMINISTRATOR, forms=situation.forms_for(second_visit=False))
     if situation.twice_at_the_branch:
         forms = situation.forms_for(second_visit=True)
@@ -294,7 +306,8 @@ def _of_the_user(situation: _Situation) -> Iterator[GuideStep]:
 def _ready(situation: _Situation) -> tuple[Ready, ...]:
     needed = {
         Ready.NEW_COMPUTER: True,
-        Ready.SEAL: bool(situation.forms),
+        Ready.OLD_COMPUTER: situation.on_screen,
+        Ready.SEAL: bool(situation.forms) and not situation.on_screen,
         Ready.CONTRACT_ID: True,
         Ready.CONTRACT_PINS: not situation.administrator_forgot,
         Ready.ADMINISTRATOR_MAIL: situation.administrator_forgot and situation.administrator_reissued,
@@ -315,9 +328,8 @@ def _takes(situation: _Situation) -> Takes:
 
 def _notes(answers: Answers, situation: _Situation) -> tuple[Note, ...]:
     works = answers[Question.OLD] == WORKS
-    alive = answers.get(Question.CERTIFICATE) == VALID and situation.locked == NOT_LOCKED
     notes = {
-        Note.OLD_WORKS_UNTIL_REISSUE: situation.administrator_moves and works and alive,
+        Note.OLD_WORKS_UNTIL_REISSUE: situation.administrator_moves and situation.alive,
         Note.ENDED_AT_ONCE: situation.user_moves and not situation.administrator_moves,
         Note.REMOVE_OLD: works,
     }

@@ -11,6 +11,7 @@ from sekisho.store.tables import contract_names
 from sekisho.store.tables import contracts as t
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row, Select
@@ -55,6 +56,12 @@ def find(tx: Connection, bank: str, contract_id: str) -> Contract | None:
     """Return the contract of that ID, or None."""
     row = tx.execute(select(t).where(t.c.bank == bank, t.c.contract_id == contract_id)).one_or_none()
     return None if row is None else _contract(row)
+
+
+def of_ids(tx: Connection, bank: str, contract_ids: Sequence[str]) -> dict[str, Contract]:
+    """Return those of many contracts that there are, by their IDs."""
+    found = tx.execute(select(t).where(t.c.bank == bank, t.c.contract_id.in_(contract_ids)))
+    return {row.contract_id: _contract(row) for row in found}
 
 
 def by_id(tx: Connection, search: Search, digits: str) -> list[Found]:

@@ -35,6 +35,27 @@ class NewPerson:
     permitted: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class NewContract:
+    """A contract to be registered, as `register_contract` takes it."""
+
+    contract_id: str
+    name: str
+    everyone: tuple[NewPerson, ...]
+    registration_pin: str | None = None
+    branch: str | None = None
+    kana: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedContract:
+    """A contract whose secrets are hashed: each person with the verifiers of both PINs, and the registration PIN's."""
+
+    contract: NewContract
+    hashed: list[tuple[NewPerson, str, str]]
+    registration: str | None
+
+
 def register_contract(
     ports: Ports,
     *,
@@ -55,26 +76,39 @@ def register_contract(
     administrator has entered that one (開通確認); without, it is open at once.
     """
     now = ports.now()
-    registration = None if registration_pin is None else _hash_registration(ports, registration_pin, contract_id)
+    new = NewContract(contract_id, name, tuple(everyone), registration_pin, branch, kana)
+    prepared = prepare_contract(ports, new)
+    ports.db.write(lambda tx: put_contract(tx, ports, bank, prepared, actor, now))
+
+
+def prepare_contract(ports: Ports, new: NewContract) -> PreparedContract:
+    """Hash a contract's secrets, three argon2 hashes for most, before any transaction. Raises `PinNotAllowed`."""
+    pin = new.registration_pin
     hashed = [
         (
             person,
-            _hash(ports, person.pin, contract_id, person),
-            _hash(ports, person.confirmation_pin, contract_id, person),
+            _hash(ports, person.pin, new.contract_id, person),
+            _hash(ports, person.confirmation_pin, new.contract_id, person),
         )
-        for person in everyone
+        for person in new.everyone
     ]
+    return PreparedContract(new, hashed, None if pin is None else _hash_registration(ports, pin, new.contract_id))
 
-    def register(tx: Connection) -> None:
-        opened_at = None if registration else now
-        people.add_contract(tx, bank.code, contract_id, name, now, opened_at=opened_at, branch=branch, kana=kana)
-        audit.add(tx, "contract-registered", actor, at=now, who=PersonId(bank.code, contract_id))
-        for person, pin, confirmation_pin in hashed:
-            person_id = _register(tx, ports, bank, contract_id, person, pin, confirmation_pin, actor, now)
-            if registration is not None and person.user_id is None:
-                secrets.put(tx, person_id, SecretName.REGISTRATION_PIN, registration, now)
 
-    ports.db.write(register)
+def put_contract(
+    tx: Connection, ports: Ports, bank: Bank, prepared: PreparedContract, actor: Actor, now: datetime
+) -> None:
+    """Write a prepared contract with its audit rows."""
+    new, registration = prepared.contract, prepared.registration
+    opened_at = None if registration else now
+    people.add_contract(
+        tx, bank.code, new.contract_id, new.name, now, opened_at=opened_at, branch=new.branch, kana=new.kana
+    )
+    audit.add(tx, "contract-registered", actor, at=now, who=PersonId(bank.code, new.contract_id))
+    for person, pin, confirmation_pin in prepared.hashed:
+        person_id = _register(tx, ports, bank, new.contract_id, person, pin, confirmation_pin, actor, now)
+        if registration is not None and person.user_id is None:
+            secrets.put(tx, person_id, SecretName.REGISTRATION_PIN, registration, now)
 
 
 def _register(

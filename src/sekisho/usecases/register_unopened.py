@@ -45,33 +45,37 @@ def register_unopened(
     if wrong := {field: problem for field, typed in names.items() if (problem := name_problem(typed))}:
         raise DetailsNotAllowed(fields=wrong)
     while True:
+        drawn = draw_secrets(ports, contract_id or _draw_id(ports))
         try:
-            return _register(ports, bank, contract_id or _draw_id(ports), names, language, actor)
+            register_contract(
+                ports,
+                bank=bank,
+                contract_id=drawn.contract_id,
+                name=names["name"],
+                everyone=[administrator_of(drawn, names["administrator"], language)],
+                actor=actor,
+                registration_pin=drawn.registration_pin,
+            )
         except ContractIdTaken:
             if contract_id is not None:
                 raise
+        else:
+            return drawn
 
 
-def _register(
-    ports: Ports, bank: Bank, contract_id: str, names: Mapping[str, str], language: str, actor: Actor
-) -> RegisteredContract:
+def draw_secrets(ports: Ports, contract_id: str) -> RegisteredContract:
+    """Draw what goes out to a new contract on paper."""
     pins: list[str] = []
     while len(pins) < _PINS:
         pin = new_provisional_pin(ports.entropy)
         if pin not in pins and not pin_problems(pin, ids=(contract_id,)):
             pins.append(pin)
-    table = card.new_table(ports.entropy)
-    person = NewPerson(None, names["administrator"], None, language, pins[0], pins[1], table)
-    register_contract(
-        ports,
-        bank=bank,
-        contract_id=contract_id,
-        name=names["name"],
-        everyone=[person],
-        actor=actor,
-        registration_pin=pins[2],
-    )
-    return RegisteredContract(contract_id, pins[0], pins[1], pins[2], table)
+    return RegisteredContract(contract_id, pins[0], pins[1], pins[2], card.new_table(ports.entropy))
+
+
+def administrator_of(drawn: RegisteredContract, name: str, language: str) -> NewPerson:
+    """Return the administrator who gets these secrets."""
+    return NewPerson(None, name, None, language, drawn.contract_pin, drawn.contract_confirmation_pin, drawn.card)
 
 
 def _draw_id(ports: Ports) -> str:
