@@ -26,7 +26,7 @@ from sekisho.domain.errors import (
 from sekisho.domain.person import Kind
 from sekisho.store import audit, orders, people, permits
 from sekisho.store.audit import Actor
-from sekisho.usecases.finish_order import finish_order
+from sekisho.usecases.finish_order import Unfinished, finish_orders
 from sekisho.usecases.resume_orders import Resumed, resume_orders
 
 if TYPE_CHECKING:
@@ -313,8 +313,8 @@ def test_what_is_signed_after_all_for_a_refused_order_is_stored_as_ended(bank: W
     with bank.db.read() as tx:
         (placed,) = orders.unfinished(tx, before=bank.later(minutes=5), most=9)
     assert bank.db.write(lambda tx: orders.refuse(tx, placed.id, bank.clock[0]))
-    with pytest.raises(KeyReused):
-        finish_order(bank.ports, placed, actor=Actor("system"))
+    (outcome,) = finish_orders(bank.ports, [Unfinished(placed, Actor("system"))])
+    assert isinstance(outcome, KeyReused)
     (stored,) = bank.rows("SELECT ended_at, reason FROM certificates")
     assert stored.ended_at is not None
     assert not bank.db.write(lambda tx: orders.refuse(tx, placed.id, bank.clock[0])), "it is finished"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.world import BANK, KEIRI01, new_csr, new_key
+from tests.support.world import ADMINISTRATOR, BANK, KEIRI01, KEIRI02, new_csr, new_key
 
 from sekisho.domain.errors import (
     CertificateExpired,
@@ -23,6 +25,9 @@ from sekisho.usecases.read_status import read_status
 
 if TYPE_CHECKING:
     from tests.support.world import World
+
+    from sekisho.domain.certificate import IssuedCertificate
+    from sekisho.pki.csr import Csr
 
 
 def test_the_old_one_dies_at_the_first_completed_logon_with_the_new_one(bank: World) -> None:
@@ -116,6 +121,34 @@ def test_the_same_key_gets_the_same_bytes_and_another_takes_the_place_of_the_unu
     with pytest.raises(CertificateSuperseded):
         bank.log_on(first)
     assert bank.log_on(second)
+
+
+def test_of_those_who_renew_at_once_one_who_is_refused_is_refused_alone(bank: World) -> None:
+    """They are placed in one transaction; a key that was certified before, or a wrong PIN, is nobody else's trouble."""
+    used = new_key()
+    olds = [bank.acquire(KEIRI01, new_csr(used)), bank.acquire(KEIRI02), bank.acquire(ADMINISTRATOR)]
+    bank.later(days=336)
+    waiting = threading.Barrier(4)
+
+    def renew(old: IssuedCertificate, csr: Csr, **changed: Any) -> IssuedCertificate | Refusal:
+        waiting.wait(20)
+        try:
+            return bank.renew(old, csr, **changed)
+        except Refusal as refusal:
+            return refusal
+
+    with ThreadPoolExecutor(4) as threads:
+        reused = threads.submit(renew, olds[0], new_csr(used))
+        good = [threads.submit(renew, old, new_csr()) for old in olds[1:]]
+        wrong = threads.submit(renew, olds[0], new_csr(), pin="wrong111")
+    assert isinstance(reused.result(), KeyReused)
+    assert isinstance(wrong.result(), EntryWrong)
+    renewed = [one.result() for one in good]
+    assert [type(one).__name__ for one in renewed] == ["IssuedCertificate"] * 2
+    actions = [row.action for row in bank.rows("SELECT action FROM audit WHERE action LIKE 'renewal%'")]
+    assert actions == ["renewal-ordered"] * 2
+    (counted,) = bank.rows("SELECT sum(misses) AS n FROM secrets")
+    assert counted.n == 1, "a right PIN that brings a used key clears nothing"
 
 
 def test_the_name_must_be_the_certificates(bank: World) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import secrets
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.authority import NOW, new_hierarchy
 
+from sekisho.ca.listed import LastList
 from sekisho.domain.certificate import Reason
 from sekisho.domain.person import Kind
 from sekisho.pki import crl
@@ -154,3 +157,38 @@ def test_what_is_between_entries_is_refused(wrong: bytes) -> None:
 def test_an_entry_that_nobody_wrote_is_refused(wrong: bytes) -> None:
     with pytest.raises(crl.ListRefused):
         crl.read_entry(wrong)
+
+
+def _entries(count: int) -> list[bytes]:
+    return [crl.entry(secrets.randbits(120) | 1, NOW, Reason.SUPERSEDED) for _ in range(count)]
+
+
+@pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 5003])
+def test_of_the_next_list_only_what_differs_from_the_last_is_new(size: int) -> None:
+    """Entries come and go anywhere: whatever the last list did not have is told, and all of it is remembered."""
+    chance = random.Random(size)
+    last, had = LastList(), _entries(size)
+    assert last.take(b"".join(had)) == had
+    for _ in range(12):
+        has = [one for one in had if chance.random() > chance.choice([0, 0, 0.001, 0.3])]
+        if chance.random() < 0.2:
+            del has[: len(has) // 2]
+        added = _entries(chance.choice([0, 1, 40, 3000]))
+        for one in added:
+            has.insert(chance.randint(0, len(has)), one)
+        told = last.take(b"".join(has))
+        assert set(told) >= set(added), "what is new is told"
+        assert len(told) == len(set(told))
+        assert set(told) <= set(has)
+        assert last.take(b"".join(has)) == [], "all of it is known"
+        had = has
+
+
+def test_what_is_no_entry_is_found_wherever_it_stands() -> None:
+    had = _entries(3000)
+    for at in (0, 1, 1500, 3000):
+        last = LastList()
+        last.take(b"".join(had))
+        with pytest.raises(crl.ListRefused):
+            last.take(b"".join([*had[:at], b"\x30\x00", *had[at:]]))
+        assert last.take(b"".join(had)) == [], "the last list stays remembered"

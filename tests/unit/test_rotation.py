@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from sekisho.ca import answers, keys, lists, wire
 from sekisho.ca.authority import Authority
 from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
+from sekisho.cli import installation
 from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.domain.person import Kind
 from sekisho.domain.policy import Policy
@@ -28,16 +31,19 @@ from sekisho.pki.linting.authority import guard_issuing
 from sekisho.pki.linting.finding import LintFailed
 from sekisho.pki.profile import ProfileBroken, authority_name
 from sekisho.pki.profile import issuing as profile_issuing
+from sekisho.settings import on_localhost
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sekisho.settings import Settings
 
 MADE = new_hierarchy()
 SECOND = IssuingCa(Kind.USER, 2)
 
 
-def certified(generation: int = 2) -> hierarchy.KeyAndCertificate:
-    key = ec.generate_private_key(ec.SECP256R1())
+def certified(generation: int = 2, key: ec.EllipticCurvePrivateKey | None = None) -> hierarchy.KeyAndCertificate:
+    key = key or ec.generate_private_key(ec.SECP256R1())
     certificate = hierarchy.certify_issuing(
         MADE.root,
         BANK,
@@ -160,17 +166,71 @@ def test_a_request_says_which_issuing_ca_it_is_for() -> None:
 
 def test_what_is_prepared_is_taken_once_and_nothing_waits_twice(tmp_path: Path) -> None:
     keys.save(tmp_path, MADE)
-    ca = keys.next_generation(tmp_path, Kind.USER)
-    assert ca == SECOND
-    keys.prepare(tmp_path, ca, PAIR.key, None)
-    keys.prepare_certificate(tmp_path, ca, PAIR.certificate)
-    with pytest.raises(FileExistsError):
-        keys.next_generation(tmp_path, Kind.USER)
+    assert keys.next_generations(tmp_path, [Kind.USER]) == [SECOND]
+    pair = certified(key=keys.prepare(tmp_path, SECOND, None))
+    keys.prepare_certificate(tmp_path, SECOND, pair.certificate)
+    for kinds in ([Kind.USER], list(Kind)):
+        with pytest.raises(FileExistsError):
+            keys.next_generations(tmp_path, kinds)
     assert keys.load_issuing(tmp_path).keys() == MADE.cas.keys(), "until the CA starts it signs nothing"
     assert keys.take_prepared(tmp_path) == [SECOND]
     assert keys.take_prepared(tmp_path) == []
-    assert keys.load_issuing(tmp_path)[SECOND].certificate == PAIR.certificate
-    assert keys.next_generation(tmp_path, Kind.USER) == IssuingCa(Kind.USER, 3)
+    assert keys.load_issuing(tmp_path)[SECOND].certificate == pair.certificate
+    assert keys.next_generations(tmp_path, [Kind.USER]) == [IssuingCa(Kind.USER, 3)]
+
+
+def rotated_until(loaded: Settings, step: int) -> bool:
+    """Rotate in a process that is killed before its `step`th change of the folder; False where it was done by then."""
+    child = os.fork()
+    if child == 0:
+        steps = iter(range(step))
+
+        def watch(event: str, arguments: tuple[Any, ...]) -> None:
+            makes = event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT
+            if not makes and event not in {"os.rename", "os.link", "os.remove"}:
+                return
+            if str(loaded.ca_dir) in str(arguments[0]) and next(steps, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(watch)
+        try:
+            installation.rotate(loaded, list(Kind))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert status in {0, signal.SIGKILL}
+    return status != 0
+
+
+@pytest.mark.parametrize("root_at_hand", [True, False], ids=["certified", "requested"])
+def test_a_rotation_that_was_killed_at_any_step_is_run_again_and_leaves_nothing_over(
+    tmp_path: Path, *, root_at_hand: bool
+) -> None:
+    cut_short = 0
+    while True:
+        folder = tmp_path / str(cut_short)
+        loaded = on_localhost(folder, BANK.code, BANK.organization, 8440)
+        keys.save(loaded.ca_dir, MADE)
+        if not root_at_hand:
+            (loaded.ca_dir / "root.key.pem").unlink()
+        before = set(loaded.ca_dir.iterdir())
+        if not rotated_until(loaded, cut_short):
+            break
+        left = {file: file.read_bytes() for file in loaded.ca_dir.glob("*2.key.pem")}
+        done = installation.rotate(loaded, list(Kind))
+        assert done, "what was left undone was done"
+        assert {file: file.read_bytes() for file in left} == left, "a key that was left is used"
+        ending = "prepared.pem" if root_at_hand else "csr.pem"
+        made = {f"{kind.value}2.{of}" for kind in Kind for of in ("key.pem", ending)}
+        assert {file.name for file in set(loaded.ca_dir.iterdir()) - before} == made
+        with pytest.raises(FileExistsError):
+            installation.rotate(loaded, list(Kind))
+        if root_at_hand:
+            assert len(keys.take_prepared(loaded.ca_dir)) == len(Kind)
+            assert len(keys.load_issuing(loaded.ca_dir)) == 2 * len(Kind)
+        cut_short += 1
+    assert cut_short >= 10, "two keys and two documents, each made and put into its place"
 
 
 def test_questions_to_the_ca_name_the_issuing_ca() -> None:

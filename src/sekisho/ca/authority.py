@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sekisho.ca import wire
 from sekisho.ca.entries import Ended, Listed
 from sekisho.ca.journal import AlreadyJournaled
+from sekisho.ca.listed import LastList
 from sekisho.ca.record import PAGE, EndedRecord, Latest, Recorded
 from sekisho.ca.sealing import ContractErased, Draft, Known
 from sekisho.domain.certificate import Reason
@@ -57,7 +58,7 @@ class Authority:
         self._journal = journal
         self._now = now
         self._lock = threading.Lock()
-        self._listed: dict[str, frozenset[bytes]] = {}
+        self._listed: dict[str, LastList] = {}
         self._under_way: dict[tuple[Kind, int], tuple[bytes, int]] = {}
         self._gathered: Gatherer[Sequence[Draft], list[Known | Exception]] = Gatherer(
             self._write_down, patience_s=_PATIENCE_S, most=_MOST
@@ -120,14 +121,13 @@ class Authority:
             generation=generation,
         )
         name = crl.list_name(IssuingCa(kind, generation), shard)
-        one_by_one = crl.split(entries)
-        # Most of a list stays from day to day, and of that the journal was told.
-        before = self._listed.get(name, frozenset())
-        new = one_by_one if not before else [entry for entry in one_by_one if entry not in before]
-        read = [crl.read_entry(entry) for entry in new]
+        # Most of a list stays from day to day, and of that the journal was told. Should it not be told of the rest
+        # now, or somebody else have the same list signed meanwhile, all is read again.
+        last = self._listed.pop(name, None) or LastList()
+        read = [crl.read_entry(entry) for entry in last.take(entries)]
         ended = [Ended(kind, *one) for one in read if one[2] is not Reason.CERTIFICATE_HOLD]
         self._journal.note_ended(ended, Listed(kind, number, this_update, next_update, hashlib.sha256(der).digest()))
-        self._listed[name] = frozenset(one_by_one)
+        self._listed[name] = last
         return der
 
     def answer_all(self, answers: Sequence[Answer]) -> list[bytes | Exception]:

@@ -24,7 +24,7 @@ from sekisho.pki.authority_request import write_request
 from sekisho.pki.hierarchy import Hierarchy, KeyAndCertificate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from sekisho.ca.token import Token
@@ -132,23 +132,47 @@ def installed(folder: Path) -> tuple[IssuingCa, ...]:
     return (*FIRST_CAS, *(ca for ca in later if (folder / f"{ca.name}.pem").exists()))
 
 
-def next_generation(folder: Path, kind: Kind) -> IssuingCa:
-    """Return the issuing CA that would be the next of its kind. Raises FileExistsError where one waits already."""
-    newest = max(ca for ca in installed(folder) if ca.kind is kind)
-    following = IssuingCa(kind, newest.generation + 1)
-    if following.generation > LAST:
-        raise FileExistsError(17, f"there are {LAST} issuing CAs of this kind", str(folder))
-    for ending in (_PREPARED, ".csr.pem", ".key.pem"):
-        file = folder / f"{following.name}{ending}"
-        if file.exists():
-            raise FileExistsError(17, "waits already; nothing was changed", str(file))
-    return following
+def next_generations(folder: Path, kinds: Sequence[Kind]) -> list[IssuingCa]:
+    """Return the issuing CAs that are still to be prepared as the next of their kinds.
+
+    Where a run was cut short, that is what it left undone. Raises
+    FileExistsError where one waits already and nothing was cut short.
+    """
+    following = []
+    for kind in kinds:
+        newest = max(ca for ca in installed(folder) if ca.kind is kind)
+        if newest.generation == LAST:
+            raise FileExistsError(17, f"there are {LAST} issuing CAs of this kind", str(folder))
+        following.append(IssuingCa(kind, newest.generation + 1))
+    waiting = {
+        ca: file
+        for ca in following
+        for file in (folder / f"{ca.name}{ending}" for ending in (_PREPARED, ".csr.pem"))
+        if file.exists()
+    }
+    left = [ca for ca in following if ca not in waiting]
+    # Keys are written before all else: one without anything beside it was left by a run that was cut short.
+    if waiting and not any((folder / f"{ca.name}.key.pem").exists() for ca in left):
+        raise FileExistsError(17, "waits already; nothing was changed", str(next(iter(waiting.values()))))
+    return left
 
 
-def prepare(folder: Path, ca: IssuingCa, key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> None:
-    """Write the key of a later issuing CA, unless it stays in a token."""
-    if not isinstance(key, TokenKey):
-        write_secret(folder / f"{ca.name}.key.pem", to_pem(key, passphrase))
+def prepare(folder: Path, ca: IssuingCa, passphrase: bytes | None) -> ec.EllipticCurvePrivateKey:
+    """Return the key of a later issuing CA: that of a run that was cut short, or a new one, written whole.
+
+    Raises ValueError where the one that is there cannot be used.
+    """
+    file = folder / f"{ca.name}.key.pem"
+    new = file.with_name(f"{file.name}.new")
+    new.unlink(missing_ok=True)
+    if file.exists():
+        return read_pem(file.read_bytes(), passphrase, file.name)
+    key = ec.generate_private_key(ec.SECP256R1())
+    write_secret(new, to_pem(key, passphrase))
+    # Unlike a rename it replaces nothing, should another run have been faster.
+    os.link(new, file)
+    new.unlink()
+    return key
 
 
 def prepare_certificate(folder: Path, ca: IssuingCa, certificate: x509.Certificate) -> Path:

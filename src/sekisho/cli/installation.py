@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sekisho import background, wiring
@@ -35,10 +34,11 @@ from sekisho.store.audit import Actor
 from sekisho.usecases.reconcile import notice_restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric import ec
     from starlette.types import ASGIApp
 
     from sekisho.ca.token import TokenKey
@@ -150,14 +150,15 @@ def install_certificates(settings: Settings, files: Sequence[Path]) -> list[Path
 def rotate(settings: Settings, kinds: Sequence[Kind]) -> list[Path]:
     """Prepare the next issuing CA of each kind and return what was written: certificates, or requests for the root.
 
-    The CA takes certificates when it starts next. Raises FileExistsError
-    where an issuing CA waits already, and `DataFolderDamaged`.
+    The CA takes certificates when it starts next. A run that was cut short
+    is run again, and goes on with the keys that it left. Raises
+    FileExistsError where an issuing CA waits already, and `DataFolderDamaged`.
     """
     bank, folder = BankName(settings.bank, settings.organization), settings.ca_dir
     passphrase = wiring.ca_passphrase(settings)
     try:
         keys.check_installed(folder)
-        cas = [keys.next_generation(folder, kind) for kind in kinds]
+        cas = keys.next_generations(folder, kinds)
         certificate = keys.load_certificate(folder, "root")
         root_file, root = folder / "root.key.pem", None
         if root_file.exists():
@@ -169,10 +170,12 @@ def rotate(settings: Settings, kinds: Sequence[Kind]) -> list[Path]:
         raise DataFolderDamaged(f"{root_file} is not the key of root.pem")
     written = []
     with _issuing_keys(settings, cas) as in_token:
-        for ca in cas:
-            key: ec.EllipticCurvePrivateKey
-            key = ec.generate_private_key(ec.SECP256R1()) if in_token is None else in_token[ca]
-            keys.prepare(folder, ca, key, passphrase)
+        try:
+            made: Mapping[IssuingCa, ec.EllipticCurvePrivateKey]
+            made = in_token if in_token is not None else {ca: keys.prepare(folder, ca, passphrase) for ca in cas}
+        except ValueError as unusable:
+            raise DataFolderDamaged(f"the keys in {folder} cannot be used: {unusable}") from unusable
+        for ca, key in made.items():
             if root is None:
                 written.append(keys.prepare_request(folder, bank, ca, key))
                 continue

@@ -43,21 +43,17 @@ class _Signed:
     at: datetime
 
 
-def finish_order(ports: Ports, placed: PlacedOrder, *, actor: Actor) -> IssuedCertificate:
-    """Return the certificate of a committed order, signing and storing it where that was not done.
+def finish_orders(ports: Ports, unfinished: Sequence[Unfinished]) -> list[IssuedCertificate | Exception]:
+    """Sign and store what committed orders are for, where that was not done, and return each one's certificate.
 
     Safe to repeat after a crash at any point: the CA gives the same bytes
     for the same order, and of two who finish it at once the second finds
-    what the first stored. Raises `CaAway` where the CA does not answer - the
-    order stays - and `KeyReused` where its leave was taken back meanwhile;
-    then the certificate is stored as ended, because it may exist outside.
-    Raises `SigningRefused` where the CA would not sign: the order ends.
+    what the first stored. In the place of a certificate there is `CaAway`
+    where the CA does not answer - the order stays -, `KeyReused` where its
+    leave was taken back meanwhile - then the certificate is stored as ended,
+    because it may exist outside - and `SigningRefused` where the CA would
+    not sign: the order ends.
     """
-    return ports.crowd.serve(finish_orders, ports, Unfinished(placed, actor))
-
-
-def finish_orders(ports: Ports, unfinished: Sequence[Unfinished]) -> list[IssuedCertificate | Exception]:
-    """Finish many orders at once, and return each one's certificate or what `finish_order` would raise."""
     outcomes: dict[int, IssuedCertificate | Exception] = {}
     done = [one.placed.id for one in unfinished if one.placed.finished_at is not None]
     if done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,20 +21,25 @@ from sekisho.domain.secret import SecretName
 from sekisho.store import audit, certificates, orders, people, secrets
 from sekisho.store.orders import NewOrder
 from sekisho.usecases.end_certificate import end_certificate
-from sekisho.usecases.finish_order import finish_order
+from sekisho.usecases.finish_order import Unfinished, finish_orders
 from sekisho.usecases.judge_entry import judge_entry
 from sekisho.usecases.log_on import check_entry
 from sekisho.usecases.place_orders import Request, order_of, request
 from sekisho.usecases.show_certificate import show_certificate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sqlalchemy import Connection
 
     from sekisho.domain.certificate import Certificate, IssuedCertificate, KeyHeld
     from sekisho.domain.contract import Bank
     from sekisho.domain.person import Kind
+    from sekisho.domain.policy import Policy
     from sekisho.pki.csr import Csr
+    from sekisho.store.doors import AtDoor
     from sekisho.store.orders import PlacedOrder
+    from sekisho.store.secrets import Secret
     from sekisho.usecases.ports import Ports
 
 
@@ -73,58 +79,93 @@ def renew_certificate(
         raise RuntimeError("a person without a PIN")
     right = ports.pins.verify(checked.verifier, pin)
     actor = audit.actor_of(person.who, address)
-
-    def judge_and_order(tx: Connection) -> PlacedOrder | Refusal:
-        people.lock(tx, [person.id])
-        present = show(tx)
-        refusal = judge_entry(
-            tx,
-            present.person,
-            present.secret or checked,
-            checked=checked,
-            right=right,
-            policy=bank.policy,
-            actor=actor,
-            now=now,
-        )
-        if refusal is not None:
-            return refusal
-        if present.person.contract_opened_at is None:
-            return ContractNotOpen()
-        if checked.provisional_until is not None:
-            return PinsToReplace()  # somebody else knows it
-        secrets.clear_misses(tx, person.id, [SecretName.PIN])
-        wanted = request(
-            person.id,
-            person.who,
-            csr,
-            held=held,
-            actor=actor,
-            life=bank.policy.certificate_life,
-            now=now,
-            entropy=ports.entropy,
-            shards=bank.policy.crl_shards,
-            generation=bank.policy.generation_for(person.who.kind),
-        )
-        return _order(tx, present.certificate, wanted)
-
-    # A counted miss is told once it is committed.
-    outcome = ports.db.write(judge_and_order)
-    if isinstance(outcome, Refusal):
-        raise outcome
-    return finish_order(ports, outcome, actor=actor)
+    wanted = request(
+        person.id,
+        person.who,
+        csr,
+        held=held,
+        actor=actor,
+        life=bank.policy.certificate_life,
+        now=now,
+        entropy=ports.entropy,
+        shards=bank.policy.crl_shards,
+        generation=bank.policy.generation_for(person.who.kind),
+    )
+    entry = _Entry(show, checked, right, bank.policy, wanted)
+    if right:
+        return ports.crowd.serve(_renew, ports, entry)
+    # A counted miss has a transaction of its own, and is told once it is committed.
+    (outcome,) = ports.db.write(lambda tx: _place(tx, [entry]))
+    raise outcome if isinstance(outcome, Exception) else RuntimeError("a wrong PIN was let through")
 
 
-def _order(tx: Connection, present: Certificate, wanted: Request) -> PlacedOrder:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A PIN that was checked against `checked`, and what it asks for; `show` judges the certificate anew."""
+
+    show: Callable[[Connection], AtDoor]
+    checked: Secret
+    right: bool
+    policy: Policy
+    wanted: Request
+
+
+def _renew(ports: Ports, entries: Sequence[_Entry]) -> list[IssuedCertificate | Exception]:
+    """Renew for all who came at once: tx 1 places their orders, the CA signs them, tx 2 stores what it signed."""
+    placed = ports.db.write_all(_place, entries)
+    ordered = [
+        Unfinished(order, one.wanted.actor)
+        for one, order in zip(entries, placed, strict=True)
+        if not isinstance(order, Exception)
+    ]
+    issued = iter(finish_orders(ports, ordered))
+    return [order if isinstance(order, Exception) else next(issued) for order in placed]
+
+
+def _place(tx: Connection, entries: Sequence[_Entry]) -> list[PlacedOrder | Exception]:
+    """Judge each entry, and place the orders of those whose PIN was right."""
+    people.lock(tx, [one.wanted.person_id for one in entries])
+    return [_judge_and_order(tx, one) for one in entries]
+
+
+def _judge_and_order(tx: Connection, one: _Entry) -> PlacedOrder | Refusal:
+    wanted = one.wanted
+    try:
+        present = one.show(tx)
+    except Refusal as ended:
+        return ended
+    refusal = judge_entry(
+        tx,
+        present.person,
+        present.secret or one.checked,
+        checked=one.checked,
+        right=one.right,
+        policy=one.policy,
+        actor=wanted.actor,
+        now=wanted.at,
+    )
+    if refusal is not None:
+        return refusal
+    if present.person.contract_opened_at is None:
+        return ContractNotOpen()
+    if one.checked.provisional_until is not None:
+        return PinsToReplace()  # somebody else knows it
+    placed = _order(tx, present.certificate, wanted)
+    if not isinstance(placed, Refusal):
+        secrets.clear_misses(tx, wanted.person_id, [SecretName.PIN])
+    return placed
+
+
+def _order(tx: Connection, present: Certificate, wanted: Request) -> PlacedOrder | Refusal:
     """Order the renewal of `present`; a key that was ordered for it before gets its own order back."""
     before = orders.of_keys(tx, [wanted.csr.spki_sha256]).get(wanted.csr.spki_sha256)
     if before is not None:
         stored = certificates.issued_of_orders(tx, [before.id]).get(before.id)
         ended = before.voided_at is not None or (stored is not None and not stored.in_force(wanted.at))
         if before.renews_id != present.id or ended:
-            raise KeyReused
+            return KeyReused()
         if before.refused_at is not None:
-            raise SigningRefused
+            return SigningRefused()
         return before
     orders.void_unfinished(tx, wanted.person_id, wanted.at)
     for unused in certificates.successors(tx, present.id):
