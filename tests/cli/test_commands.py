@@ -151,7 +151,24 @@ def test_a_reader_who_has_had_enough_is_no_failure(demo: Served) -> None:
     assert writing.returncode == 0
 
 
-POLICY = {"grace_days": 0, "second_steps": ["card", "totp", "passkey"], "way_tegata": True, "way_est": True}
+POLICY = {
+    "misses_before_closed": 7,
+    "users_of_contract": 99,
+    "certificate_life_days": 365,
+    "acquisition_window_days": 14,
+    "renewal_window_days": 30,
+    "overlap_days": 7,
+    "grace_days": 0,
+    "reminders_days": [30, 10, 3],
+    "permit_reminder_days": 3,
+    "session_idle_minutes": 15,
+    "session_life_hours": 8,
+    "last_logons_shown": 3,
+    "pin_age_days": 90,
+    "second_steps": ["card", "totp", "passkey"],
+    "way_tegata": True,
+    "way_est": True,
+}
 
 
 def policy_rows(demo: Served) -> list[dict[str, str]]:
@@ -162,16 +179,20 @@ def policy_rows(demo: Served) -> list[dict[str, str]]:
 def test_the_policy_is_shown_and_set_with_an_audit_row(demo: Served) -> None:
     shown = json.loads(demo.sekisho("policy", "show", "--json").stdout)
     assert shown == {**POLICY, "way_browser": True}
-    done = demo.sekisho("policy", "set", "--grace-days", "80", "--second-steps", "passkey, card", "--no-est", "--json")
+    rules = ("--grace-days", "80", "--second-steps", "passkey, card", "--no-est", "--reminders-days", "3, 20")
+    done = demo.sekisho("policy", "set", *rules, "--json")
     assert "next start" in done.stderr
-    changed = {**shown, "grace_days": 80, "second_steps": ["card", "passkey"], "way_est": False}
+    numbers = {"grace_days": 80, "reminders_days": [20, 3]}
+    changed = {**shown, **numbers, "second_steps": ["card", "passkey"], "way_est": False}
     assert json.loads(done.stdout) == changed
     assert json.loads(demo.sekisho("policy", "show", "--json").stdout) == changed
-    row = {"grace_days": "0 > 80", "second_steps": "card,totp,passkey > card,passkey", "way_est": "on > off"}
+    row = {"grace_days": "0 > 80", "reminders_days": "30,10,3 > 20,3"}
+    row |= {"second_steps": "card,totp,passkey > card,passkey", "way_est": "on > off"}
     assert policy_rows(demo) == [row]
     demo.sekisho("policy", "set", "--grace-days", "80", "--no-est")
     assert policy_rows(demo) == [row], "what is set already is no change"
-    demo.sekisho("policy", "set", "--grace-days", "0", "--second-steps", "card,totp,passkey", "--est")
+    rules = ("--grace-days", "0", "--second-steps", "card,totp,passkey", "--est", "--reminders-days", "30,10,3")
+    demo.sekisho("policy", "set", *rules)
     assert json.loads(demo.sekisho("policy", "show", "--json").stdout) == shown
 
 
@@ -181,6 +202,9 @@ def test_the_policy_is_shown_and_set_with_an_audit_row(demo: Served) -> None:
         [],
         ["--grace-days", "301"],
         ["--grace-days", "-1"],
+        ["--reminders-days", "30,x"],
+        ["--reminders-days", "40"],
+        ["--misses-before-closed", "2"],
         ["--second-steps", "fax"],
         ["--second-steps", ""],
         ["--tegata", "--grace-days", "x"],

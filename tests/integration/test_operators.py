@@ -12,8 +12,9 @@ from tests.support.desk import last_code
 from tests.support.world import ADDRESS, BANK, KEIRI01, new_csr
 
 from sekisho.domain.certificate import KeyHeld
-from sekisho.domain.errors import CertificateExpired, ContractIdTaken, DetailsNotAllowed
+from sekisho.domain.errors import CertificateExpired, ContractIdTaken, DetailsNotAllowed, EntryWrong, UserSuspended
 from sekisho.domain.person import Kind
+from sekisho.domain.policy import RULES, Rule, RuleOutOfBounds
 from sekisho.domain.second_step import SecondStep
 from sekisho.domain.secret import SecretName
 from sekisho.store import audit, banks
@@ -102,7 +103,7 @@ def test_a_rule_is_changed_with_what_it_was_and_the_others_stay(bank: World) -> 
     with bank.db.read() as tx:
         before = banks.find(tx, BANK.code)
     assert before is not None
-    change = PolicyChange(grace=timedelta(days=90), second_steps=frozenset({SecondStep.TOTP}))
+    change = PolicyChange(second_steps=frozenset({SecondStep.TOTP}), rules={"grace_days": 90})
     changed = change_policy(bank.ports, bank=BANK.code, change=change, actor=OPERATOR)
     with bank.db.read() as tx:
         after = banks.find(tx, BANK.code)
@@ -113,9 +114,60 @@ def test_a_rule_is_changed_with_what_it_was_and_the_others_stay(bank: World) -> 
     assert len(changes(bank)) == 1
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_rule_that_is_a_number_is_a_banks_own_within_its_bounds(bank: World, rule: Rule) -> None:
+    present = rule.write(BANK.policy)
+    for beyond in (rule.least - 1, rule.most + 1):
+        with pytest.raises(RuleOutOfBounds):
+            change_policy(bank.ports, bank=BANK.code, change=PolicyChange(rules={rule.name: beyond}), actor=OPERATOR)
+    assert not changes(bank)
+    other = [7, 3] if rule.several else rule.most if present != rule.most else rule.least
+    changed = change_policy(bank.ports, bank=BANK.code, change=PolicyChange(rules={rule.name: other}), actor=OPERATOR)
+    with bank.db.read() as tx:
+        found = banks.find(tx, BANK.code)
+    assert found is not None
+    assert found.policy == changed != BANK.policy
+    assert rule.write(found.policy) == other
+    assert list(changes(bank)[0]) == [rule.name]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"renewal_window_days": 60, "certificate_life_days": 30},
+        {"renewal_window_days": 20},  # the first reminder would come before it
+        {"reminders_days": [40, 3]},
+        {"reminders_days": []},
+        {"session_idle_minutes": 60, "session_life_hours": 0},
+    ],
+    ids=str,
+)
+def test_rules_that_disagree_are_refused_together(bank: World, rules: dict[str, Any]) -> None:
+    with pytest.raises(RuleOutOfBounds):
+        change_policy(bank.ports, bank=BANK.code, change=PolicyChange(rules=rules), actor=OPERATOR)
+    assert not changes(bank)
+
+
+def test_fewer_misses_close_the_door_where_a_bank_says_so(bank: World) -> None:
+    change_policy(bank.ports, bank=BANK.code, change=PolicyChange(rules={"misses_before_closed": 3}), actor=OPERATOR)
+    with bank.db.read() as tx:
+        stricter = banks.find(tx, BANK.code)
+    assert stricter is not None
+    held = bank.acquire(KEIRI01)
+
+    def enter() -> None:
+        enter_pin(bank.ports, bank=stricter, kind=Kind.USER, der=held.der, pin="wrong111", address=ADDRESS)
+
+    for _ in range(2):
+        with pytest.raises(EntryWrong):
+            enter()
+    with pytest.raises(UserSuspended):
+        enter()
+
+
 def test_changes_at_the_same_time_stand_in_line(bank: World) -> None:
     def change(days: int) -> None:
-        wanted = PolicyChange(grace=timedelta(days=days))
+        wanted = PolicyChange(rules={"grace_days": days})
         change_policy(bank.ports, bank=BANK.code, change=wanted, actor=OPERATOR)
 
     with ThreadPoolExecutor(6) as crowd:
@@ -129,7 +181,7 @@ def test_the_grace_period_that_was_set_lets_an_ended_certificate_in_to_renew(ban
     bank.clock[0] = held.not_after + timedelta(days=1)
     with pytest.raises(CertificateExpired):
         meet_visitor(bank.ports, bank=BANK, kind=Kind.USER, der=held.der)
-    change = PolicyChange(grace=timedelta(days=80))
+    change = PolicyChange(rules={"grace_days": 80})
     grace = change_policy(bank.ports, bank=BANK.code, change=change, actor=OPERATOR).grace
     met, _ = meet_visitor(bank.ports, bank=BANK, kind=Kind.USER, der=held.der, grace=grace)
     assert met.person == KEIRI01

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from tests.support.desk import DETAILS, acquire, last_code, replace_pins
 from tests.support.plans import collected, whole_reads
 from tests.support.staff import OPERATOR, Office
@@ -24,11 +24,13 @@ from sekisho.domain.errors import (
     NotAccepted,
     OpeningCodeWrong,
 )
+from sekisho.domain.request_forms import Step
 from sekisho.domain.secret import SecretName
 from sekisho.domain.staff import Role
 from sekisho.store import tables
 from sekisho.store.tables import metadata
 from sekisho.usecases.add_staff import renew_staff
+from sekisho.usecases.carry_out_form import carry_out_form
 from sekisho.usecases.change_details import change_details
 from sekisho.usecases.change_mail_address import ask_new_address, read_address_change, take_new_address
 from sekisho.usecases.change_pins import PinEntries, change_pins
@@ -41,14 +43,18 @@ from sekisho.usecases.end_overlaps import end_overlaps
 from sekisho.usecases.end_session import end_session_of_user
 from sekisho.usecases.enter_console import leave_console
 from sekisho.usecases.expire_permits import expire_permits
+from sekisho.usecases.file_form import file_at_counter
 from sekisho.usecases.find_contracts import find_contracts, read_contract
 from sekisho.usecases.grant_role import end_staff, grant_role, withdraw_role
 from sekisho.usecases.log_off import log_off
 from sekisho.usecases.meet_visitor import meet_visitor
+from sekisho.usecases.move_form import move_form
 from sekisho.usecases.name_computer import name_computer
+from sekisho.usecases.own_forms import own_forms
 from sekisho.usecases.provisional_pins import reset_pins
 from sekisho.usecases.publish_crl import publish_crls
 from sekisho.usecases.read_crl import read_crl, read_crl_bytes
+from sekisho.usecases.read_forms import read_form, waiting_forms
 from sekisho.usecases.read_sessions import read_own_session, read_sessions_of_users, was_ended
 from sekisho.usecases.read_status import read_inbox, read_pins, read_status
 from sekisho.usecases.read_users import read_user, read_users
@@ -99,6 +105,7 @@ def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         synthetic.settle(bank.db)
         give_passkeys(bank)
         give_staff(bank)
+        give_forms(bank)
         if "never" in state:
             bank.change("DELETE FROM sqlite_stat1")
             bank.db.close()
@@ -155,6 +162,41 @@ def give_staff(bank: World) -> None:
     if bank.db.writing.dialect.name == "postgresql":
         bank.change(*(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), {SOME})" for name in names))
     bank.change(*(f"ANALYZE {name}" for name in names))
+
+
+def give_forms(bank: World) -> None:
+    """Let many request forms have come to their ends, of many contracts."""
+    now = bank.clock[0]
+    numbers = range(1, SOME + 1)
+
+    def give(tx: Any) -> None:
+        contracts = list(tx.execute(select(tables.contracts.c.bank, tables.contracts.c.contract_id).limit(SOME)))
+        tx.execute(
+            insert(tables.request_forms),
+            [
+                {
+                    "id": n, "bank": BANK.code, "kind": "pin-reset", "state": "received", "branch": "777",
+                    "contract_id": contracts[n % len(contracts)].contract_id, "detail": {}, "filed_at": now,
+                    "moved_at": now, "entered_by_id": n, "entered_with_id": n,
+                }
+                for n in numbers
+            ],
+        )  # fmt: skip
+        tx.execute(update(tables.staff_roles).where(tables.staff_roles.c.id <= SOME).values(role="approver"))
+        other = {n: n % SOME + 1 for n in numbers}
+        tx.execute(
+            insert(tables.form_approvals),
+            [
+                {"form_id": n, "approved_by_id": m, "approved_with_id": m, "role_id": m, "approved_at": now}
+                for n, m in other.items()
+            ],
+        )
+        tx.execute(update(tables.request_forms).values(state="carried-out"))
+
+    bank.db.write(give)
+    if bank.db.writing.dialect.name == "postgresql":
+        bank.change(f"SELECT setval(pg_get_serial_sequence('request_forms', 'id'), {SOME})")
+    bank.change("ANALYZE request_forms", "ANALYZE form_approvals")
 
 
 def change(current: LoggedOn, user_id: str) -> Change:
@@ -243,6 +285,22 @@ def work_at_the_console(bank: World) -> None:
     end_staff(bank.ports, bank=BANK, staff_id="kakari01", actor=OPERATOR)
 
 
+def handle_forms(bank: World) -> None:
+    """Take request forms to their ends, with two of the bank's people."""
+    office = Office(bank)
+    clerk, approver = office.add("kakari02", Role.CLERK).at_work(), office.add("kenin02", Role.APPROVER).at_work()
+    change = {"company": "株式会社新見本", "kana": "シンミホン"}
+    for kind, detail in (("contract-change", change), ("pin-reset", {}), ("emergency-stop", {})):
+        number = file_at_counter(bank.ports, at_work=clerk, contract_id=CONTRACT, kind=kind, user_id="", detail=detail)
+        move_form(bank.ports, at_work=clerk, number=number, step=Step.CHECK_SEAL)
+        for staff in (clerk.staff, replace(clerk.staff, branch="001")):
+            waiting_forms(bank.ports, staff=staff)
+        move_form(bank.ports, at_work=approver, number=number, step=Step.APPROVE)
+        carry_out_form(bank.ports, bank=BANK, at_work=clerk, number=number)
+        read_form(bank.ports, at_work=approver, number=number)
+    own_forms(bank.ports, administrator=ADMINISTRATOR)
+
+
 def sessions_of(bank: World, administrator: LoggedOn, user: LoggedOn) -> None:
     """Look at who is logged on, name a computer, and end a user's session."""
     read_own_session(bank.ports, bank=BANK, logged_on=user)
@@ -302,6 +360,7 @@ def journeys(bank: World) -> None:
     end_overlaps(bank.ports, bank=BANK)
     bank.log_on(renewed)
     work_at_the_console(bank)
+    handle_forms(bank)
     bank.later(days=401)
     assert clean_up(bank.ports)
 

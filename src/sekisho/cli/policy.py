@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from sekisho.cli.options import data_dir_option, json_option
+from sekisho.domain.policy import RULES, RuleOutOfBounds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sekisho.domain.policy import Policy
     from sekisho.domain.second_step import SecondStep
-
-# Days; the longest that is seen at a bank.
-LONGEST_GRACE = 300
 
 
 @click.group()
@@ -51,12 +49,31 @@ def _steps(_context: click.Context, _option: click.Parameter, typed: str | None)
     return frozenset(map(SecondStep, names))
 
 
+def _rule_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each rule that is a number: --misses-before-closed, --grace-days and so on."""
+    for rule in reversed(RULES):
+        several = "numbers by commas, each " if rule.several else ""
+        command = click.option(
+            "--" + rule.name.replace("_", "-"),
+            rule.name,
+            callback=_numbers if rule.several else None,
+            type=str if rule.several else click.IntRange(rule.least, rule.most),
+            help=f"{several}{rule.least} to {rule.most}.",
+        )(command)
+    return command
+
+
+def _numbers(_context: click.Context, _option: click.Parameter, typed: str | None) -> list[int] | None:
+    if typed is None:
+        return None
+    numbers = [part.strip() for part in typed.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) < 4 for part in numbers):  # noqa: PLR2004 - three digits are enough
+        raise click.BadParameter("numbers by commas are wanted")
+    return [int(part) for part in numbers]
+
+
 @policy.command("set")
-@click.option(
-    "--grace-days",
-    type=click.IntRange(0, LONGEST_GRACE),
-    help="For so long after its end a certificate can still be renewed.",
-)
+@_rule_options
 @click.option(
     "--second-steps",
     callback=_steps,
@@ -71,13 +88,13 @@ def _steps(_context: click.Context, _option: click.Parameter, typed: str | None)
 @json_option
 def set_rules(
     data_dir: Path,
-    grace_days: int | None,
     second_steps: frozenset[SecondStep] | None,
     *,
     way_tegata: bool | None,
     way_est: bool | None,
     way_browser: bool | None,
     as_json: bool,
+    **numbers: int | list[int] | None,
 ) -> None:
     """Set rules of the bank. A running server follows them from its next start."""
     import getpass
@@ -88,15 +105,19 @@ def set_rules(
     from sekisho.store.audit import Actor
     from sekisho.usecases.change_policy import PolicyChange, change_policy
 
-    grace = None if grace_days is None else timedelta(days=grace_days)
-    change = PolicyChange(grace, second_steps, way_tegata, way_est, way_browser)
+    named = {name: value for name, value in numbers.items() if value is not None}
+    change = PolicyChange(second_steps, way_tegata, way_est, way_browser, named)
     if change == PolicyChange():
         fail("name at least one rule", USAGE)
     with told():
         installed = settings.load(data_dir)
         with wiring.open_ports(installed) as ports:
             actor = Actor(f"operator:{getpass.getuser()}")
-            changed = change_policy(ports, bank=wiring.load_bank(installed, ports).code, change=change, actor=actor)
+            code = wiring.load_bank(installed, ports).code
+            try:
+                changed = change_policy(ports, bank=code, change=change, actor=actor)
+            except RuleOutOfBounds as refused:
+                fail(str(refused), USAGE)
     _print(changed, as_json=as_json)
     click.echo("A server that is running follows this from its next start.", err=True)
 
@@ -106,7 +127,8 @@ def _print(shown: Policy, *, as_json: bool) -> None:
 
     rules = stored_rules(shown)
     if as_json:
-        click.echo(json.dumps({**rules, "second_steps": str(rules["second_steps"]).split(",")}))
+        click.echo(json.dumps(rules))
         return
     for name, value in rules.items():
-        click.echo(f"{name:<14}{('on' if value else 'off') if isinstance(value, bool) else value}")
+        told = ", ".join(map(str, value)) if isinstance(value, list) else value
+        click.echo(f"{name:<24}{('on' if value else 'off') if isinstance(value, bool) else told}")

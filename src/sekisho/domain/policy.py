@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sekisho.domain.issuing_ca import FIRST_CAS, IssuingCa
 from sekisho.domain.second_step import SecondStep
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sekisho.domain.person import Kind
 
 
@@ -45,3 +47,79 @@ class Policy:
 
 LONGEST_CERTIFICATE_LIFE = timedelta(days=398)
 LONGEST_ACQUISITION_WINDOW = timedelta(days=80)
+_DAY, _HOUR, _MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that is a number: the field of `Policy`, its bounds, and the unit of a duration; None for a count.
+
+    `several` is a rule of several numbers, the largest first.
+    """
+
+    field: str
+    least: int
+    most: int
+    unit: timedelta | None = None
+    several: bool = False
+
+    @property
+    def name(self) -> str:
+        """The rule's name with its unit, as it is stored and set."""
+        units = {_DAY: "_days", _HOUR: "_hours", _MINUTE: "_minutes", None: ""}
+        return self.field + units[self.unit]
+
+    def read(self, stored: int | Sequence[int]) -> object:
+        """Return the value of the field. Raises `RuleOutOfBounds`."""
+        numbers = [stored] if isinstance(stored, int) else list(stored)
+        if not all(self.least <= number <= self.most for number in numbers) or not numbers:
+            raise RuleOutOfBounds(self.name, f"must lie between {self.least} and {self.most}")
+        values = [number if self.unit is None else number * self.unit for number in numbers]
+        return tuple(sorted(set(values), reverse=True)) if self.several else values[0]
+
+    def write(self, policy: Policy) -> int | list[int]:
+        """Return the rule of a policy as it is stored."""
+        value = getattr(policy, self.field)
+        values = [one if self.unit is None else one // self.unit for one in (value if self.several else [value])]
+        return values if self.several else values[0]
+
+
+class RuleOutOfBounds(ValueError):  # noqa: N818 - names what is the case
+    """A rule was to be set to what it must not be; `rule` names it, the text says why."""
+
+    def __init__(self, rule: str, why: str) -> None:
+        super().__init__(f"{rule} {why}")
+        self.rule = rule
+
+
+RULES = (
+    Rule("misses_before_closed", 3, 10),
+    Rule("users_of_contract", 1, 99),
+    Rule("certificate_life", 30, LONGEST_CERTIFICATE_LIFE.days, _DAY),
+    Rule("acquisition_window", 1, LONGEST_ACQUISITION_WINDOW.days, _DAY),
+    Rule("renewal_window", 7, 90, _DAY),
+    Rule("overlap", 1, 7, _DAY),
+    Rule("grace", 0, 300, _DAY),
+    Rule("reminders", 1, 90, _DAY, several=True),
+    Rule("permit_reminder", 1, 30, _DAY),
+    Rule("session_idle", 1, 60, _MINUTE),
+    Rule("session_life", 1, 24, _HOUR),
+    Rule("last_logons_shown", 1, 10),
+    Rule("pin_age", 30, 365, _DAY),
+)
+
+
+def with_rules(policy: Policy, stored: Mapping[str, int | Sequence[int]]) -> Policy:
+    """Return the policy with rules by their names set anew.
+
+    Raises `RuleOutOfBounds`, for rules that disagree with one another as well.
+    """
+    changed: dict[str, Any] = {rule.field: rule.read(stored[rule.name]) for rule in RULES if rule.name in stored}
+    new = replace(policy, **changed)
+    if new.renewal_window >= new.certificate_life:
+        raise RuleOutOfBounds("renewal_window_days", "must be shorter than the life of a certificate")
+    if max(new.reminders) > new.renewal_window:
+        raise RuleOutOfBounds("reminders_days", "must not begin before the renewal window")
+    if new.session_idle > new.session_life:
+        raise RuleOutOfBounds("session_idle_minutes", "must not be longer than a session")
+    return new

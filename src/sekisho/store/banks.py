@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select, update
 
 from sekisho.domain.contract import Application, Bank
-from sekisho.domain.policy import Policy
+from sekisho.domain.policy import RULES, Policy, with_rules
 from sekisho.domain.second_step import SecondStep
 from sekisho.store.tables import banks as t
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
@@ -34,7 +32,7 @@ def add(tx: Connection, bank: Bank, now: datetime) -> None:
             way_tegata=bank.policy.way_tegata,
             way_est=bank.policy.way_est,
             way_browser=bank.policy.way_browser,
-            grace_days=bank.policy.grace.days,
+            rules=differing(bank.policy),
             applications=[{"code": one.code, **one.name} for one in bank.applications],
             second_steps=",".join(step for step in SecondStep if step in bank.policy.second_steps),
             registered_at=now,
@@ -65,16 +63,31 @@ def hold_policy(tx: Connection, code: str) -> Policy:
     return _policy(tx.execute(select(t).where(t.c.code == code).with_for_update()).one())
 
 
-def set_rules(tx: Connection, code: str, rules: Mapping[str, str | int | bool]) -> None:
-    """Set rules of a bank, by the names of their columns."""
-    tx.execute(update(t).where(t.c.code == code).values(**rules))
+def set_policy(tx: Connection, code: str, policy: Policy) -> None:
+    """Set the rules of a bank."""
+    tx.execute(
+        update(t)
+        .where(t.c.code == code)
+        .values(
+            way_tegata=policy.way_tegata,
+            way_est=policy.way_est,
+            way_browser=policy.way_browser,
+            second_steps=",".join(step for step in SecondStep if step in policy.second_steps),
+            rules=differing(policy),
+        )
+    )
+
+
+def differing(policy: Policy) -> dict[str, int | list[int]]:
+    """Return the rules that are numbers and not as they are by default, by their names."""
+    return {rule.name: rule.write(policy) for rule in RULES if rule.write(policy) != rule.write(Policy())}
 
 
 def _policy(row: Row[Any]) -> Policy:
-    return Policy(
+    policy = Policy(
         way_tegata=row.way_tegata,
         way_est=row.way_est,
         way_browser=row.way_browser,
-        grace=timedelta(days=row.grace_days),
         second_steps=frozenset(SecondStep(step) for step in row.second_steps.split(",") if step),
     )
+    return with_rules(policy, row.rules or {})

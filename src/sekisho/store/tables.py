@@ -64,7 +64,8 @@ banks = Table(
     Column("way_browser", Boolean, nullable=False),
     # The bank's applications that a user may be let into: [{"code": ..., "ja": ..., "en": ...}].
     Column("applications", JSON(none_as_null=True)),
-    Column("grace_days", Integer, nullable=False, server_default="0"),
+    # The rules that are numbers and differ from their defaults, by `Rule.name`.
+    Column("rules", JSON(none_as_null=True)),
     Column("second_steps", String(20), nullable=False, server_default="card,totp,passkey"),
     Column("registered_at", Instant, nullable=False),
 )
@@ -96,6 +97,7 @@ contract_names = Table(
     ForeignKeyConstraint(
         ["bank", "contract_id"], ["contracts.bank", "contracts.contract_id"], name="fk_contract_names_contract"
     ),
+    Index("ix_contract_names_contract", "bank", "contract_id"),
     Index("ix_contract_names_branch", "bank", "branch", "key", "contract_id"),
 )
 
@@ -495,7 +497,12 @@ request_forms = Table(
     Index("ix_request_forms_contract", "bank", "contract_id", "id"),
     Index("ix_request_forms_waiting", "bank", "id", **_where(_WAITING)),
     Index("ix_request_forms_waiting_branch", "bank", "branch", "id", **_where(_WAITING)),
+    # Whoever is added to the tables that these name is looked for here by SQLite.
+    Index("ix_request_forms_filed_by_id", "filed_by_id"),
     Index("ix_request_forms_entered_by_id", "entered_by_id"),
+    Index("ix_request_forms_entered_with_id", "entered_with_id"),
+    Index("ix_request_forms_seal_checked_by_id", "seal_checked_by_id"),
+    Index("ix_request_forms_seal_checked_with_id", "seal_checked_with_id"),
 )
 
 # One approval for each form, of somebody who had no hand in it; triggers refuse any other, and any change.
@@ -507,4 +514,7 @@ form_approvals = Table(
     Column("approved_with_id", _Id, ForeignKey("staff_certificates.id"), nullable=False),
     Column("role_id", _Id, ForeignKey("staff_roles.id"), nullable=False),
     Column("approved_at", Instant, nullable=False),
+    Index("ix_form_approvals_approved_by_id", "approved_by_id"),
+    Index("ix_form_approvals_approved_with_id", "approved_with_id"),
+    Index("ix_form_approvals_role_id", "role_id"),
 )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from sekisho.domain.policy import RULES, with_rules
 from sekisho.domain.second_step import SecondStep
 from sekisho.store import audit, banks
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -20,20 +21,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """What is to be different; None leaves a rule as it is."""
+    """What is to be different; None leaves a rule as it is. `rules` are numbers by `Rule.name`."""
 
-    grace: timedelta | None = None
     second_steps: frozenset[SecondStep] | None = None
     way_tegata: bool | None = None
     way_est: bool | None = None
     way_browser: bool | None = None
+    rules: Mapping[str, int | Sequence[int]] = field(default_factory=dict)
 
 
-def stored_rules(policy: Policy) -> dict[str, str | int | bool]:
-    """Return the rules that are stored for each bank, by the names of their columns."""
+def stored_rules(policy: Policy) -> dict[str, Any]:
+    """Return every rule that a bank sets for itself, by its name."""
+    numbers = {rule.name: rule.write(policy) for rule in RULES}
     return {
-        "grace_days": policy.grace.days,
-        "second_steps": ",".join(step for step in SecondStep if step in policy.second_steps),
+        **numbers,
+        "second_steps": [step.value for step in SecondStep if step in policy.second_steps],
         "way_tegata": policy.way_tegata,
         "way_est": policy.way_est,
         "way_browser": policy.way_browser,
@@ -43,20 +45,20 @@ def stored_rules(policy: Policy) -> dict[str, str | int | bool]:
 def change_policy(ports: Ports, *, bank: str, change: PolicyChange, actor: Actor) -> Policy:
     """Change it, with one audit row that names each rule as it was and as it is; return the policy.
 
-    What is set already is no change and leaves no row.
+    What is set already is no change and leaves no row. Raises
+    `RuleOutOfBounds`, and then nothing is changed.
     """
     now = ports.now()
-    wanted = {
-        name: getattr(change, name) for name in PolicyChange.__dataclass_fields__ if getattr(change, name) is not None
-    }
+    chosen = ("second_steps", "way_tegata", "way_est", "way_browser")
+    wanted = {name: getattr(change, name) for name in chosen if getattr(change, name) is not None}
 
     def apply(tx: Connection) -> Policy:
         present = banks.hold_policy(tx, bank)
-        policy = replace(present, **wanted)
+        policy = with_rules(replace(present, **wanted), change.rules)
         was, new = stored_rules(present), stored_rules(policy)
         changed = {name: value for name, value in new.items() if was[name] != value}
         if changed:
-            banks.set_rules(tx, bank, changed)
+            banks.set_policy(tx, bank, policy)
             told: dict[str, Any] = {name: f"{_shown(was[name])} > {_shown(value)}" for name, value in changed.items()}
             audit.add(tx, "policy-changed", actor, at=now, **told)
         return policy
@@ -65,4 +67,6 @@ def change_policy(ports: Ports, *, bank: str, change: PolicyChange, actor: Actor
 
 
 def _shown(value: object) -> str:
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -51,6 +51,7 @@ _GUARDS = (
 
 def upgrade() -> None:
     op.add_column("contracts", sa.Column("ended_at", Instant(timezone=True)))
+    op.create_index("ix_contract_names_contract", "contract_names", ["bank", "contract_id"])
     op.create_table(
         "request_forms",
         sa.Column("id", _ID, nullable=False),
@@ -93,7 +94,8 @@ def upgrade() -> None:
             sqlite_where=_WAITING,
             postgresql_where=_WAITING,
         )
-    op.create_index("ix_request_forms_entered_by_id", "request_forms", ["entered_by_id"])
+    for column in ("filed_by_id", "entered_by_id", "entered_with_id", "seal_checked_by_id", "seal_checked_with_id"):
+        op.create_index(f"ix_request_forms_{column}", "request_forms", [column])
     op.create_table(
         "form_approvals",
         sa.Column("form_id", _ID, autoincrement=False, nullable=False),
@@ -109,6 +111,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["role_id"], ["staff_roles.id"], name="fk_form_approvals_role_id"),
         sa.PrimaryKeyConstraint("form_id", name="pk_form_approvals"),
     )
+    for column in ("approved_by_id", "approved_with_id", "role_id"):
+        op.create_index(f"ix_form_approvals_{column}", "form_approvals", [column])
     for name, action, table, refused in _GUARDS:
         (_guard_in_sqlite if op.get_bind().dialect.name == "sqlite" else _guard_in_postgresql)(
             name, action, table, refused
