@@ -14,6 +14,7 @@ from sekisho.domain.person import PersonId
 from sekisho.store import contracts
 from sekisho.store.audit import Actor
 from sekisho.usecases.import_contracts import Done, Import, Line, Outcome, import_contracts, read_line
+from sekisho.usecases.register_unopened import register_unopened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,6 +102,25 @@ def test_a_run_that_was_cut_short_is_run_again(bank: World) -> None:
         patch.setattr("tests.support.unopened.CONTRACT", "20000000030")
         second = last["20000000030"]
         assert acquire(bank, PersonId("9990", "20000000030"), (second.contract_pin, second.contract_confirmation_pin))
+
+
+def test_a_contract_that_somebody_registers_meanwhile_is_told_and_the_others_are_registered(bank: World) -> None:
+    def overtake(_drawn: Sequence[RegisteredContract]) -> None:
+        register_unopened(
+            bank.ports,
+            bank=BANK,
+            name="先に登録した会社",
+            administrator="菓子 太郎",
+            language="ja",
+            contract_id="20000000002",
+            actor=Actor("test"),
+        )
+
+    lines = [line(number, f"2000000000{number}") for number in (1, 2, 3)]
+    done = list(import_contracts(Import(bank.ports, BANK, Actor("test"), overtake), lines))
+    assert [one.done for one in done] == [Done.REGISTERED, Done.WRONG, Done.REGISTERED]
+    assert done[1].code == "contract-id-taken"
+    assert registered(bank) == ["20000000001", "20000000002", "20000000003"]
 
 
 def test_one_line_that_is_wrong_keeps_no_other_out_and_a_dry_run_writes_nothing(bank: World) -> None:
