@@ -1,0 +1,63 @@
+"""Every table. A change here goes with a migration in migrations/versions; a test compares the two."""
+
+from __future__ import annotations
+
+from sekisho.store.tables.certificates import (
+    certificate_bytes,
+    certificates,
+    crl_entries,
+    crls,
+    orders,
+    permits,
+    restores,
+)
+from sekisho.store.tables.common import metadata
+from sekisho.store.tables.console import (
+    form_approvals,
+    request_forms,
+    staff,
+    staff_certificates,
+    staff_roles,
+    staff_sessions,
+)
+from sekisho.store.tables.customers import (
+    banks,
+    contract_names,
+    contracts,
+    mailed_codes,
+    passkeys,
+    past_pins,
+    people,
+    secrets,
+    sessions,
+)
+from sekisho.store.tables.told import audit, notices, reminders
+
+__all__ = [
+    "audit",
+    "banks",
+    "certificate_bytes",
+    "certificates",
+    "contract_names",
+    "contracts",
+    "crl_entries",
+    "crls",
+    "form_approvals",
+    "mailed_codes",
+    "metadata",
+    "notices",
+    "orders",
+    "passkeys",
+    "past_pins",
+    "people",
+    "permits",
+    "reminders",
+    "request_forms",
+    "restores",
+    "secrets",
+    "sessions",
+    "staff",
+    "staff_certificates",
+    "staff_roles",
+    "staff_sessions",
+]
