@@ -138,14 +138,14 @@ def test_a_contract_is_searched_and_read(demo: Served, at_console: Any) -> None:
     ):
         assert shown in page.text
     pages, older = 1, page
-    while "contract-registered" not in older.text:
+    while "ご契約先の登録" not in older.text:
         (before,) = re.findall(r'href="\?before=(\d+)#audit-heading"', older.text)
         older = clerk.get(f"/contracts/{contract_id}", before=before)
         pages += 1
         assert pages < 20, "the audit trail goes back to its beginning"
     assert "before=" not in older.text
     again = clerk.get(f"/contracts/{contract_id}", lang="en")
-    assert "contract-read" in again.text
+    assert "Contract looked at" in again.text
     assert "staff:kakari01" in again.text
     assert "Audit trail" in again.text
     assert clerk.get("/contracts/99999999999").outcome == "contract-unknown"

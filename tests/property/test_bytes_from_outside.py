@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from tests.support.world import World
 
     from sekisho.domain.certificate import IssuedCertificate
+    from sekisho.pki.profile import Order
 
 FEW_AND_MANY = [
     pytest.param(150, id="few"),
@@ -302,16 +303,33 @@ def test_a_question_about_a_certificate_is_read_or_malformed(count: int) -> None
     holds()
 
 
+def test_the_linter_finds_each_bit_that_is_not_as_ordered() -> None:
+    linter, asked, good = linted()
+    assert linter.findings(good, asked) == []
+    unseen = []
+    for place in range(8 * len(good)):
+        changed = bytearray(good)
+        changed[place // 8] ^= 1 << place % 8
+        if not linter.findings(bytes(changed), asked):
+            unseen.append(place)
+    assert unseen == []
+
+
+def linted() -> tuple[PersonLinter, Order, bytes]:
+    """Return a linter, an order, and the bytes that are good for it."""
+    addresses = hierarchy.addresses(BANK.code, Kind.USER, PKI_URL)
+    linter = PersonLinter(BANK, Kind.USER, issuer=MADE.issuing[Kind.USER].certificate, addresses=addresses)
+    asked = order()
+    return linter, asked, x509.load_der_x509_certificate(SIGNER.sign(asked)).tbs_certificate_bytes
+
+
 @pytest.mark.parametrize("count", FEW_AND_MANY)
 def test_the_linter_finds_something_in_all_that_is_not_the_order(count: int) -> None:
-    pair = MADE.issuing[Kind.USER]
-    addresses = hierarchy.addresses(BANK.code, Kind.USER, PKI_URL)
-    linter = PersonLinter(BANK, Kind.USER, issuer=pair.certificate, addresses=addresses)
-    asked = order()
-    good = x509.load_der_x509_certificate(SIGNER.sign(asked)).tbs_certificate_bytes
+    linter, asked, good = linted()
+    other = MADE.issuing[Kind.USER].certificate.tbs_certificate_bytes
 
     @examples(count)
-    @given(anything([good, pair.certificate.tbs_certificate_bytes]))
+    @given(anything([good, other]))
     def holds(tbs: bytes) -> None:
         assert bool(linter.findings(tbs, asked)) == (tbs != good)
 

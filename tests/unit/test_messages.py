@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import sekisho
+from sekisho.domain.certificate import Ending
 from sekisho.domain.errors import Refusal
+from sekisho.domain.person import Kind
+from sekisho.domain.request_forms import FormState
 from sekisho.web import messages, refusals
 
 if TYPE_CHECKING:
@@ -203,6 +206,27 @@ def test_every_notice_has_words() -> None:
     codes = {*codes_of_notices(), "permit-ended"}
     assert len(codes) > 8
     assert {code for code in codes if not messages.has(f"notice.{code}.title")} == set()
+
+
+def audited() -> Iterator[str]:
+    """Yield each action that the source writes down by name about a contract."""
+    for module in SOURCE.rglob("*.py"):
+        for call in ast.walk(ast.parse(module.read_text("utf-8"))):
+            match call:
+                case (
+                    ast.Call(
+                        func=ast.Attribute(value=ast.Name("audit"), attr="add"), args=[_, ast.Constant(action), *_]
+                    )
+                    | ast.Call(func=ast.Attribute(value=ast.Name("audit"), attr="row"), args=[ast.Constant(action), *_])
+                ):
+                    yield str(action)
+
+
+def test_every_action_in_the_audit_trail_of_a_contract_has_words() -> None:
+    actions = {*audited(), *(f"certificate-{ending.value}" for ending in Ending)}
+    actions |= {f"form-{state.value}" for state in FormState} | {f"{kind.value}-registered" for kind in Kind}
+    assert len(actions) > 40
+    assert {action for action in actions if not messages.has(f"audit.{action}")} == set()
 
 
 @both_languages

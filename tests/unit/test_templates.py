@@ -220,7 +220,7 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
         "changes": True,
     }
     return {
-        "home": ("home.html", {}),
+        "home": ("home.html", {"forms": [("/forms/contract-end.pdf", title)]}),
         "request-forms": ("request_forms.html", {**administrator, "forms": forms}),
         "request-forms-none": ("request_forms.html", {**administrator, "forms": []}),
         "request-form-kinds": ("request_form_new.html", {**administrator, **asked, "kind": None, "form_title": None}),

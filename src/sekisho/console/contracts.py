@@ -116,7 +116,7 @@ def contract_page(visit: Visit, current: AtWork) -> Response:
         certificates=[_certificate(one, now) for one in whole.certificates],
         card_since=whole.card_since,
         notices=[_notice(visit, notice, persons[notice.person_id]) for notice in whole.notices],
-        audit=[_audit_row(row) for row in whole.audit],
+        audit=[_audit_row(visit, row) for row in whole.audit],
         older=f"?before={whole.audit[-1]['id']}#audit-heading" if whole.audit_goes_on else None,
         forms=[shown_form(visit, form) for form in whole.forms],
         can_file=whole.contract.ended_at is None and can_file(current.staff),
@@ -173,6 +173,9 @@ def _notice(visit: Visit, notice: Notice, reader: Person) -> ShownNotice:
     return ShownNotice(notice.at, reader.who.user_id or "", told.title)
 
 
-def _audit_row(row: dict[str, Any]) -> dict[str, Any]:
+def _audit_row(visit: Visit, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row in words; what has none is told by its code."""
+    key = f"audit.{row['action']}"
+    action = messages.text(visit.lang, key) if messages.has(key) else row["action"]
     detail = " ".join(f"{name}={value}" for name, value in row["detail"].items() if value is not None)
-    return {name: row[name] for name in ("at", "action", "actor", "address")} | {"detail": detail}
+    return {name: row[name] for name in ("at", "actor", "address")} | {"action": action, "detail": detail}

@@ -10,11 +10,13 @@ from starlette.routing import Route
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import Refusal, WayNotOffered
 from sekisho.domain.person import Kind
-from sekisho.portal.forms import forms_routes
+from sekisho.domain.request_forms import FormKind
+from sekisho.portal.forms import form_path, forms_routes
 from sekisho.portal.guide import guide_routes
 from sekisho.portal.issuing import issued, refused, typed_csr
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
 from sekisho.web.endpoint import endpoint
+from sekisho.web.form_words import form_title
 from sekisho.web.mails import code_mail
 from sekisho.web.site_app import site_app
 
@@ -54,7 +56,8 @@ def public_app(site: Site, *, chains: Chains, est: Sequence[BaseRoute]) -> Starl
 
 def home(visit: Visit) -> Response:
     """Show the bank's page."""
-    return visit.page("home.html")
+    forms = [(form_path(kind), form_title(visit.lang, kind)) for kind in FormKind]
+    return visit.page("home.html", forms=forms)
 
 
 def acquire_page(kind: Kind) -> Callable[[Visit], Response]:

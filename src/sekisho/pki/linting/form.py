@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+_SEQUENCE = b"\x30"
 _V3 = 2
 _PRINTABLE_STRING, _UTF8_STRING = 0x13, 0x0C
 # RFC 5280 section 4.1.2.5: UTCTime through 2049, GeneralizedTime from then on.
@@ -63,6 +64,8 @@ def differences(tbs: bytes, form: Form) -> Iterator[Finding]:
     except ValueError:
         yield Finding("structure", "cannot be read, or has fields that no profile of ours has")
         return
+    if any(part.tag_bytes != _SEQUENCE for part in (read.signature, read.issuer, read.validity, read.key)):
+        yield Finding("structure", "a part that is no sequence")
     if read.version != _V3:
         yield Finding("version", f"v{read.version + 1}")
     if read.serial != form.serial or not 0 < read.serial < 1 << 128:
