@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,10 +66,11 @@ from sekisho.web.mails import code_mail, send_mails
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from sekisho.usecases.resume_session import LoggedOn
 
-SOME, MILLION = 20_000, 1_000_000
+SOME, MILLION, FORMS = 20_000, 1_000_000, 5_000
 _END_SOME = (
     "INSERT INTO crl_entries (certificate_id, bank, kind, serial, not_after, changed_at, entry) "
     "SELECT id, '9990', kind, serial, not_after, issued_at, fingerprint FROM certificates "
@@ -168,38 +170,41 @@ def give_staff(bank: World) -> None:
 
 
 def give_forms(bank: World) -> None:
-    """Let many request forms have come to their ends, of many contracts."""
-    now = bank.clock[0]
-    numbers = range(1, SOME + 1)
-
-    def give(tx: Any) -> None:
-        contracts = list(tx.execute(select(tables.contracts.c.bank, tables.contracts.c.contract_id).limit(SOME)))
-        tx.execute(
-            insert(tables.request_forms),
-            [
-                {
-                    "id": n, "bank": BANK.code, "kind": "pin-reset", "state": "received", "branch": "777",
-                    "contract_id": contracts[n % len(contracts)].contract_id, "detail": {}, "filed_at": now,
-                    "moved_at": now, "entered_by_id": n, "entered_with_id": n,
-                }
-                for n in numbers
-            ],
-        )  # fmt: skip
-        tx.execute(update(tables.staff_roles).where(tables.staff_roles.c.id <= SOME).values(role="approver"))
-        other = {n: n % SOME + 1 for n in numbers}
-        tx.execute(
-            insert(tables.form_approvals),
-            [
-                {"form_id": n, "approved_by_id": m, "approved_with_id": m, "role_id": m, "approved_at": now}
-                for n, m in other.items()
-            ],
-        )
-        tx.execute(update(tables.request_forms).values(state="carried-out"))
-
-    bank.db.write(give)
+    """Let many request forms have come to their ends, of many contracts; some at once, since triggers look at each."""
+    with bank.db.read() as tx:
+        contracts = list(tx.scalars(select(tables.contracts.c.contract_id).limit(FORMS)))
+    roles = tables.staff_roles
+    bank.db.write(lambda tx: tx.execute(update(roles).where(roles.c.id <= FORMS).values(role="approver")))
+    for first in range(1, FORMS + 1, FORMS // 10):
+        numbers = range(first, first + FORMS // 10)
+        bank.db.write(partial(end_forms, numbers=numbers, contracts=contracts, now=bank.clock[0]))
     if bank.db.writing.dialect.name == "postgresql":
-        bank.change(f"SELECT setval(pg_get_serial_sequence('request_forms', 'id'), {SOME})")
+        bank.change(f"SELECT setval(pg_get_serial_sequence('request_forms', 'id'), {FORMS})")
     bank.change("ANALYZE request_forms", "ANALYZE form_approvals")
+
+
+def end_forms(tx: Any, *, numbers: range, contracts: list[str], now: datetime) -> None:
+    forms, approvals = tables.request_forms, tables.form_approvals
+    tx.execute(
+        insert(forms),
+        [
+            {
+                "id": n, "bank": BANK.code, "kind": "pin-reset", "state": "received", "branch": "777",
+                "contract_id": contracts[n % len(contracts)], "detail": {}, "filed_at": now,
+                "moved_at": now, "entered_by_id": n, "entered_with_id": n,
+            }
+            for n in numbers
+        ],
+    )  # fmt: skip
+    others = [(n, n % FORMS + 1) for n in numbers]
+    tx.execute(
+        insert(approvals),
+        [
+            {"form_id": n, "approved_by_id": m, "approved_with_id": m, "role_id": m, "approved_at": now}
+            for n, m in others
+        ],
+    )
+    tx.execute(update(forms).where(forms.c.id.between(numbers[0], numbers[-1])).values(state="carried-out"))
 
 
 def change(current: LoggedOn, user_id: str) -> Change:
