@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sekisho.domain.entries import mail_address_problem, name_problem, one_line, read_mail_address
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.contract import Bank, Person
+    from sekisho.domain.request_forms import Hand
     from sekisho.store.audit import Actor
     from sekisho.store.contracts import Contract
     from sekisho.usecases.enter_console import AtWork
@@ -55,20 +57,8 @@ def file_at_counter(
         staff, hand = present_staff(tx, at_work)
         staff.require(*roles_for(Step.RECEIVE))
         contract = visible(tx, staff, contract_id)
-        whose = _user_id(tx, contract, chosen, user_id)
-        form_id = request_forms.file(
-            tx,
-            chosen,
-            bank=contract.bank,
-            branch=contract.branch,
-            contract_id=contract.contract_id,
-            user_id=whose,
-            detail=asked,
-            now=now,
-            entered=hand,
-        )
-        _tell(tx, contract, form_id, chosen, at_work.actor, "form-received", now)
-        return number_of(form_id)
+        wanted = _Wanted(contract, chosen, user_id, asked)
+        return _file(tx, wanted, at_work.actor, "form-received", now, entered=hand)
 
     return ports.db.write(file)
 
@@ -88,20 +78,8 @@ def file_on_screen(
         contract = contracts.find(tx, administrator.who.bank, administrator.who.contract_id)
         if contract is None:
             raise RuntimeError("an administrator without a contract")
-        whose = _user_id(tx, contract, chosen, user_id)
-        form_id = request_forms.file(
-            tx,
-            chosen,
-            bank=contract.bank,
-            branch=contract.branch,
-            contract_id=contract.contract_id,
-            user_id=whose,
-            detail=asked,
-            now=now,
-            filed_by_id=administrator.id,
-        )
-        _tell(tx, contract, form_id, chosen, actor, "form-filed", now)
-        return number_of(form_id)
+        wanted = _Wanted(contract, chosen, user_id, asked)
+        return _file(tx, wanted, actor, "form-filed", now, filed_by_id=administrator.id)
 
     return confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=file)
 
@@ -137,6 +115,47 @@ def read_kind(typed: str, among: Collection[FormKind]) -> FormKind:
     raise ChoiceMissing(fields={"kind": "choice-missing"})
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is asked for, of which contract; `user_id` as it was typed, `detail` as it is kept."""
+
+    contract: Contract
+    kind: FormKind
+    user_id: str
+    detail: Mapping[str, str]
+
+
+def _file(
+    tx: Connection,
+    wanted: _Wanted,
+    actor: Actor,
+    action: str,
+    now: datetime,
+    *,
+    entered: Hand | None = None,
+    filed_by_id: int | None = None,
+) -> str:
+    """File it, write that down, tell the contract's administrator, who may know nothing of it; return the number."""
+    contract, kind = wanted.contract, wanted.kind
+    form_id = request_forms.file(
+        tx,
+        kind,
+        bank=contract.bank,
+        branch=contract.branch,
+        contract_id=contract.contract_id,
+        user_id=_user_id(tx, contract, kind, wanted.user_id),
+        detail=wanted.detail,
+        now=now,
+        entered=entered,
+        filed_by_id=filed_by_id,
+    )
+    who, number = PersonId(contract.bank, contract.contract_id), number_of(form_id)
+    audit.add(tx, action, actor, at=now, who=who, form=number, kind=kind.value)
+    for person_id in people.told_of(tx, who):
+        notices.add(tx, person_id, "form-received", now, number=number)
+    return number
+
+
 def _user_id(tx: Connection, contract: Contract, kind: FormKind, typed: str) -> str | None:
     """Return the user whom the form concerns, None for the administrator or the contract."""
     if contract.ended_at is not None:
@@ -148,14 +167,3 @@ def _user_id(tx: Connection, contract: Contract, kind: FormKind, typed: str) -> 
     if kind not in OF_USERS or known is None:
         raise DetailsNotAllowed(fields={"user_id": "user-unknown" if kind in OF_USERS else "form-without-user"})
     return known.who.user_id
-
-
-def _tell(
-    tx: Connection, contract: Contract, form_id: int, kind: FormKind, actor: Actor, what: str, now: datetime
-) -> None:
-    """Write it down and tell the contract's administrator, who may know nothing of it."""
-    who = PersonId(contract.bank, contract.contract_id)
-    number = number_of(form_id)
-    audit.add(tx, what, actor, at=now, who=who, form=number, kind=kind.value)
-    for person_id in people.told_of(tx, who):
-        notices.add(tx, person_id, "form-received", now, number=number)
