@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sekisho.cli.authority import ca, ca_keys_options
+from sekisho.cli.certificates import certificates
 from sekisho.cli.contract import contract
 from sekisho.cli.database import database
 from sekisho.cli.log import start_log
@@ -21,12 +22,9 @@ from sekisho.cli.options import data_dir_option, json_option
 from sekisho.cli.policy import policy
 from sekisho.cli.printed import opened, pages, print_rows
 from sekisho.cli.staff import staff
-from sekisho.domain.certificate import Reason
 
 if TYPE_CHECKING:
-    from sekisho.domain.certificate import Certificate
     from sekisho.settings import CaSettings
-    from sekisho.store.audit import Actor
     from sekisho.store.orders import PlacedOrder
 
 
@@ -38,6 +36,7 @@ def main() -> None:
 
 
 main.add_command(ca)
+main.add_command(certificates)
 main.add_command(database)
 main.add_command(mails)
 main.add_command(staff)
@@ -223,76 +222,6 @@ def worker(data_dir: Path, *, once: bool, as_json: bool) -> None:
 
 
 @main.group()
-def certificates() -> None:
-    """List and revoke certificates."""
-
-
-@certificates.command("list")
-@data_dir_option
-@json_option
-def list_certificates(data_dir: Path, *, as_json: bool) -> None:
-    """List every certificate in the order of its issue."""
-    from sekisho.cli.failure import told
-    from sekisho.store import certificates as store
-
-    with told(), opened(data_dir) as ports:
-        print_rows(pages(ports, store.listed, lambda c: c.id), as_json=as_json, show=_certificate)
-
-
-@certificates.command()
-@click.argument("serial")
-@click.option("--reason", type=click.Choice([reason.value for reason in Reason]), default=Reason.UNSPECIFIED.value)
-@data_dir_option
-@json_option
-def revoke(serial: str, reason: str, data_dir: Path, *, as_json: bool) -> None:
-    """Revoke the certificate with SERIAL (hexadecimal) at once; a running server sees it at once.
-
-    For good, but for certificateHold: that suspends it until it is lifted.
-    """
-    from sekisho.cli.failure import told
-    from sekisho.usecases.revoke_certificate import revoke_certificate
-
-    number = _serial(serial)
-    with told(), opened(data_dir) as ports:
-        revoked = revoke_certificate(ports, serial=number, reason=Reason(reason), actor=_operator())
-        print_rows([revoked], as_json=as_json, show=_certificate)
-
-
-@certificates.command()
-@click.argument("serial")
-@data_dir_option
-@json_option
-def lift(serial: str, data_dir: Path, *, as_json: bool) -> None:
-    """Lift the suspension (certificateHold) of the certificate with SERIAL (hexadecimal): it counts again at once."""
-    from sekisho.cli.failure import told
-    from sekisho.usecases.lift_certificate import lift_certificate
-
-    number = _serial(serial)
-    with told(), opened(data_dir) as ports:
-        print_rows([lift_certificate(ports, serial=number, actor=_operator())], as_json=as_json, show=_certificate)
-
-
-def _serial(text: str) -> int:
-    from sekisho.cli.failure import fail
-
-    try:
-        number = int(text.replace(":", "").replace(" ", ""), 16)
-    except ValueError:
-        number = -1
-    if not 0 <= number < 1 << 128:
-        fail(f"{text} is not a serial number in hexadecimal digits", 2)
-    return number
-
-
-def _operator() -> Actor:
-    import getpass
-
-    from sekisho.store.audit import Actor
-
-    return Actor(f"operator:{getpass.getuser()}")
-
-
-@main.group()
 def orders() -> None:
     """Finish orders that a crash or an absent CA left unfinished, and list those that the CA refused."""
 
@@ -403,34 +332,6 @@ def bench(
         if write is not None:
             report.write(result, write)
     click.echo(json.dumps(result, ensure_ascii=False) if as_json else report.tables(result))
-
-
-def _certificate(certificate: Certificate) -> dict[str, Any]:
-    return {
-        "serial": f"{certificate.serial:032x}",
-        "common_name": certificate.person.common_name,
-        "kind": certificate.kind.value,
-        "not_before": certificate.not_before.isoformat(),
-        "not_after": certificate.not_after.isoformat(),
-        "held": certificate.held.value,
-        # Nothing has proved it yet.
-        "held_is": "claimed",
-        "state": _state(certificate),
-        "ended_at": None if certificate.ended_at is None else certificate.ended_at.isoformat(),
-        "reason": None if certificate.reason is None else certificate.reason.value,
-        "suspended_at": None if certificate.suspended_at is None else certificate.suspended_at.isoformat(),
-    }
-
-
-def _state(certificate: Certificate) -> str:
-    if certificate.ending is not None:
-        return certificate.ending.value
-    if certificate.suspended_at is not None:
-        return "suspended"
-    now = datetime.now(UTC)
-    if now < certificate.not_before:
-        return "not-yet-valid"
-    return "in-force" if now < certificate.not_after else "expired"
 
 
 def _audit_row(row: dict[str, Any]) -> dict[str, Any]:
