@@ -71,8 +71,9 @@ def test_every_measure_against_its_limit_and_each_process_weighed(tmp_path: Path
 
 
 def test_where_the_time_of_one_logon_and_one_issuance_goes(tmp_path: Path) -> None:
-    result = result_of(bench(tmp_path, "--only-profile", "--engines", "postgresql"))
-    logon, issuance = result["profile"]
+    result = result_of(bench(tmp_path, "--only-profile", "--engines", "postgresql", "--certificates", "500,600"))
+    *smaller, logon, issuance = result["profile"]
+    assert [one["certificates"] for one in (*smaller, logon)] == [500, 500, 600], "each size has its own"
     parts_of_logon = {part["part"] for part in logon["parts"]}
     assert {"argon2", "SQL: SELECT certificates", "SQL: INSERT sessions", "COMMIT, flushed"} <= parts_of_logon
     parts_of_issuance = {part["part"] for part in issuance["parts"]}

@@ -85,7 +85,7 @@ class _TimedCa:
 
 def of(bank: BenchBank) -> list[dict[str, Any]]:
     """Return the profile of a logon and of an issuance at a bank."""
-    return [_logon(bank), _issuance(bank)]
+    return [{**one, "certificates": bank.people} for one in (_logon(bank), _issuance(bank))]
 
 
 def _logon(bank: BenchBank) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def profile(profiles: Sequence[dict[str, Any]]) -> str:
             (part["part"], f"{part['ms']:.3f}", f"{100 * part['ms'] / one['ms']:.0f} %", f"{part['times']:g}")
             for part in one["parts"]
         ]
-        head = f"## {one['name']}, {_DATABASES[one['engine']]}: {one['ms']:.2f} ms\n\n{one['how']}\n\n"
+        where = f"{_DATABASES[one['engine']]}, {one['certificates']:,} certificates"
+        head = f"## {one['name']}, {where}: {one['ms']:.2f} ms\n\n{one['how']}\n\n"
         parts.append(head + _table(("part", "ms", "share", "times"), rows))
     return "\n\n".join(parts)
 

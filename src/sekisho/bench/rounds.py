@@ -154,7 +154,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
                         others.append(machine.busy(_LOOK_S))
                         rounds.take(banks, ports, peer)
                 if plan.profile:
-                    profiles += profile.of(banks[0])
+                    profiles += [one for bank in banks for one in profile.of(bank)]
     made = lists.measure(BANK, free_ports(PORTS), plan.lists, say) if plan.rounds else []
     return {
         "machine": machine.description(plan.engines),
