@@ -66,9 +66,13 @@ class Stage:
             visitor.close()
         self.calls = trace.calls
 
-    def answer(self, port: int) -> Call:
-        """Return the first of the answer to the last request of a visitor's connection."""
-        mine = [call for call in self.calls if call.about.endswith(f":{port}]") and call.result > 0]
+    def answer(self, visitor: Visitor, act: str) -> Call:
+        """Return the first of the answer to the last request of a visitor's connection.
+
+        Known by its address and port: two addresses may have the same port.
+        """
+        end = f"->{visitor.address}:{visitor.ports[act]}]"
+        mine = [call for call in self.calls if call.about.endswith(end) and call.result > 0]
         asked = max(call.ended for call in mine if call.name == "recvfrom")
         return next(call for call in mine if call.name in {"sendto", "write"} and call.begun > asked)
 
@@ -99,7 +103,7 @@ def judge_sqlite(stage: Stage, act: str, visitor: Visitor, pieces: list[bytes]) 
     """See the rows go into the write-ahead log, and the same thread flush it, before the answer begins."""
     log = [call for call in stage.calls if call.about.endswith("sekisho.db-wal")]
     written = next(call for call in log if call.name.startswith("pwrite") and _holds(call, pieces))
-    answer = stage.answer(visitor.ports[act])
+    answer = stage.answer(visitor, act)
     flushes = [
         call
         for call in log
@@ -119,7 +123,7 @@ def judge_postgresql(stage: Stage, act: str, visitor: Visitor, pieces: list[byte
     The flush may be another session's, which flushes for all who wait; but it
     begins after this one was asked, else it does not hold its commit.
     """
-    answer = stage.answer(visitor.ports[act])
+    answer = stage.answer(visitor, act)
     pieces = [*pieces, *(piece.hex().encode() for piece in pieces)]
     given = next(call for call in stage.calls if call.name == "recvfrom" and _is_session(call) and _holds(call, pieces))
     session = [call for call in stage.calls if call.pid == given.pid and call.begun > given.begun and _is_session(call)]
