@@ -22,7 +22,7 @@ check: $(VENV)/test.stamp
 
 test: packages $(VENV)/test.stamp
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n 2 --dist loadfile -m "not soak" $(ARGS)
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not soak" $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered | tail -n 40
 
