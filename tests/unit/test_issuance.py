@@ -11,6 +11,7 @@ from tests.support.authority import BANK, PKI_URL, new_hierarchy, order, spki
 
 from sekisho.domain.person import Kind
 from sekisho.pki import hierarchy, profile
+from sekisho.pki.csr import load_key
 from sekisho.pki.issuance import Issuance
 
 MADE = new_hierarchy()
@@ -31,11 +32,11 @@ def test_the_same_octets(kind: Kind, key: Any) -> None:
     plain = profile.person(asked, BANK, issuer=pair.certificate, addresses=addresses)
     signed = [
         builder.sign(pair.key, hashes.SHA256(), ecdsa_deterministic=True)
-        for builder in (plain, issuance(kind).builder(asked))
+        for builder in (plain, issuance(kind).builder(asked, load_key(asked.spki)))
     ]
     assert signed[0] == signed[1]
 
 
 def test_each_issuing_ca_has_its_own_kind_of_person_alone() -> None:
     with pytest.raises(profile.ProfileBroken):
-        issuance(Kind.ADMINISTRATOR).builder(order())
+        issuance(Kind.ADMINISTRATOR).builder(asked := order(), load_key(asked.spki))

@@ -22,6 +22,7 @@ from sekisho.ca.signer import Signer
 from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.domain.person import Kind
 from sekisho.pki import hierarchy, ocsp, profile
+from sekisho.pki.csr import load_key
 from sekisho.pki.issuance import Issuance
 from sekisho.pki.linting import authority, form, reading
 from sekisho.pki.linting.finding import Finding, LintFailed
@@ -46,7 +47,7 @@ Parts = reading.Certificate
 
 
 def tbs_of(asked: profile.Order) -> bytes:
-    return ISSUANCE.builder(asked).sign(THROW_AWAY, hashes.SHA256()).tbs_certificate_bytes
+    return ISSUANCE.builder(asked, load_key(asked.spki)).sign(THROW_AWAY, hashes.SHA256()).tbs_certificate_bytes
 
 
 def rules(tbs: bytes, asked: profile.Order) -> set[str]:
@@ -299,7 +300,7 @@ def test_unique_identifiers_are_a_finding() -> None:
 def test_dates_from_2050_on_have_the_other_form() -> None:
     late = {"not_before": datetime(2049, 6, 1, tzinfo=UTC), "not_after": datetime(2050, 5, 1, tzinfo=UTC)}
     asked = order(**late)
-    builder = ISSUANCE.builder(order())
+    builder = ISSUANCE.builder(first := order(), load_key(first.spki))
     builder = x509.CertificateBuilder(
         *(builder._issuer_name, builder._subject_name, builder._public_key, asked.serial),
         *(late["not_before"].replace(tzinfo=None), late["not_after"].replace(tzinfo=None), builder._extensions),

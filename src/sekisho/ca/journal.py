@@ -29,7 +29,7 @@ from sekisho.domain.certificate import Reason
 from sekisho.domain.person import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -132,7 +132,8 @@ class Journal:
             with self._lock:
                 places = self._places([_key(draft.kind, draft.serial) for draft in drafts])
                 outcomes += [self._meet(draft, places, new) for draft in drafts]
-                sealed = [self._seal(draft) for draft in new.values()]
+                slots = self._slots_of([draft.contract for draft in new.values()])
+                sealed = [self._sealing.seal(draft, slots[draft.contract]) for draft in new.values()]
             self._append(sealed)
             return outcomes
 
@@ -233,8 +234,11 @@ class Journal:
         else:
             self._segments.check_end(self._upto)
         for block, upto in self._segments.read(self._upto, cut=True):
-            for place, data in block:
-                self._take_in(entries.read_entry(data), place)
+            read = [(entries.read_entry(data), place) for place, data in block]
+            for entry, _ in read:
+                if isinstance(entry, Certified):
+                    self._note_label(entry)
+            self._take_in(read)
             self._upto = replace(upto, slots=self._upto.slots, certificates=self._upto.certificates)
             if len(self._recent) >= _MOST_RECENT:
                 self._save_index()
@@ -242,33 +246,33 @@ class Journal:
         if anew:
             self._index.sort()
 
-    def _take_in(self, entry: Entry, place: int) -> None:
-        """Know an entry that the journal has."""
-        if isinstance(entry, Certified):
-            key = _key(entry.kind, entry.serial)
-            if key in self._recent.certified:
-                raise JournalBroken("the journal names a serial number twice")
-            self._recent.certified[key] = place
-            self._latest.append((False, key))
-            slots = max(self._upto.slots, entry.slot + 1)
-            self._upto = replace(self._upto, slots=slots, certificates=self._upto.certificates + 1)
-            self._note_contract(entry)
-        elif isinstance(entry, Ended):
-            key = _key(entry.kind, entry.serial)
-            self._latest.append((True, key))
-            self._recent.ended[key] = int(entry.at.timestamp()), entry.reason.value
-        elif isinstance(entry, Erased):
-            self._sealing.destroy(entry.slot)
-            self._recent.forget(entry.slot)
-            self._slots.clear()
-            self._index.forget(entry.slot)
+    def _take_in(self, block: Iterable[tuple[Entry, int]]) -> None:
+        """Know entries that the journal has, and the place of each; whose a slot is, was noted before."""
+        slots, certificates = self._upto.slots, self._upto.certificates
+        for entry, place in block:
+            if isinstance(entry, Certified):
+                key = _key(entry.kind, entry.serial)
+                if key in self._recent.certified:
+                    raise JournalBroken("the journal names a serial number twice")
+                self._recent.certified[key] = place
+                self._latest.append((False, key))
+                slots, certificates = max(slots, entry.slot + 1), certificates + 1
+                ends = int(entry.not_after.timestamp())
+                self._recent.last_ends[entry.slot] = max(ends, self._recent.last_ends.get(entry.slot, 0))
+            elif isinstance(entry, Ended):
+                key = _key(entry.kind, entry.serial)
+                self._latest.append((True, key))
+                self._recent.ended[key] = int(entry.at.timestamp()), entry.reason.value
+            elif isinstance(entry, Erased):
+                self._sealing.destroy(entry.slot)
+                self._recent.forget(entry.slot)
+                self._slots.clear()
+                self._index.forget(entry.slot)
+        self._upto = replace(self._upto, slots=slots, certificates=certificates)
 
-    def _note_contract(self, entry: Certified) -> None:
-        """Know whose an entry's slot is, and how long it is in use."""
-        ends = int(entry.not_after.timestamp())
-        before = self._recent.last_ends.get(entry.slot)
-        self._recent.last_ends[entry.slot] = max(ends, before or 0)
-        if before is not None or self._index.last_end(entry.slot) is not None:
+    def _note_label(self, entry: Certified) -> None:
+        """Know whose the slot of an entry is that a start finds in the journal."""
+        if entry.slot in self._recent.last_ends or self._index.last_end(entry.slot) is not None:
             return
         with suppress(ContractErased):
             self._recent.labels[self._sealing.label(self._sealing.opened(entry).contract)] = entry.slot
@@ -289,16 +293,16 @@ class Journal:
             return AlreadyJournaled()
         return Known(before.contract, before.order_digest, before.der)
 
-    def _seal(self, draft: Draft) -> Certified:
-        """Seal what was signed under the key of its contract, which is given one where it has none."""
-        label = self._sealing.label(draft.contract)
-        slot = self._slot(label)
-        if slot is None:
-            slot = self._upto.slots
-            self._sealing.provide(slot)
-            self._upto = replace(self._upto, slots=slot + 1)
-            self._recent.labels[label] = slot
-        return self._sealing.seal(draft, slot)
+    def _slots_of(self, contracts: Iterable[str]) -> dict[str, int]:
+        """Return the slot of each contract, which is given one where it has none."""
+        labels = {contract: self._sealing.label(contract) for contract in contracts}
+        known = self._known_slots(labels.values())
+        for label in labels.values():
+            if label not in known:
+                known[label] = self._recent.labels[label] = slot = self._upto.slots
+                self._sealing.provide(slot)
+                self._upto = replace(self._upto, slots=slot + 1)
+        return {contract: known[label] for contract, label in labels.items()}
 
     def _append(self, new: Sequence[Entry]) -> None:
         """Write one block and flush it; whoever calls holds `_writing`. Raises `JournalNotWritten`."""
@@ -315,8 +319,9 @@ class Journal:
         with self._lock:
             end = upto.octet + len(data)
             self._upto = replace(self._upto, segment=upto.segment, octet=end, number=upto.number + 1, digest=digest)
-            for entry, start in zip(new, starts, strict=True):
-                self._take_in(entry, place_of(upto.segment, upto.octet + start))
+            self._take_in(
+                (entry, place_of(upto.segment, upto.octet + start)) for entry, start in zip(new, starts, strict=True)
+            )
             if len(self._recent) >= _MOST_RECENT:
                 self._save_index()
 
@@ -343,17 +348,25 @@ class Journal:
             return unreadable
 
     def _slot(self, label: bytes) -> int | None:
-        """Return the slot of a contract, which is remembered for a while."""
-        slot = self._slots.get(label)
-        if slot is None:
-            slot = self._recent.labels.get(label)
-        if slot is None:
-            slot = self._index.slot(label)
-        if slot is not None:
-            if len(self._slots) >= _SLOTS_REMEMBERED:
-                self._slots.clear()
-            self._slots[label] = slot
-        return slot
+        return self._known_slots([label]).get(label)
+
+    def _known_slots(self, labels: Iterable[bytes]) -> dict[bytes, int]:
+        """Return the slots of those contracts that have one; they are remembered for a while."""
+        found: dict[bytes, int] = {}
+        unseen = []
+        for label in labels:
+            slot = self._slots.get(label)
+            if slot is None:
+                slot = self._recent.labels.get(label)
+            if slot is None:
+                unseen.append(label)
+            else:
+                found[label] = slot
+        found |= self._index.slots(unseen)
+        if len(self._slots) >= _SLOTS_REMEMBERED:
+            self._slots.clear()
+        self._slots |= found
+        return found
 
     def _certified(self, place: int) -> Certified:
         entry = entries.read_entry(self._segments.read_entry(place))

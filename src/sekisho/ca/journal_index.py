@@ -119,12 +119,7 @@ class JournalIndex:
 
     def places(self, serials: Sequence[bytes]) -> dict[bytes, int]:
         """Return where certificates stand in the journal, by serial."""
-        found: dict[bytes, int] = {}
-        for at in range(0, len(serials), _AT_ONCE):
-            some = serials[at : at + _AT_ONCE]
-            marks = ",".join("?" * len(some))
-            found |= dict(self._db.execute(f"SELECT serial, place FROM certified WHERE serial IN ({marks})", some))  # noqa: S608 - question marks
-        return found
+        return self._among("SELECT serial, place FROM certified WHERE serial IN", serials)
 
     def ended(self, serial: bytes) -> tuple[int, str] | None:
         """Return when and why a certificate was ended."""
@@ -142,10 +137,9 @@ class JournalIndex:
             self._db.execute("DELETE FROM asked")
         return {row[0] for row in rows}
 
-    def slot(self, label: bytes) -> int | None:
-        """Return the slot of a contract's key."""
-        row = self._db.execute("SELECT slot FROM contracts WHERE label = ?", (label,)).fetchone()
-        return None if row is None else int(row[0])
+    def slots(self, labels: Sequence[bytes]) -> dict[bytes, int]:
+        """Return the slots of contracts' keys, by label, of those that have one."""
+        return self._among("SELECT label, slot FROM contracts WHERE label IN", labels)
 
     def last_end(self, slot: int) -> int | None:
         """Return when the last certificate under a slot ends, in seconds, or None where nobody has the slot."""
@@ -168,6 +162,14 @@ class JournalIndex:
         return self._db.execute(
             "SELECT serial, at, reason FROM ended WHERE serial > ? ORDER BY serial LIMIT ?", (serial, most)
         ).fetchall()
+
+    def _among(self, select: str, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """Return what a SELECT of a key and a number that ends in IN finds of keys."""
+        found: dict[bytes, int] = {}
+        for at in range(0, len(keys), _AT_ONCE):
+            some = keys[at : at + _AT_ONCE]
+            found |= dict(self._db.execute(f"{select} ({','.join('?' * len(some))})", some))
+        return found
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

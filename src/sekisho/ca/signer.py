@@ -14,6 +14,7 @@ from sekisho.ca.responder import Responders
 from sekisho.domain.errors import Refusal
 from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.pki import crl, hierarchy, profile
+from sekisho.pki.csr import load_key
 from sekisho.pki.issuance import Issuance
 from sekisho.pki.linting.person import PersonLinter
 from sekisho.pki.profile import ProfileBroken
@@ -66,8 +67,9 @@ class Signer:
         ca = IssuingCa(order.kind, order.generation)
         if ca not in self._issuing:
             raise ProfileBroken("issuing CA")
-        builder = self._issuances[ca].builder(order)
-        key = self._linters[ca].guard(order, self._issuing[ca].key)
+        certified = load_key(order.spki)
+        builder = self._issuances[ca].builder(order, certified)
+        key = self._linters[ca].guard(order, self._issuing[ca].key, certified)
         signed = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
         return signed.public_bytes(Encoding.DER)
 

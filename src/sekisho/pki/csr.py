@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from sekisho.domain.errors import CsrNotAccepted, KeyNotAccepted
 from sekisho.pki.weak_keys import check_not_weak
 
+# What `check_key` admits.
+CertifiedKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 # A request with an RSA key of 4096 bits takes about 1,200 bytes; what is far longer is no request.
 LONGEST_REQUEST = 16_384
 _RSA_SIZES = range(2048, 4097)
@@ -62,7 +64,7 @@ def read_csr(data: bytes) -> Csr:
     return Csr(spki=key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
-def load_key(spki: bytes) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
+def load_key(spki: bytes) -> CertifiedKey:
     """Return the key in a DER SubjectPublicKeyInfo. Raises `KeyNotAccepted` unless it is one that we certify."""
     try:
         key = load_der_public_key(spki)

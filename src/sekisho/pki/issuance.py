@@ -8,12 +8,12 @@ from cryptography import x509
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from sekisho.pki import profile
-from sekisho.pki.csr import load_key
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sekisho.domain.person import Kind
+    from sekisho.pki.csr import CertifiedKey
     from sekisho.pki.profile import Addresses, BankName, Order
 
 _Extensions = list[x509.Extension[x509.ExtensionType]]
@@ -34,22 +34,24 @@ class Issuance:
         self._kind = kind
         self._issuer_name = issuer.subject
         self._issuer_ends = issuer.not_valid_after_utc
-        self._same_names = list(profile.subject(bank, kind))
+        self._same_names = profile.subject(bank, kind).rdns
         self._issuer, self._addresses = issuer, addresses
         self._of_shard: dict[int | None, tuple[_Extensions, _Extensions]] = {}
 
-    def builder(self, order: Order) -> x509.CertificateBuilder:
-        """Return what the order asks for, to be signed. Raises `ProfileBroken`, `KeyNotAccepted` or ValueError."""
+    def builder(self, order: Order, key: CertifiedKey) -> x509.CertificateBuilder:
+        """Return what the order asks for, to be signed; `key` is what `load_key` returns for its own.
+
+        Raises `ProfileBroken` or ValueError.
+        """
         profile.check_order(order, self._bank, issuer_ends=self._issuer_ends)
         if order.kind is not self._kind:
             raise profile.ProfileBroken("kind")
-        key = load_key(order.spki)
         key_id = x509.SubjectKeyIdentifier.from_public_key(key)
         before_key_id, after_key_id = self._same_extensions(order.shard)
-        name = x509.Name([*self._same_names, x509.NameAttribute(NameOID.COMMON_NAME, order.common_name)])
+        own_name = x509.RelativeDistinguishedName([x509.NameAttribute(NameOID.COMMON_NAME, order.common_name)])
         return x509.CertificateBuilder(
             issuer_name=self._issuer_name,
-            subject_name=name,
+            subject_name=x509.Name([*self._same_names, own_name]),
             public_key=key,
             serial_number=order.serial,
             not_valid_before=_naive(order.not_before),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,17 +16,19 @@ from sekisho.domain.person import Kind, common_name_fits
 from sekisho.pki.linting.finding import Finding
 from sekisho.pki.linting.form import Form, differences
 from sekisho.pki.linting.key import ReadingKey
-from sekisho.pki.linting.reading import content
+from sekisho.pki.linting.reading import content, key_bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sekisho.pki.csr import CertifiedKey
     from sekisho.pki.profile import Addresses, BankName, Order
 
 # What stands in an AlgorithmIdentifier: an OID alone, since the parameters of ECDSA are absent (RFC 5758 section 3.2).
 ECDSA_WITH_SHA256 = bytes.fromhex("06082a8648ce3d040302")
 NO_CA = b"\x30\x00"  # BasicConstraints, an empty sequence: cA is FALSE by default
 DIGITAL_SIGNATURE = b"\x03\x02\x07\x80"  # KeyUsage: the first bit and no other
+_OCTETS_20 = b"\x04\x14"  # tag and length of an OCTET STRING of a SHA-1
 _LONGEST_LIFE = timedelta(days=398)
 _SHARDS = 1000
 _RSA_BITS = frozenset(range(2048, 4097, 8))
@@ -45,18 +48,21 @@ class PersonLinter:
         self._addresses = addresses
         self._points: dict[int | None, Extensions] = {}
 
-    def guard(self, order: Order, key: ec.EllipticCurvePrivateKey) -> ReadingKey:
-        """Return the CA's key, for this order alone: it raises `LintFailed` rather than sign anything else."""
-        return ReadingKey(key, lambda tbs: self.findings(tbs, order))
+    def guard(self, order: Order, key: ec.EllipticCurvePrivateKey, certified: CertifiedKey) -> ReadingKey:
+        """Return the CA's key, for this order alone: it raises `LintFailed` rather than sign anything else.
 
-    def findings(self, tbs: bytes, order: Order) -> list[Finding]:
-        """Return every rule that the certificate in `tbs` breaks."""
-        key = _load(order.spki)
+        `certified` is what `load_key` returns for the order's key.
+        """
+        return ReadingKey(key, lambda tbs: self.findings(tbs, order, certified))
+
+    def findings(self, tbs: bytes, order: Order, certified: CertifiedKey | None = None) -> list[Finding]:
+        """Return every rule that the certificate in `tbs` breaks. `certified` is the order's key, once it is loaded."""
+        key = certified or _load(order.spki)
         if key is None:
             return [Finding("key-kind", "no key that can be read")]
-        return [*self._of_order(order, key), *differences(tbs, self._form(order, key))]
+        return [*self._of_order(order, key), *differences(tbs, self._form(order))]
 
-    def _form(self, order: Order, key: object) -> Form:
+    def _form(self, order: Order) -> Form:
         return Form(
             signature=ECDSA_WITH_SHA256,
             serial=order.serial,
@@ -70,7 +76,7 @@ class PersonLinter:
                 (NameOID.COMMON_NAME, order.common_name),
             ],
             key=content(order.spki),
-            extensions=self._extensions | subject_key_identifier(key) | self._distribution_point(order.shard),
+            extensions=self._extensions | _key_identifier(order.spki) | self._distribution_point(order.shard),
         )
 
     def _distribution_point(self, shard: int | None) -> Extensions:
@@ -103,6 +109,12 @@ def subject_key_identifier(key: object) -> Extensions:
         return {}
     identifier = x509.SubjectKeyIdentifier.from_public_key(key)
     return {ExtensionOID.SUBJECT_KEY_IDENTIFIER: (False, identifier.public_bytes())}
+
+
+def _key_identifier(spki: bytes) -> Extensions:
+    """Return the same of a key that is written out, computed without what the certificate was built with."""
+    digest = hashlib.sha1(key_bits(spki), usedforsecurity=False).digest()
+    return {ExtensionOID.SUBJECT_KEY_IDENTIFIER: (False, _OCTETS_20 + digest)}
 
 
 def authority_key_identifier(issuer: x509.Certificate) -> Extensions:

@@ -44,6 +44,14 @@ class Certificate:
     extensions: Annotated[list[Written], asn1.Explicit(3)]
 
 
+@asn1.sequence
+class PublicKey:
+    """SubjectPublicKeyInfo, section 4.1.2.7."""
+
+    algorithm: asn1.TLV
+    key: asn1.BitString
+
+
 class Named(NamedTuple):
     """One attribute of a name: what it is, the tag of its string (ASN.1 universal), and the string."""
 
@@ -65,6 +73,11 @@ def names(subject: list[asn1.SetOf[Attribute]]) -> list[Named]:
         text = bytes(attribute.value.data).decode()
         found.append(Named(attribute.type, attribute.value.tag_bytes[0], text))
     return found
+
+
+def key_bits(spki: bytes) -> bytes:
+    """Return what stands in the BIT STRING of a SubjectPublicKeyInfo. Raises ValueError."""
+    return asn1.decode_der(PublicKey, spki).key.as_bytes()
 
 
 def content(der: bytes) -> bytes:
