@@ -105,7 +105,7 @@ def test_an_order_that_waits_is_no_disagreement(bank: World) -> None:
     bank.change_unguarded(
         f"DELETE FROM certificate_bytes WHERE certificate_id = {held.id}",
         f"DELETE FROM certificates WHERE id = {held.id}",
-        f"UPDATE orders SET finished_at = NULL WHERE id = {held.order_id}",
+        f"INSERT INTO unfinished_orders VALUES ({held.order_id})",
     )
     found, tally = compare(bank)
     assert (found, tally.waiting) == ([], 1)
@@ -117,7 +117,7 @@ def test_what_the_journal_has_of_an_order_that_ended_as_refused_comes_back_ended
     bank.change_unguarded(
         f"DELETE FROM certificate_bytes WHERE certificate_id = {held.id}",
         f"DELETE FROM certificates WHERE id = {held.id}",
-        f"UPDATE orders SET finished_at = NULL, refused_at = ordered_at WHERE id = {held.order_id}",
+        f"UPDATE orders SET refused_at = ordered_at WHERE id = {held.order_id}",
     )
     missing = Finding(Disagreement.MISSING, Kind.USER, held.serial)
     assert compare(bank)[0] == [missing]

@@ -22,7 +22,7 @@ def test_the_migrations_end_at_the_tables(tmp_path: Path, engine: str) -> None:
 
 def test_a_table_that_no_migration_made_is_found(tmp_path: Path, engine: str) -> None:
     with new_store(tmp_path, engine) as db:
-        db.write(lambda tx: tx.exec_driver_sql("DROP INDEX ix_audit_serial"))
+        db.write(lambda tx: tx.exec_driver_sql("DROP INDEX ix_audit_contract_id"))
         with db.read() as tx:
             found = compare_metadata(MigrationContext.configure(tx), metadata)
-    assert [(what, index.name) for what, index in found] == [("add_index", "ix_audit_serial")]
+    assert [(what, index.name) for what, index in found] == [("add_index", "ix_audit_contract_id")]

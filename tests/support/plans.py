@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sekisho.store.database import Database
 
 # As many rows as there are banks, or a few for each.
-_TINY = {"banks", "crls", "reminders", "restores"}
+_TINY = {"banks", "crls", "reminders", "restores", "unfinished_orders"}
 # These hold only the few rows that work looks for, so reading all of one is what it is for.
 _OF_FEW = {
     str(index.name)
@@ -25,7 +25,7 @@ _OF_FEW = {
     for index in table.indexes
     if index.dialect_options["postgresql"]["where"] is not None
 }
-_VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+_VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
 
 @contextmanager

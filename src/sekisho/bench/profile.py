@@ -221,8 +221,10 @@ def _timed(clock: _Clock, part: str, plain: Callable[[Any], None]) -> Callable[[
 
 
 def _named(statement: str) -> str:
-    """Return a statement as a line of a table: its verb and its table."""
+    """Return a statement as a line of a table: its verb and its table, or all that it inserts into."""
     text = re.sub(r"\s+", " ", statement).strip()
+    if text.startswith("WITH "):
+        return f"SQL: INSERT {' + '.join(re.findall(r'INSERT INTO ([a-z_]+)', text))}"
     verb = text.split(" ", 1)[0].upper()
     if verb == "SELECT" and (found := re.search(r" FROM ([a-z_]+)", text)):
         locks = " for update" if "FOR " in text else ""

@@ -247,7 +247,6 @@ class _Rows:
                     "id": i, "person_id": i, "permit_id": i, "kind": kind,
                     "common_name": contract_id.concat(func.coalesce(user_id, "")), "serial": serial,
                     "spki_sha256": self._hash(-i), "spki": self._spki, **dates, "held": held, "ordered_at": then,
-                    "finished_at": then,
                 },
             ),
             (

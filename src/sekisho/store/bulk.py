@@ -10,7 +10,7 @@ SQLAlchemy makes of both.
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import LargeBinary, any_, bindparam, insert
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     # Takes a column and the name of a parameter, and returns "the column is one of the parameter's values".
     Among = Callable[[Column[Any], str], ColumnElement[bool]]
+    Rows = tuple[Table, Sequence[Mapping[str, Any]]]
 
 _dialect = postgresql.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy has no types for it
 
@@ -52,37 +53,71 @@ def _in_list(column: Column[Any], name: str) -> ColumnElement[bool]:
 
 def add(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, which all name the same columns."""
-    if not rows:
+    add_to(tx, [(table, rows)])
+
+
+def add_to(tx: Connection, rows_of: Sequence[Rows]) -> None:
+    """Insert rows into several tables; those of one table all name the same columns."""
+    filled = [(table, rows) for table, rows in rows_of if rows]
+    if not filled:
         return
     if tx.dialect.name == "postgresql":
-        tx.exec_driver_sql(_insert(table, tuple(rows[0])), (_as_json(table, rows),))
+        text = _insert(tuple((table, tuple(rows[0])) for table, rows in filled))
+        tx.exec_driver_sql(text, tuple(_as_json(table, rows) for table, rows in filled))
     else:
-        tx.execute(insert(table), list(rows))
+        for table, rows in filled:
+            tx.execute(insert(table), list(rows))
 
 
-def add_with_ids(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, by: str) -> list[int]:
+def add_with_ids(
+    tx: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    by: str,
+    besides: Sequence[Rows] = (),
+    noted_in: Column[int] | None = None,
+) -> list[int]:
     """Insert rows and return their ids in the same order.
 
     `by` names a column, not one of bytes, in which no two of them are alike.
+    `besides` are rows of other tables, and `noted_in` is a column of another
+    one that gets a row with each id.
     """
     if tx.dialect.name == "postgresql":
-        result = tx.exec_driver_sql(_insert(table, tuple(rows[0]), by), (_as_json(table, rows),))
-        ids = {key: row_id for row_id, key in result}
+        tables = tuple((other, tuple(others[0])) for other, others in [*besides, (table, rows)])
+        values = tuple(_as_json(other, others) for other, others in [*besides, (table, rows)])
+        ids = {key: row_id for row_id, key in tx.exec_driver_sql(_insert(tables, by, noted_in), values)}
         write = _writer(table.c[by]) or (lambda value: value)
         return [ids[write(row[by])] for row in rows]
-    return list(tx.scalars(insert(table).returning(table.c.id, sort_by_parameter_order=True), list(rows)))
+    made = list(tx.scalars(insert(table).returning(table.c.id, sort_by_parameter_order=True), list(rows)))
+    noted = [] if noted_in is None else [(noted_in.table, [{noted_in.name: row_id} for row_id in made])]
+    add_to(tx, [*besides, *noted])
+    return made
 
 
 @cache
-def _insert(table: Table, names: tuple[str, ...], by: str | None = None) -> str:
+def _insert(tables: tuple[tuple[Table, tuple[str, ...]], ...], by: str | None = None, noted_in: Any = None) -> str:
+    """Return what inserts rows, for each table one value; of the last table, the ids and `by` are returned."""
     quote = _dialect.identifier_preparer.quote
-    columns = ", ".join(quote(name) for name in names)
-    typed = ", ".join(f"{quote(name)} {table.c[name].type.compile(_dialect)}" for name in names)
-    returning = "" if by is None else f" RETURNING id, {quote(by)}"
-    return (
-        f"INSERT INTO {quote(table.name)} ({columns}) "  # noqa: S608 - names of our own tables
-        f"SELECT {columns} FROM json_to_recordset(%s::json) AS new ({typed}){returning}"
-    )
+    inserts = []
+    for table, names in tables:
+        columns = ", ".join(quote(name) for name in names)
+        typed = ", ".join(f"{quote(name)} {table.c[name].type.compile(_dialect)}" for name in names)
+        inserts.append(
+            f"INSERT INTO {quote(table.name)} ({columns}) "  # noqa: S608 - names of our own tables
+            f"SELECT {columns} FROM json_to_recordset(%s::json) AS new ({typed})"
+        )
+    last = inserts.pop()
+    others = [f"other_{at} AS ({text})" for at, text in enumerate(inserts)]
+    if by is not None:
+        last += f" RETURNING id, {quote(by)}"
+    if noted_in is not None:
+        others.append(f"made AS ({last})")
+        noted = f"INSERT INTO {quote(noted_in.table.name)} ({quote(noted_in.name)}) SELECT id FROM made"  # noqa: S608 - the same
+        others.append(f"noted AS ({noted})")
+        last = "SELECT * FROM made"
+    return f"WITH {', '.join(others)} {last}" if others else last
 
 
 def _as_json(table: Table, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -110,6 +145,7 @@ def _writer(column: Column[Any]) -> Callable[[Any], Any] | None:
     return _bytes if isinstance(kind, LargeBinary) else None
 
 
+@lru_cache(maxsize=256)
 def _moment(value: datetime) -> str:
     if value.tzinfo is None:
         raise ValueError("a moment without a time zone")

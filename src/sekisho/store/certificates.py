@@ -11,11 +11,11 @@ from sekisho.domain.certificate import Certificate, Ending, IssuedCertificate, K
 from sekisho.domain.person import Kind, PersonId
 from sekisho.store import bulk
 from sekisho.store.bulk import OfMany
-from sekisho.store.tables import certificate_bytes, crl_entries, people
+from sekisho.store.tables import audit, certificate_bytes, crl_entries, notices, people
 from sekisho.store.tables import certificates as t
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row, Select
@@ -100,8 +100,18 @@ class NewCertificate:
     fingerprint: bytes
 
 
-def add(tx: Connection, new: Sequence[NewCertificate], now: datetime) -> list[IssuedCertificate]:
-    """Store what the CA signed, and return the certificates in the same order."""
+def add(
+    tx: Connection,
+    new: Sequence[NewCertificate],
+    now: datetime,
+    *,
+    audited: Sequence[Mapping[str, Any]] = (),
+    told: Sequence[Mapping[str, Any]] = (),
+) -> list[IssuedCertificate]:
+    """Store what the CA signed, and return the certificates in the same order.
+
+    `audited` and `told` are rows of the audit trail and notices about them.
+    """
     rows = [
         {
             "order_id": one.placed.id,
@@ -120,7 +130,8 @@ def add(tx: Connection, new: Sequence[NewCertificate], now: datetime) -> list[Is
         for one in new
     ]
     ids = bulk.add_with_ids(tx, t, rows, by="order_id")
-    bulk.add(tx, certificate_bytes, [{"certificate_id": i, "der": one.der} for i, one in zip(ids, new, strict=True)])
+    ders = [{"certificate_id": i, "der": one.der} for i, one in zip(ids, new, strict=True)]
+    bulk.add_to(tx, [(certificate_bytes, ders), (audit, audited), (notices, told)])
     return [
         IssuedCertificate(
             id=certificate_id,

@@ -31,7 +31,7 @@ _CHANGED = {
     "mailed_codes": ("used_at", "misses"),
     "secrets": ("misses", "asked", "provisional_until", "used_step"),
     "permits": ("spent_at", "withdrawn_at", "misses", "reminded_at", "expired_at"),
-    "orders": ("computer", "voided_at", "finished_at", "refused_at"),
+    "orders": ("computer", "voided_at", "refused_at"),
     "certificates": ("ended_at", "ending", "reason", "first_logon_at", "suspended_at"),
     "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end", "challenge"),
     "passkeys": ("sign_count", "used_at"),
@@ -56,7 +56,8 @@ _CHANGED = {
 }
 # A secret that is set anew is another secret, and of those that it replaced only the last few are kept; a session that
 # ended long ago is of no use to anybody; of an expired certificate no revocation list says anything; a passkey that
-# its holder has taken away opens nothing; a restore that was put right is over.
+# its holder has taken away opens nothing; a restore that was put right is over; an order whose certificate is stored is
+# unfinished no more.
 _REMOVED = (
     "secrets",
     "past_pins",
@@ -66,6 +67,7 @@ _REMOVED = (
     "restores",
     "staff_sessions",
     "contract_names",
+    "unfinished_orders",
 )
 
 

@@ -51,8 +51,15 @@ def add_all(
     mail_to: str | None = None,
 ) -> None:
     """Tell many people the same, each (row, detail), in the transaction that makes it true."""
+    bulk.add(tx, t, rows(told, code, now, mail_to=mail_to))
+
+
+def rows(
+    told: Sequence[tuple[int, dict[str, Any]]], code: str, now: datetime, *, mail_to: str | None = None
+) -> list[dict[str, Any]]:
+    """Return what `add_all` writes."""
     same = {"at": now, "code": code, "mail_to": mail_to, "mail_due_at": now}
-    bulk.add(tx, t, [{"person_id": i, "detail": detail, **same} for i, detail in told])
+    return [{"person_id": i, "detail": detail, **same} for i, detail in told]
 
 
 def add_mailed(tx: Connection, person_id: int, code: str, now: datetime) -> int:

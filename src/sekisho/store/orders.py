@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import and_, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sekisho.domain.certificate import KeyHeld
@@ -14,11 +14,11 @@ from sekisho.domain.person import Kind, PersonId
 from sekisho.pki.profile import Order
 from sekisho.store import bulk
 from sekisho.store.bulk import OfMany
+from sekisho.store.tables import audit, people, unfinished_orders
 from sekisho.store.tables import orders as t
-from sekisho.store.tables import people
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
@@ -30,8 +30,8 @@ class PlacedOrder:
 
     `voided_at` is set where the leave was taken back before the certificate
     was stored; what the CA may have signed by then is stored as ended.
-    `finished_at` is when the certificate was stored, `refused_at` when the
-    CA would not sign it: then nothing comes of it any more.
+    `finished` tells that the certificate is stored, `refused_at` when the CA
+    would not sign it: then nothing comes of it any more.
     """
 
     id: int
@@ -42,7 +42,7 @@ class PlacedOrder:
     held: KeyHeld
     renews_id: int | None
     voided_at: datetime | None = None
-    finished_at: datetime | None = None
+    finished: bool = False
     refused_at: datetime | None = None
 
 
@@ -79,22 +79,42 @@ def _placed(row: Row[Any]) -> PlacedOrder:
         held=KeyHeld(row.held),
         renews_id=row.renews_id,
         voided_at=row.voided_at,
-        finished_at=row.finished_at,
+        finished=not row.unfinished and row.refused_at is None,
         refused_at=row.refused_at,
     )
 
 
-_SELECT = select(t, people.c.bank, people.c.contract_id, people.c.user_id).join(people, people.c.id == t.c.person_id)
+_administrator = people.alias("administrator")
+_UNFINISHED = unfinished_orders.c.order_id.is_not(None).label("unfinished")
+_FROM = t.join(people, people.c.id == t.c.person_id).outerjoin(
+    unfinished_orders, unfinished_orders.c.order_id == t.c.id
+)
+_SELECT = select(t, people.c.bank, people.c.contract_id, people.c.user_id, _UNFINISHED).select_from(_FROM)
 # What every issuance runs is built once: building a statement costs more than running it.
 _OF_KEYS = OfMany(lambda among: _SELECT.where(among(t.c.spki_sha256, "keys")))
 _STANDING = OfMany(
-    lambda among: select(t.c.id, t.c.voided_at, t.c.finished_at, t.c.refused_at).where(among(t.c.id, "rows"))
+    lambda among: (
+        select(t.c.id, t.c.voided_at, t.c.refused_at, _UNFINISHED, _administrator.c.id.label("administrator_id"))
+        .select_from(
+            _FROM.join(
+                _administrator,
+                and_(
+                    _administrator.c.bank == people.c.bank,
+                    _administrator.c.contract_id == people.c.contract_id,
+                    _administrator.c.user_key == "",
+                ),
+            )
+        )
+        .where(among(t.c.id, "rows"))
+    )
 )
-_FINISH = OfMany(lambda among: update(t).where(among(t.c.id, "rows")).values(finished_at=bindparam("now")))
+_FINISH = OfMany(lambda among: delete(unfinished_orders).where(among(unfinished_orders.c.order_id, "rows")))
 
 
-def add(tx: Connection, new: Sequence[NewOrder], now: datetime) -> list[PlacedOrder]:
-    """Write orders and return them in the same order.
+def add(
+    tx: Connection, new: Sequence[NewOrder], now: datetime, *, audited: Sequence[Mapping[str, Any]] = ()
+) -> list[PlacedOrder]:
+    """Write orders, with rows of the audit trail about them, and return them in the same order.
 
     Raises `KeyReused` where a key was ever certified, for anybody: then none
     is written.
@@ -120,7 +140,8 @@ def add(tx: Connection, new: Sequence[NewOrder], now: datetime) -> list[PlacedOr
         for one in new
     ]
     try:
-        ids = bulk.add_with_ids(tx, t, rows, by="serial")
+        besides = [(audit, audited)] if audited else []
+        ids = bulk.add_with_ids(tx, t, rows, by="serial", besides=besides, noted_in=unfinished_orders.c.order_id)
     except IntegrityError as clash:
         if "spki_sha256" in str(clash.orig):
             raise KeyReused from clash
@@ -146,20 +167,27 @@ def of_keys(tx: Connection, keys: Sequence[bytes]) -> dict[bytes, PlacedOrder]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What became of an order: whether its certificate is stored, and whether nothing may come of it any more.
+    """What became of an order: whether it was finished or refused, and whether nothing may come of it any more.
 
-    The latter is so where its leave was taken back, or the CA refused it, before that.
+    The latter is so where its leave was taken back, or the CA refused it,
+    before its certificate was stored. `administrator_id` is the row of its
+    person's administrator.
     """
 
-    finished: bool
+    settled: bool
     voided: bool
+    administrator_id: int
 
 
 def standing_of(tx: Connection, order_ids: Sequence[int]) -> dict[int, Standing]:
     """Return where orders stand, by their rows."""
     rows = _STANDING.run(tx, {"rows": list(order_ids)})
     return {
-        row.id: Standing(row.finished_at is not None, row.voided_at is not None or row.refused_at is not None)
+        row.id: Standing(
+            settled=not row.unfinished,
+            voided=row.voided_at is not None or row.refused_at is not None,
+            administrator_id=row.administrator_id,
+        )
         for row in rows
     }
 
@@ -189,25 +217,24 @@ def of_serial(tx: Connection, kind: Kind, serial: int) -> PlacedOrder | None:
     return None if row is None else _placed(row)
 
 
-def finish(tx: Connection, order_ids: Sequence[int], now: datetime) -> None:
+def finish(tx: Connection, order_ids: Sequence[int]) -> None:
     """Note that the orders' certificates are stored."""
-    _FINISH.run(tx, {"rows": list(order_ids), "now": now})
+    _FINISH.run(tx, {"rows": list(order_ids)})
 
 
 def unfinished(tx: Connection, *, before: datetime, most: int) -> list[PlacedOrder]:
     """Return orders placed before a moment whose certificate is not stored, the oldest first."""
-    rows = tx.execute(
-        _SELECT.where(t.c.finished_at.is_(None), t.c.refused_at.is_(None), t.c.ordered_at < before)
-        .order_by(t.c.ordered_at, t.c.id)
-        .limit(most)
-    )
+    oldest = select(unfinished_orders.c.order_id).order_by(unfinished_orders.c.order_id).limit(most)
+    rows = tx.execute(_SELECT.where(t.c.id.in_(oldest.scalar_subquery()), t.c.ordered_at < before).order_by(t.c.id))
     return [_placed(row) for row in rows]
 
 
 def refuse(tx: Connection, order_id: int, now: datetime) -> bool:
     """Note that the CA would not sign an order; False where that is known, or its certificate was stored meanwhile."""
-    open_still = (t.c.id == order_id, t.c.finished_at.is_(None), t.c.refused_at.is_(None))
-    return bool(tx.execute(update(t).where(*open_still).values(refused_at=now)).rowcount)
+    if not tx.execute(delete(unfinished_orders).where(unfinished_orders.c.order_id == order_id)).rowcount:
+        return False
+    tx.execute(update(t).where(t.c.id == order_id).values(refused_at=now))
+    return True
 
 
 def refused(tx: Connection, *, after: int, most: int = 500) -> list[PlacedOrder]:
@@ -220,6 +247,6 @@ def void_unfinished(tx: Connection, person_id: int, now: datetime) -> None:
     """Take the leave back from orders of the person whose certificate is not stored yet."""
     tx.execute(
         update(t)
-        .where(t.c.person_id == person_id, t.c.voided_at.is_(None), t.c.finished_at.is_(None))
+        .where(t.c.person_id == person_id, t.c.voided_at.is_(None), t.c.id.in_(select(unfinished_orders.c.order_id)))
         .values(voided_at=now)
     )

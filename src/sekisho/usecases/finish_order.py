@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sekisho.domain.certificate import Ending, Reason
 from sekisho.domain.errors import CaAway, KeyReused, SigningRefused
@@ -14,14 +14,14 @@ from sekisho.store.certificates import NewCertificate
 from sekisho.usecases.end_certificate import end_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
     from sekisho.domain.certificate import IssuedCertificate
     from sekisho.store.audit import Actor
-    from sekisho.store.orders import PlacedOrder
+    from sekisho.store.orders import PlacedOrder, Standing
     from sekisho.usecases.ports import Ports
 
 log = logging.getLogger("sekisho.orders")
@@ -55,13 +55,13 @@ def finish_orders(ports: Ports, unfinished: Sequence[Unfinished]) -> list[Issued
     not sign: the order ends.
     """
     outcomes: dict[int, IssuedCertificate | Exception] = {}
-    done = [one.placed.id for one in unfinished if one.placed.finished_at is not None]
+    done = [one.placed.id for one in unfinished if one.placed.finished]
     if done:
         with ports.db.read() as tx:
             outcomes |= {order_id: _unended(one) for order_id, one in certificates.issued_of_orders(tx, done).items()}
     signed = []
     refused = []
-    for one, der in _sign(ports, [one for one in unfinished if one.placed.finished_at is None]):
+    for one, der in _sign(ports, [one for one in unfinished if not one.placed.finished]):
         if isinstance(der, CaAway):
             outcomes[one.placed.id] = der
         elif isinstance(der, Exception):
@@ -100,7 +100,9 @@ def _refuse(tx: Connection, refused: Sequence[Unfinished], now: datetime) -> lis
             person_id=one.placed.person_id,
             serial=one.placed.order.serial,
         )
-    _tell(tx, "certificate-not-issued", [one.placed for one in ended if one.placed.voided_at is None], now)
+    told = [one.placed for one in ended if one.placed.voided_at is None]
+    administrators = people.administrators_of(tx, [one.person_id for one in told]) if told else {}
+    notices.add_all(tx, _told(told, administrators), "certificate-not-issued", now)
     return ended
 
 
@@ -120,13 +122,12 @@ def _store(tx: Connection, signed: Sequence[_Signed]) -> list[IssuedCertificate 
     """Store what was signed for orders; the people are held, so no leave is taken back meanwhile."""
     people.lock(tx, [one.placed.person_id for one in signed])
     standing = orders.standing_of(tx, [one.placed.id for one in signed])
-    finished = [order_id for order_id, now in standing.items() if now.finished]
-    stored = certificates.issued_of_orders(tx, finished) if finished else {}
+    settled = [order_id for order_id, now in standing.items() if now.settled]
+    stored = certificates.issued_of_orders(tx, settled) if settled else {}
     new = list({one.placed.id: one for one in signed if one.placed.id not in stored}.values())
     if new:
-        voided = {order_id for order_id, now in standing.items() if now.voided}
-        for one, certificate in zip(new, _add(tx, new, voided), strict=True):
-            if one.placed.id not in voided:
+        for one, certificate in zip(new, _add(tx, new, standing), strict=True):
+            if not standing[one.placed.id].voided:
                 stored[one.placed.id] = certificate
             else:
                 # Nothing was to come of its order any more when it was stored: it ends as it begins.
@@ -140,39 +141,34 @@ def _unended(certificate: IssuedCertificate | None) -> IssuedCertificate | KeyRe
     return KeyReused() if certificate is None or certificate.ended_at is not None else certificate
 
 
-def _add(tx: Connection, signed: Sequence[_Signed], voided: set[int]) -> list[IssuedCertificate]:
+def _add(tx: Connection, signed: Sequence[_Signed], standing: Mapping[int, Standing]) -> list[IssuedCertificate]:
     """Write certificates with their audit rows, and tell their people; return them in the same order."""
     now = max(one.at for one in signed)
+    audited = [
+        audit.row(
+            "certificate-issued",
+            one.actor,
+            at=one.at,
+            who=one.placed.who,
+            person_id=one.placed.person_id,
+            serial=one.placed.order.serial,
+            held=one.placed.held.value,
+        )
+        for one in signed
+    ]
+    good = [one.placed for one in signed if not standing[one.placed.id].voided]
+    administrators = {one.person_id: standing[one.id].administrator_id for one in good}
+    told = notices.rows(_told(good, administrators), "certificate-issued", now)
     new = [NewCertificate(one.placed, one.placed.who, one.der, hashlib.sha256(one.der).digest()) for one in signed]
-    added = certificates.add(tx, new, now)
-    orders.finish(tx, [one.placed.id for one in signed], now)
-    audit.add_all(
-        tx,
-        [
-            audit.row(
-                "certificate-issued",
-                one.actor,
-                at=one.at,
-                who=one.placed.who,
-                person_id=one.placed.person_id,
-                serial=one.placed.order.serial,
-                held=one.placed.held.value,
-            )
-            for one in signed
-        ],
-    )
-    _tell(tx, "certificate-issued", [one.placed for one in signed if one.placed.id not in voided], now)
+    added = certificates.add(tx, new, now, audited=audited, told=told)
+    orders.finish(tx, [one.placed.id for one in signed])
     return added
 
 
-def _tell(tx: Connection, code: str, placed: Sequence[PlacedOrder], now: datetime) -> None:
-    """Tell each person, and a user's administrator, what came of the person's order."""
-    if not placed:
-        return
-    administrators = people.administrators_of(tx, [one.person_id for one in placed])
-    told = [
+def _told(placed: Sequence[PlacedOrder], administrators: Mapping[int, int]) -> list[tuple[int, dict[str, Any]]]:
+    """Return whom to tell what came of orders: each person, and a user's administrator."""
+    return [
         (person_id, {"user_id": one.who.user_id})
         for one in placed
         for person_id in sorted({one.person_id, administrators[one.person_id]})
     ]
-    notices.add_all(tx, told, code, now)

@@ -132,23 +132,19 @@ def _spend(tx: Connection, wanted: Mapping[int, tuple[Request, Permit]]) -> dict
     new = [_new_order(*wanted[at]) for at in served]
     if not new:
         return {}
-    placed = orders.add(tx, new, now)
-    audit.add_all(
-        tx,
-        [
-            audit.row(
-                "certificate-ordered",
-                asked.actor,
-                at=asked.at,
-                who=asked.who,
-                person_id=asked.person_id,
-                serial=asked.serial,
-                permit=permit.id,
-            )
-            for asked, permit in (wanted[at] for at in served)
-        ],
-    )
-    return dict(zip(served, placed, strict=True))
+    audited = [
+        audit.row(
+            "certificate-ordered",
+            asked.actor,
+            at=asked.at,
+            who=asked.who,
+            person_id=asked.person_id,
+            serial=asked.serial,
+            permit=permit.id,
+        )
+        for asked, permit in (wanted[at] for at in served)
+    ]
+    return dict(zip(served, orders.add(tx, new, now, audited=audited), strict=True))
 
 
 def _new_order(asked: Request, permit: Permit) -> NewOrder:

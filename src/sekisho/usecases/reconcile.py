@@ -208,7 +208,7 @@ def _compared(
             order = orders.of_serial(tx, *recorded.key)
             standing = certificates.standing_of(tx, *recorded.key)
     if standing is None:
-        if order is not None and order.finished_at is None and order.refused_at is None:
+        if order is not None and not order.finished and order.refused_at is None:
             tally.waiting += 1
         else:
             what = Disagreement.MISSING
@@ -276,7 +276,7 @@ def _store_again(ports: Ports, bank: str, actor: Actor, kind: Kind, serial: int)
             return placed
         new = NewCertificate(placed, who, der, hashlib.sha256(der).digest())
         (stored,) = certificates.add(tx, [new], recorded.signed_at)
-        orders.finish(tx, [placed.id], now)
+        orders.finish(tx, [placed.id])
         audit.add(tx, "certificate-restored", actor, at=now, who=who, person_id=person.id, serial=serial)
         if placed.refused_at is not None:
             # Its person was told that nothing came of it.

@@ -10,6 +10,7 @@ from sekisho.store.tables.certificates import (
     orders,
     permits,
     restores,
+    unfinished_orders,
 )
 from sekisho.store.tables.common import metadata
 from sekisho.store.tables.console import (
@@ -60,4 +61,5 @@ __all__ = [
     "staff_certificates",
     "staff_roles",
     "staff_sessions",
+    "unfinished_orders",
 ]

@@ -58,8 +58,6 @@ orders = Table(
     Column("address", String(45)),
     Column("computer", Text),
     Column("voided_at", Instant),
-    # Set with the certificate: what is unfinished is found without looking at what is done.
-    Column("finished_at", Instant),
     # The part of the revocation list that the certificate names, which is among what decides its bytes.
     Column("shard", SmallInteger),
     # Of the issuing CA that signs it.
@@ -67,8 +65,15 @@ orders = Table(
     # The CA would not sign it, so no certificate comes of it.
     Column("refused_at", Instant),
     Index("ix_orders_person_id", "person_id"),
-    Index("ix_orders_unfinished", "ordered_at", **where("finished_at IS NULL AND refused_at IS NULL")),
     Index("ix_orders_refused", "id", **where("refused_at IS NOT NULL")),
+)
+
+# The few orders whose certificate is not stored yet. A table of their own: a
+# mark on the order would write all of its index entries a second time.
+unfinished_orders = Table(
+    "unfinished_orders",
+    metadata,
+    Column("order_id", Id, ForeignKey("orders.id"), primary_key=True, autoincrement=False),
 )
 
 # The small table of the doors and of OCSP: which certificates there are (issuing

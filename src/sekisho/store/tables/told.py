@@ -23,7 +23,6 @@ audit = Table(
     Column("serial", Serial),
     Column("detail", JSON, nullable=False),
     Index("ix_audit_contract_id", "bank", "contract_id", "id"),
-    Index("ix_audit_serial", "serial"),
 )
 
 # What a person is told: the inbox shows each row, and the same row is mailed. As long as there is something to mail,
