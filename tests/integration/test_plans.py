@@ -42,7 +42,7 @@ from sekisho.usecases.delete_user import delete_user
 from sekisho.usecases.emergency_stop import Demand
 from sekisho.usecases.end_overlaps import end_overlaps
 from sekisho.usecases.end_session import end_session_of_user
-from sekisho.usecases.enter_console import leave_console
+from sekisho.usecases.enter_console import leave_console, meet_system
 from sekisho.usecases.expire_permits import expire_permits
 from sekisho.usecases.file_form import file_at_counter
 from sekisho.usecases.find_contracts import find_contracts, read_contract
@@ -62,6 +62,7 @@ from sekisho.usecases.read_users import read_user, read_users
 from sekisho.usecases.register_user import register_user
 from sekisho.usecases.resume_orders import resume_orders
 from sekisho.usecases.send_reminders import remind_of_permits, remind_of_renewal
+from sekisho.usecases.serve_systems import read_asked, read_events, register_contracts
 from sekisho.web.mails import code_mail, send_mails
 
 if TYPE_CHECKING:
@@ -162,11 +163,15 @@ def give_staff(bank: World) -> None:
             ],
         )
 
+        answer = {"ref": "", "request_sha256": b"x", "answer": "x", "answered_at": now}
+        answers = [{"system_id": n, "key_sha256": n.to_bytes(32, "big"), **answer} for n in numbers]
+        tx.execute(insert(tables.system_answers), answers)
+
     bank.db.write(give)
     names = ("staff", "staff_roles", "staff_certificates", "staff_sessions")
     if bank.db.writing.dialect.name == "postgresql":
         bank.change(*(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), {SOME})" for name in names))
-    bank.change(*(f"ANALYZE {name}" for name in names))
+    bank.change(*(f"ANALYZE {name}" for name in (*names, "system_answers")))
 
 
 def give_forms(bank: World) -> None:
@@ -307,6 +312,21 @@ def handle_forms(bank: World) -> None:
         carry_out_form(bank.ports, bank=BANK, at_work=clerk, number=number)
         read_form(bank.ports, at_work=approver, number=number)
     own_forms(bank.ports, administrator=ADMINISTRATOR)
+    ask_as_a_system(bank)
+
+
+def ask_as_a_system(bank: World) -> None:
+    """Let a program of the bank's register a contract, file a form and read what happened."""
+    office = Office(bank)
+    asking = meet_system(bank.ports, bank=BANK, der=office.add("core", Role.SYSTEM).der, address=ADDRESS)
+    assert asking is not None
+    read_events(bank.ports, at_work=asking, after=SOME, most=10)
+    contract = {"contract_id": "20000000001", "name": "x", "administrator": "x"}
+    asked = read_asked(asking, "open-0001", b"contract")
+    register_contracts(bank.ports, bank=BANK, at_work=asking, asked=asked, contracts=[contract], dry_run=False)
+    asked = read_asked(asking, "form-0001", b"form")
+    given: dict[str, Any] = {"contract_id": CONTRACT, "kind": "pin-reset", "user_id": "", "detail": {}}
+    file_at_counter(bank.ports, at_work=asking, asked=asked, **given)
 
 
 def sessions_of(bank: World, administrator: LoggedOn, user: LoggedOn) -> None:

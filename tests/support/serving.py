@@ -85,7 +85,9 @@ class FaultyDb:
         return self._db.holds_lead()
 
     def write_all(self, work: Any, items: Any) -> Any:
-        number = {"_place": 1, "_store": 2}[work.__name__]
+        number = {"_place": 1, "_store": 2}.get(work.__name__)
+        if number is None:
+            return self._db.write_all(work, items)
         if number == 1:
             self._fault.at("before tx 1")
         outcome = self._db.write_all(work, items)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
+from sekisho.console.api.app import api_app
 from sekisho.console.contracts import contract_routes
 from sekisho.console.door import door_routes
 from sekisho.console.forms import form_routes
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 def console_app(site: Site) -> Starlette:
     """Return the console's site."""
+    api = Mount("/api/v1", api_app(site))
+    # A path with a line break in it is the API's to refuse, too.
+    api.path_regex = re.compile(api.path_regex.pattern, re.DOTALL)
     return site_app(
         site,
         [
@@ -32,5 +37,6 @@ def console_app(site: Site) -> Starlette:
             *guide_routes(site),
             *paper_routes(site),
             *form_routes(site),
+            api,
         ],
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sekisho.web.visit import Visit
 
 HOME = "/contracts"
-EVERYBODY = tuple(Role)
+EVERYBODY = tuple(role for role in Role if role is not Role.SYSTEM)
 
 
 @dataclass(frozen=True, slots=True)

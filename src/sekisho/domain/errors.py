@@ -203,6 +203,18 @@ class RoleMissing(StaffRefused):
     code = "role-missing"
 
 
+class IdempotencyKeyMissing(StaffRefused):
+    """A system did not name its request, so that it could not be known again."""
+
+    code = "idempotency-key-missing"
+
+
+class IdempotencyKeyReused(StaffRefused):
+    """A system gave another request the name of an earlier one."""
+
+    code = "idempotency-key-reused"
+
+
 class RolesConflict(StaffRefused):
     """One person must not have these roles together."""
 

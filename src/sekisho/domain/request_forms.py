@@ -86,7 +86,7 @@ _ENTERING = frozenset({Role.CLERK, Role.OPERATOR})
 _APPROVING = frozenset({Role.APPROVER})
 ENDED = frozenset({FormState.CARRIED_OUT, FormState.RETURNED, FormState.WITHDRAWN})
 _MOVES: Mapping[Step, _Move] = {
-    Step.RECEIVE: _Move(FormState.RECEIVED, _ENTERING),
+    Step.RECEIVE: _Move(FormState.RECEIVED, _ENTERING | {Role.SYSTEM}),
     Step.CHECK_SEAL: _Move(FormState.SEAL_CHECKED, _ENTERING),
     Step.APPROVE: _Move(FormState.APPROVED, _APPROVING),
     Step.CARRY_OUT: _Move(FormState.CARRIED_OUT, _ENTERING | _APPROVING),

@@ -1,4 +1,4 @@
-"""The bank's own people at the console: clerk 係, approver 検印者, operator センター, auditor 監査."""
+"""The bank's own people at the console: clerk 係, approver 検印者, operator センター, auditor 監査; and its systems."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Role(StrEnum):
     APPROVER = "approver"
     OPERATOR = "operator"
     AUDITOR = "auditor"
+    # A program of the bank, which has a certificate and logs on nowhere.
+    SYSTEM = "system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,11 @@ class StaffSession:
 
 
 def check_roles(roles: Collection[Role]) -> None:
-    """Raise `RolesConflict` for roles that one person must not have together: who watches does not act."""
-    if Role.AUDITOR in roles and len(set(roles)) > 1:
+    """Raise `RolesConflict` for roles that one must not have together.
+
+    Who watches does not act, nor does a program what a person does.
+    """
+    if {Role.AUDITOR, Role.SYSTEM}.intersection(roles) and len(set(roles)) > 1:
         raise RolesConflict
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from sekisho.store import bulk
 from sekisho.store.tables import audit as t
+from sekisho.store.tables import people
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,6 +105,13 @@ def listed(tx: Connection, *, after: int = 0, most: int = 1000, contract_id: str
     if contract_id is not None:
         query = query.where(t.c.contract_id == contract_id)
     return [dict(found._mapping) for found in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def read_on(tx: Connection, *, after: int, most: int) -> list[dict[str, Any]]:
+    """Return rows as `listed` does, each with the `user_id` of its person, None for an administrator or nobody."""
+    query = select(t, people.c.user_id).outerjoin(people, people.c.id == t.c.person_id).where(t.c.id > after)
+    rows = tx.execute(query.order_by(t.c.id).limit(most))
+    return [dict(found._mapping) for found in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
 
 
 def of_contract(

@@ -50,6 +50,7 @@ _CHANGED = {
         "moved_at",
         "reason",
     ),
+    "system_answers": ("answer",),
     "reminders": ("reached_at", "reached_id"),
     "crls": ("number", "der", "this_update", "next_update", "lately"),
     "crl_entries": ("changed_at", "entry"),
@@ -57,7 +58,7 @@ _CHANGED = {
 # A secret that is set anew is another secret, and of those that it replaced only the last few are kept; a session that
 # ended long ago is of no use to anybody; of an expired certificate no revocation list says anything; a passkey that
 # its holder has taken away opens nothing; a restore that was put right is over; an order whose certificate is stored is
-# unfinished no more.
+# unfinished no more; a system asks again within the day.
 _REMOVED = (
     "secrets",
     "past_pins",
@@ -68,6 +69,7 @@ _REMOVED = (
     "staff_sessions",
     "contract_names",
     "unfinished_orders",
+    "system_answers",
 )
 
 

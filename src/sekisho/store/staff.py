@@ -114,6 +114,13 @@ def end_certificates(tx: Connection, staff_row: int, now: datetime) -> int:
     ).rowcount
 
 
+def is_certified(tx: Connection, certificate_id: int) -> bool:
+    """Tell whether a certificate has not ended."""
+    of = staff_certificates.c
+    found = tx.execute(select(of.id).where(of.id == certificate_id, of.ended_at.is_(None)))
+    return found.first() is not None
+
+
 def of_fingerprint(tx: Connection, fingerprint: bytes) -> AtConsole | None:
     """Return who holds the certificate with exactly those bytes (SHA-256), or None."""
     of = staff_certificates.c

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sekisho.store import sessions, staff_sessions
+from sekisho.store import sessions, staff_sessions, system_answers
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 
 # Longer than any certificate lives. The status screen shows the last logons until then; the audit rows keep all.
 SESSIONS_KEPT = timedelta(days=400)
+# A system that heard no answer asks again long before that.
+ANSWERS_KEPT = timedelta(days=1)
 _AT_ONCE = 1000
 
 
 def clean_up(ports: Ports) -> int:
     """Remove some of what is old, the oldest first, and return how much."""
-    before = ports.now() - SESSIONS_KEPT
+    now = ports.now()
+    before = now - SESSIONS_KEPT
 
     def remove(tx: Connection) -> int:
-        return sessions.remove_old(tx, before, _AT_ONCE) + staff_sessions.remove_old(tx, before, _AT_ONCE)
+        ended = sessions.remove_old(tx, before, _AT_ONCE) + staff_sessions.remove_old(tx, before, _AT_ONCE)
+        return ended + system_answers.remove_old(tx, now - ANSWERS_KEPT, _AT_ONCE)
 
     return ports.db.write(remove)

@@ -16,6 +16,7 @@ from sekisho.domain.errors import (
     CertificateUnknown,
     EntryWrong,
     Refusal,
+    RoleMissing,
     SessionRefused,
     StaffClosed,
 )
@@ -42,9 +43,13 @@ _TOUCH_AFTER = timedelta(seconds=20)
 
 @dataclass(frozen=True, slots=True)
 class AtWork:
-    """Who is logged on at the console, with the roles that they have at this moment, from where."""
+    """Who is logged on at the console, with the roles that they have at this moment, from where.
 
-    session: StaffSession
+    A system of the bank has no session: it shows its certificate with each
+    request.
+    """
+
+    session: StaffSession | None
     staff: Staff
     certificate_id: int
     address: str
@@ -60,7 +65,7 @@ def meet_staff(ports: Ports, *, bank: Bank, der: bytes | None) -> AtConsole:
     now = ports.now()
     with ports.db.read() as tx:
         visitor = _show(tx, der, bank, now)
-    visitor.staff.check_door()
+    _check_person(visitor.staff)
     return visitor
 
 
@@ -74,7 +79,7 @@ def enter_staff_pin(ports: Ports, *, bank: Bank, der: bytes | None, pin: str, ad
     check_entry(pin, "staff_pin")
     with ports.db.read() as tx:
         checked = _show(tx, der, bank, now)
-    checked.staff.check_door()
+    _check_person(checked.staff)
     right = ports.pins.verify(checked.verifier, pin)
     token = ports.entropy(32)
 
@@ -138,15 +143,32 @@ def resume_work(ports: Ports, *, bank: Bank, der: bytes | None, token: bytes | N
     return AtWork(session, visitor.staff, visitor.certificate_id, address)
 
 
+def meet_system(ports: Ports, *, bank: Bank, der: bytes | None, address: str) -> AtWork | None:
+    """Return the system of the bank whose certificate it is, or None where it is a person's.
+
+    Raises why the certificate is not good.
+    """
+    now = ports.now()
+    with ports.db.read() as tx:
+        visitor = _show(tx, der, bank, now)
+    if Role.SYSTEM not in visitor.staff.roles:
+        return None
+    return AtWork(None, visitor.staff, visitor.certificate_id, address)
+
+
 def present_staff(tx: Connection, at_work: AtWork) -> tuple[Staff, Hand]:
     """Return who is logged on as they are in `tx`, held by it, and as the hand that moves a form.
 
     Whoever left, or was logged off, since the request began is told so.
     """
     staff.lock(tx, at_work.staff.id)
-    if not staff_sessions.is_open(tx, at_work.session.id):
-        raise SessionRefused
     present = staff.get(tx, at_work.staff.id)
+    if at_work.session is None:
+        present.require(Role.SYSTEM)
+        if not staff.is_certified(tx, at_work.certificate_id):
+            raise CertificateRevoked
+    elif not staff_sessions.is_open(tx, at_work.session.id):
+        raise SessionRefused
     present.check_door()
     approver = next((grant for grant in present.grants if grant.role is Role.APPROVER), None)
     return present, Hand(present.id, at_work.certificate_id, None if approver is None else approver.granted_by_id)
@@ -155,12 +177,22 @@ def present_staff(tx: Connection, at_work: AtWork) -> tuple[Staff, Hand]:
 def leave_console(ports: Ports, *, bank: Bank, at_work: AtWork) -> None:
     """Log off; a session that has ended stays as it ended."""
     now = ports.now()
+    session = at_work.session
+    if session is None:
+        return
 
     def leave(tx: Connection) -> None:
-        if staff_sessions.end(tx, at_work.session.id, SessionEnd.LOGOFF, now):
+        if staff_sessions.end(tx, session.id, SessionEnd.LOGOFF, now):
             audit.add_of_bank(tx, "staff-logged-off", at_work.actor, at=now, bank=bank.code)
 
     ports.db.write(leave)
+
+
+def _check_person(shown: Staff) -> None:
+    """Refuse whoever is shut out, and a program, which has nothing to enter."""
+    shown.check_door()
+    if Role.SYSTEM in shown.roles:
+        raise RoleMissing
 
 
 def _show(tx: Connection, der: bytes | None, bank: Bank, now: datetime) -> AtConsole:

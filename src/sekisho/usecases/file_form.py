@@ -10,11 +10,13 @@ from sekisho.domain.errors import ChoiceMissing, DetailsNotAllowed, FormWithoutE
 from sekisho.domain.person import PersonId, is_user_id
 from sekisho.domain.request_forms import CHANGED_FIELDS, OF_USERS, FormKind, Step, number_of, roles_for
 from sekisho.domain.secret import normal_form
-from sekisho.store import audit, contracts, notices, people, request_forms
+from sekisho.store import audit, contracts, notices, people, request_forms, system_answers
+from sekisho.store.system_answers import OF_REQUEST
 from sekisho.usecases.carry_out_form import CARRIED_OUT_HERE
 from sekisho.usecases.confirm import Confirmation, confirmed
 from sekisho.usecases.enter_console import present_staff
 from sekisho.usecases.find_contracts import visible
+from sekisho.usecases.serve_systems import answered_before
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from sekisho.domain.request_forms import Hand
     from sekisho.store.audit import Actor
     from sekisho.store.contracts import Contract
+    from sekisho.store.system_answers import Asked
     from sekisho.usecases.enter_console import AtWork
     from sekisho.usecases.ports import Ports
 
@@ -42,23 +45,38 @@ ON_SCREEN = (
 
 
 def file_at_counter(
-    ports: Ports, *, at_work: AtWork, contract_id: str, kind: str, user_id: str, detail: Mapping[str, str]
+    ports: Ports,
+    *,
+    at_work: AtWork,
+    contract_id: str,
+    kind: str,
+    user_id: str,
+    detail: Mapping[str, str],
+    asked: Asked | None = None,
 ) -> str:
     """File what came on paper, and return its number: it is received by whoever enters it.
+
+    A system of the bank says with `asked` which of its requests this is: the
+    same again gets the same number.
 
     Raises `ChoiceMissing`, `DetailsNotAllowed`, `ContractUnknown`, and
     `FormWithoutEffect` for a contract that has ended.
     """
     now = ports.now()
     chosen = read_kind(kind, AT_COUNTER)
-    asked = read_detail(chosen, detail)
+    kept = read_detail(chosen, detail)
 
     def file(tx: Connection) -> str:
         staff, hand = present_staff(tx, at_work)
         staff.require(*roles_for(Step.RECEIVE))
+        if asked is not None and (before := answered_before(tx, asked)) is not None:
+            return before
         contract = visible(tx, staff, contract_id)
-        wanted = _Wanted(contract, chosen, user_id, asked)
-        return _file(tx, wanted, at_work.actor, "form-received", now, entered=hand)
+        wanted = _Wanted(contract, chosen, user_id, kept)
+        number = _file(tx, wanted, at_work.actor, "form-received", now, entered=hand)
+        if asked is not None:
+            system_answers.keep(tx, asked, {OF_REQUEST: number}, now)
+        return number
 
     return ports.db.write(file)
 

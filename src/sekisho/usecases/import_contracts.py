@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from sekisho.domain.entries import name_problem, one_line
+from sekisho.domain.errors import ContractIdTaken
 from sekisho.domain.person import is_contract_id
 from sekisho.domain.secret import normal_form
 from sekisho.domain.staff import is_branch
@@ -166,7 +167,10 @@ def _register(how: Import, hashing: ThreadPoolExecutor, lines: Sequence[Line]) -
             put_contract(tx, ports, how.bank, one, how.actor, now)
         return [None] * len(some)
 
-    written = ports.db.write_all(put, prepared)
+    try:
+        written = ports.db.write_all(put, prepared)
+    except ContractIdTaken as taken:  # one alone is not tried again
+        written = [taken]
     with ports.db.read() as tx:
         return {
             line.number: Outcome(line.number, line.contract_id, Done.REGISTERED)

@@ -156,7 +156,7 @@ def _visit(site: Site, request: Request, *, body: bytes, form: dict[str, str]) -
         query=dict(request.query_params),
         form=form,
         headers=request.headers,
-        lang=(lang := _language(site, request)),
+        lang=(lang := language_of(site, request)),
         lang_chosen=lang in _chosen(site, request),
         address="" if request.client is None else request.client.host,
         der=client_certificate(request.scope),
@@ -182,7 +182,7 @@ async def _body(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def _language(site: Site, request: Request) -> messages.Language:
+def language_of(site: Site, request: Request) -> messages.Language:
     """Return `?lang=`, else the cookie's, else the first of Accept-Language that we have, else Japanese."""
     wishes = _chosen(site, request)
     ranges = request.headers.get("accept-language", "").split(",")[:20]

@@ -52,6 +52,8 @@ STATUS: dict[str, int] = {
     "form-unknown": NOT_FOUND,
     "form-without-effect": CONFLICT,
     "four-eyes": FORBIDDEN,
+    "idempotency-key-missing": BAD_REQUEST,
+    "idempotency-key-reused": CONFLICT,
     "internal": INTERNAL_SERVER_ERROR,
     "key-not-accepted": BAD_REQUEST,
     "key-reused": CONFLICT,

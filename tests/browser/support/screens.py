@@ -65,6 +65,8 @@ NOT_ON_A_PAGE = {
     "form-unknown": "told at the console",
     "form-without-effect": "told at the console",
     "four-eyes": "told like form-without-effect, on the same page of the console",
+    "idempotency-key-missing": "an answer to the bank's systems",
+    "idempotency-key-reused": "an answer to the bank's systems",
     "key-not-accepted": "the page's script makes no such key",
     "key-reused": "the page's script makes a new key and asks again",
     "key-weak": "the page's script makes no such key",

@@ -20,6 +20,7 @@ from sekisho.store.tables.console import (
     staff_certificates,
     staff_roles,
     staff_sessions,
+    system_answers,
 )
 from sekisho.store.tables.customers import (
     banks,
@@ -61,5 +62,6 @@ __all__ = [
     "staff_certificates",
     "staff_roles",
     "staff_sessions",
+    "system_answers",
     "unfinished_orders",
 ]

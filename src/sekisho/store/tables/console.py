@@ -22,6 +22,20 @@ from sekisho.store.tables.common import Id, metadata, where
 
 _WAITING = "state NOT IN ('carried-out', 'returned', 'withdrawn')"
 
+# What a system of the bank was answered, by the name that it gave its request: a contract's secrets (sealed) or the
+# number of a form. `ref` is that contract's ID, or nothing for the request itself. Kept for a day.
+system_answers = Table(
+    "system_answers",
+    metadata,
+    Column("system_id", Id, ForeignKey("staff.id"), primary_key=True, autoincrement=False),
+    Column("key_sha256", LargeBinary(32), primary_key=True),
+    Column("ref", String(11), primary_key=True),
+    Column("request_sha256", LargeBinary(32), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("answered_at", Instant, nullable=False),
+    Index("ix_system_answers_answered_at", "answered_at"),
+)
+
 # The bank's own people. `branch` is three digits, null for the operations centre. An ID is never given twice.
 staff = Table(
     "staff",
