@@ -152,6 +152,7 @@ def test_a_reader_who_has_had_enough_is_no_failure(demo: Served) -> None:
 
 
 POLICY = {
+    "service_hours": "always",
     "misses_before_closed": 7,
     "users_of_contract": 99,
     "certificate_life_days": 365,

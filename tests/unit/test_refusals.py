@@ -65,11 +65,11 @@ def test_codes_are_documented() -> None:
 def test_what_passes_by_itself_tells_programs_and_people_when_to_ask_again(
     kind: type[Refusal], lang: messages.Language
 ) -> None:
-    passing = {"ca-away", "mail-away", "service-unavailable", "too-many-requests"}
+    passing = {"ca-away", "mail-away", "out-of-hours", "service-unavailable", "too-many-requests"}
     some_day: dict[str, Any] = dict.fromkeys(
         ("since", "until", "opens", "problems"), datetime(2026, 11, 24, tzinfo=UTC)
     )
-    refusal = kind(**some_day)
+    refusal = kind(**some_day, seconds=5)
     answer = refused(refusal, lang)
     assert ("retry-after" in answer.headers) == (kind.code in passing)
     if kind.code in {"service-unavailable", "too-many-requests"}:

@@ -84,6 +84,7 @@ def _numbers(_context: click.Context, _option: click.Parameter, typed: str | Non
 @click.option(
     "--browser/--no-browser", "way_browser", default=None, help="Acquire in the browser; the key is exportable."
 )
+@click.option("--service-hours", help='"always", or like "mon-fri 7:00-23:00; sat,sun,holidays 8:00-21:00".')
 @data_dir_option
 @json_option
 def set_rules(
@@ -94,7 +95,7 @@ def set_rules(
     way_est: bool | None,
     way_browser: bool | None,
     as_json: bool,
-    **numbers: int | list[int] | None,
+    **rules: int | list[int] | str | None,
 ) -> None:
     """Set rules of the bank. A running server follows them from its next start."""
     import getpass
@@ -105,7 +106,7 @@ def set_rules(
     from sekisho.store.audit import Actor
     from sekisho.usecases.change_policy import PolicyChange, change_policy
 
-    named = {name: value for name, value in numbers.items() if value is not None}
+    named = {name: value for name, value in rules.items() if value is not None}
     change = PolicyChange(second_steps, way_tegata, way_est, way_browser, named)
     if change == PolicyChange():
         fail("name at least one rule", USAGE)

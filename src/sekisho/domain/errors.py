@@ -548,6 +548,12 @@ class WayNotOffered(ServiceRefused):
     code = "way-not-offered"
 
 
+class OutOfHours(ServiceRefused):
+    """Outside the bank's service hours nothing is changed or issued; stopping works at any hour."""
+
+    code = "out-of-hours"
+
+
 class CaAway(ServiceRefused):
     """The CA did not answer; the order is kept and the same key may ask again."""
 

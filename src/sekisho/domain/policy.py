@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sekisho.domain.issuing_ca import FIRST_CAS, IssuingCa
 from sekisho.domain.second_step import SecondStep
+from sekisho.domain.service_hours import ALWAYS, ServiceHours, read_hours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,12 +40,14 @@ class Policy:
     crl_shards: int = 8
     ocsp_nonce: bool = True
     issuing_cas: tuple[IssuingCa, ...] = FIRST_CAS
+    service_hours: ServiceHours | None = None
 
     def generation_for(self, kind: Kind) -> int:
         """Return the generation of the issuing CA that signs what is ordered now: the newest."""
         return max(ca.generation for ca in self.issuing_cas if ca.kind is kind)
 
 
+SERVICE_HOURS = "service_hours"
 LONGEST_CERTIFICATE_LIFE = timedelta(days=398)
 LONGEST_ACQUISITION_WINDOW = timedelta(days=80)
 _DAY, _HOUR, _MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -109,12 +112,17 @@ RULES = (
 )
 
 
-def with_rules(policy: Policy, stored: Mapping[str, int | Sequence[int]]) -> Policy:
+def with_rules(policy: Policy, stored: Mapping[str, Any]) -> Policy:
     """Return the policy with rules by their names set anew.
 
     Raises `RuleOutOfBounds`, for rules that disagree with one another as well.
     """
     changed: dict[str, Any] = {rule.field: rule.read(stored[rule.name]) for rule in RULES if rule.name in stored}
+    if SERVICE_HOURS in stored:
+        try:
+            changed[SERVICE_HOURS] = read_hours(str(stored[SERVICE_HOURS]))
+        except ValueError as wrong:
+            raise RuleOutOfBounds(SERVICE_HOURS, str(wrong)) from wrong
     new = replace(policy, **changed)
     if new.renewal_window >= new.certificate_life:
         raise RuleOutOfBounds("renewal_window_days", "must be shorter than the life of a certificate")
@@ -123,3 +131,8 @@ def with_rules(policy: Policy, stored: Mapping[str, int | Sequence[int]]) -> Pol
     if new.session_idle > new.session_life:
         raise RuleOutOfBounds("session_idle_minutes", "must not be longer than a session")
     return new
+
+
+def written_hours(policy: Policy) -> str:
+    """Return a policy's service hours as they are stored."""
+    return ALWAYS if policy.service_hours is None else policy.service_hours.text

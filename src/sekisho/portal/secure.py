@@ -17,6 +17,7 @@ from sekisho.usecases.meet_visitor import meet_visitor
 from sekisho.usecases.read_second_steps import SecondSteps, read_second_steps
 from sekisho.usecases.read_status import read_inbox, read_status
 from sekisho.usecases.resume_session import LoggedOn, resume_session
+from sekisho.usecases.service_hours import check_open
 from sekisho.web import cookies, messages
 from sekisho.web.choose_another import choose_another
 from sekisho.web.endpoint import endpoint
@@ -114,9 +115,17 @@ def logged_on(handler: Callable[[Visit, LoggedOn], Response]) -> Callable[[Visit
             return visit.go(OPENING_PATH)
         if current.pins_to_replace and visit.path != PINS_PATH:
             return visit.go(PINS_PATH)
+        if visit.method == "POST" and not _stops(visit):
+            check_open(visit.site.bank.policy, visit.site.ports.now())
         return handler(visit, current)
 
     return check
+
+
+def _stops(visit: Visit) -> bool:
+    """Tell whether a form stops something at once (緊急停止), which waits for no hour."""
+    of_user = visit.path == "/contract/users/confirm" and visit.query.get("step") == "stop"
+    return of_user or visit.path.startswith("/emergency/")
 
 
 def resume(visit: Visit) -> LoggedOn:

@@ -21,6 +21,7 @@ from sekisho.store.codes import Purpose
 from sekisho.usecases.finish_order import Unfinished, finish_orders
 from sekisho.usecases.mailed_code import CodeFor, code_right, mail_code, no_mail
 from sekisho.usecases.place_orders import Request, place_orders, request
+from sekisho.usecases.service_hours import check_open
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,6 +82,7 @@ def acquire_certificate(
     knows both PINs, and they are provisional, is asked for a mailed code.
     """
     now = ports.now()
+    check_open(bank.policy, now)
     ports.compromised.check(csr.spki)
     who = _read_claim(bank.code, claim)
     with ports.db.read() as tx:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sekisho.domain.policy import RULES, with_rules
+from sekisho.domain.policy import RULES, SERVICE_HOURS, with_rules, written_hours
 from sekisho.domain.second_step import SecondStep
 from sekisho.store import audit, banks
 
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """What is to be different; None leaves a rule as it is. `rules` are numbers by `Rule.name`."""
+    """What is to be different; None leaves a rule as it is.
+
+    `rules` are numbers by `Rule.name`, and `service_hours` as it is written.
+    """
 
     second_steps: frozenset[SecondStep] | None = None
     way_tegata: bool | None = None
     way_est: bool | None = None
     way_browser: bool | None = None
-    rules: Mapping[str, int | Sequence[int]] = field(default_factory=dict)
+    rules: Mapping[str, int | Sequence[int] | str] = field(default_factory=dict)
 
 
 def stored_rules(policy: Policy) -> dict[str, Any]:
@@ -35,6 +38,7 @@ def stored_rules(policy: Policy) -> dict[str, Any]:
     numbers = {rule.name: rule.write(policy) for rule in RULES}
     return {
         **numbers,
+        SERVICE_HOURS: written_hours(policy),
         "second_steps": [step.value for step in SecondStep if step in policy.second_steps],
         "way_tegata": policy.way_tegata,
         "way_est": policy.way_est,

@@ -25,6 +25,7 @@ from sekisho.usecases.finish_order import Unfinished, finish_orders
 from sekisho.usecases.judge_entry import judge_entry
 from sekisho.usecases.log_on import check_entry
 from sekisho.usecases.place_orders import Request, order_of, request
+from sekisho.usecases.service_hours import check_open
 from sekisho.usecases.show_certificate import show_certificate
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def renew_certificate(
     renewal that was never used, whose key is lost then.
     """
     now = ports.now()
+    check_open(bank.policy, now)
     ports.compromised.check(csr.spki)
     check_entry(pin, "pin")
     show = partial(show_certificate, der=der, bank=bank.code, kind=kind, now=now, grace=bank.policy.grace)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sekisho.domain.errors import OutOfHours
+
 if TYPE_CHECKING:
     from sekisho.domain.errors import Refusal
 
@@ -71,6 +73,7 @@ STATUS: dict[str, int] = {
     "opening-code-wrong": FORBIDDEN,
     "opening-step-done": CONFLICT,
     "operation-not-offered": NOT_IMPLEMENTED,
+    "out-of-hours": SERVICE_UNAVAILABLE,
     "page-unknown": NOT_FOUND,
     "passkey-not-accepted": FORBIDDEN,
     "permit-expired": FORBIDDEN,
@@ -118,4 +121,6 @@ def status_of(refusal: Refusal) -> int:
 
 def headers_of(refusal: Refusal) -> dict[str, str]:
     """Return the headers that tell when to ask again, where that is worth it."""
+    if isinstance(refusal, OutOfHours):
+        return {"retry-after": str(refusal.values["seconds"])}
     return {"retry-after": str(_RETRY_AFTER_S)} if refusal.code in PASSING else {}

@@ -10,10 +10,12 @@ from urllib.parse import urlencode
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from sekisho.domain.errors import EntryMissing, FormExpired
+from sekisho.usecases.service_hours import opens_next
 from sekisho.web import cookies, messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from starlette.responses import Response
 
@@ -123,6 +125,7 @@ class Visit:
                 "person": None if person is None else _visitor(person),
                 "alert": None if shown is None else self.words(shown[0], **shown[1]),
                 "errors": {} if shown is None else self.field_words(shown[2]),
+                "closed_until": self._closed_until(),
                 "done": None if done is None else _Done(done, messages.text(self.lang, f"done.{done}")),
                 "values": {},
                 **context,
@@ -161,6 +164,12 @@ class Visit:
             keys = [f"label.{kind}.{name}", f"label.{name}", "label.field"]
             told[name] = messages.field_text(self.lang, code, next(key for key in keys if messages.has(key)))
         return told
+
+    def _closed_until(self) -> datetime | None:
+        """Return when the service opens again, where it is closed to customers now."""
+        if self.site.bank.policy.service_hours is None or self.site.name == "console":
+            return None
+        return opens_next(self.site.bank.policy, self.site.ports.now())
 
     def _path_here(self) -> str:
         """Return this page's address for the language links, without what was only said once."""

@@ -71,6 +71,7 @@ NOT_ON_A_PAGE = {
     "key-reused": "the page's script makes a new key and asks again",
     "key-weak": "the page's script makes no such key",
     "mailed-codes-used-up": "needs ten mails; told like mail-address-code-wrong, on the same page",
+    "out-of-hours": "needs a bank that closes at night; its pages are read in tests/integration/test_service_hours.py",
     "operation-not-offered": "an answer to programs that speak EST",
     "permit-missing": "everybody whom the demo registers was granted a permit",
     "renewal-not-open": "told by the renewal page's script as any refusal; no link leads there so early",
