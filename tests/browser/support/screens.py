@@ -52,6 +52,7 @@ WRONG = "wrong111"
 NOT_ON_A_PAGE = {
     "ca-away": "the CA is started anew before anybody could look; told by the acquisition page as any refusal",
     "certificate-not-in-force": "the family of the certificate's refusals; each of them has a code of its own",
+    "certificate-not-confirmed": "told like any certificate that does not count, on the same page",
     "contract-id-taken": "told by the command that registers a contract",
     "contract-unknown": "told at the console, whose pages are seen in a walk of their own",
     "csr-not-accepted": "the page's script makes no such request",
@@ -74,6 +75,7 @@ NOT_ON_A_PAGE = {
     "out-of-hours": "needs a bank that closes at night; its pages are read in tests/integration/test_service_hours.py",
     "operation-not-offered": "an answer to programs that speak EST",
     "permit-missing": "everybody whom the demo registers was granted a permit",
+    "renewal-needs-pin": "an answer to programs that speak EST",
     "renewal-not-open": "told by the renewal page's script as any refusal; no link leads there so early",
     "role-granted": "an answer to the command",
     "role-missing": "every page of the console is open to every role",
