@@ -144,8 +144,8 @@ def _asking_for_codes(enroll: Ask, password: list[str], mailed_code: MailedCode)
     return ask
 
 
-def renew(way: Way, met: Met, book: Book, store: KeyStore, record: Record, *, pin: str) -> Brought:
-    """Renew a certificate over mutual TLS with its own key (J8)."""
+def renew(way: Way, met: Met, book: Book, store: KeyStore, record: Record, *, pin: str | None) -> Brought:
+    """Renew a certificate over mutual TLS with its own key (J8), with the PIN or, where the bank allows it, without."""
     person = record.person
     record = _known(book, store, record, met)
     present = _present(store, record)

@@ -111,15 +111,21 @@ def enroll(
 
 
 def reenroll(
-    web: Web, site: str, code: str, *, csr: bytes, name: str, password: str, held: Held
+    web: Web, site: str, code: str, *, csr: bytes, name: str, password: str | None, held: Held
 ) -> list[x509.Certificate]:
-    """Ask simplereenroll of a secure site (section 4.2.2); `web` shows the present certificate."""
+    """Ask simplereenroll of a secure site (section 4.2.2); `web` shows the present certificate.
+
+    Without a password nothing is sent that would prove who sits there: few banks renew then.
+    """
     return _ask(web, site, f"/.well-known/est/{code}/simplereenroll", csr, name, password, held)
 
 
-def _ask(web: Web, site: str, path: str, csr: bytes, name: str, password: str, held: Held) -> list[x509.Certificate]:
+def _ask(
+    web: Web, site: str, path: str, csr: bytes, name: str, password: str | None, held: Held
+) -> list[x509.Certificate]:
     basic = urllib3.make_headers()
-    basic["authorization"] = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+    if password is not None:
+        basic["authorization"] = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
     headers = basic | {
         "content-type": "application/pkcs10",
         "content-transfer-encoding": "base64",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.company_computer import CompanyComputer
-from tests.support.served import ROOT
+from tests.support.served import ROOT, Served, free_port_base
 from tests.support.tokens import PIN, SoftHsm
 
 from tegata import exit_codes
@@ -18,8 +18,6 @@ from tegata import exit_codes
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from tests.support.served import Served
 
 # A logon with a certificate whose key stays in its store: what a browser does, through the same signatures.
 LOG_ON = """
@@ -45,9 +43,11 @@ with open_store(parse(store), lambda _: token_pin) as opened:
 """
 
 
-def log_on(served: Served, computer: CompanyComputer, person: dict[str, Any], token_pin: str = "") -> str:
+def log_on(
+    served: Served, computer: CompanyComputer, person: dict[str, Any], token_pin: str = "", key: str | None = None
+) -> str:
     (record,) = computer.records
-    argv = [sys.executable, "-c", LOG_ON, record["store"], record["present"], served.info["urls"]["user"]]
+    argv = [sys.executable, "-c", LOG_ON, record["store"], key or record["present"], served.info["urls"]["user"]]
     done = subprocess.run(
         [*argv, served.info["tls_ca"], person["user_pin"], token_pin],
         capture_output=True,
@@ -98,6 +98,35 @@ def test_a_renewal(served: Served, tmp_path: Path, kind: str) -> None:
     assert computer.records[0]["former"] == []
     state = {m[0]: m[1] for m in re.findall(r"(\w{32}) .*?(superseded|in-force)", _listed(served))}
     assert state[first["serial"]] == "superseded"
+
+
+def test_a_renewal_without_the_pin_waits_for_a_logon(tmp_path: Path) -> None:
+    served = Served(tmp_path / "data", free_port_base())
+    served.start()
+    try:
+        token, person = SoftHsm(tmp_path / "hsm"), served.user("keiri02")
+        computer = CompanyComputer(tmp_path / "home", token.environment)
+        computer.acquire(served, person, "--store", token.store, store_pin=PIN)
+        served.set_clock_ahead(days=340)
+
+        def renew() -> Any:
+            options = ("renew", "--user", "keiri02", "--without-pin", "--pin-stdin", "--json")
+            return computer.run(*options, typed=(PIN,))
+
+        refused = renew()
+        assert (refused.code, refused.data["reason"]) == (exit_codes.REFUSED, "not-accepted")
+        assert served.sekisho("policy", "set", "--renewal-without-pin").returncode == 0
+        served.stop()
+        served.start()
+        done = renew()
+        assert (done.code, done.data["code"]) == (0, "certificate-renewed"), done.err
+        (record,) = computer.records
+        present, (former,) = record["present"], record["former"]
+        assert log_on(served, computer, person, PIN).startswith("403"), "it waits"
+        assert log_on(served, computer, person, PIN, key=former) == "303 /status"
+        assert log_on(served, computer, person, PIN, key=present) == "303 /status"
+    finally:
+        served.stop()
 
 
 def _listed(served: Served) -> str:

@@ -86,6 +86,7 @@ def acquire(
 @click.command(help=help_text("renew"))
 @option("--contract", "contract", metavar="ID")
 @option("--user", "user", metavar="ID")
+@click.option("--without-pin", is_flag=True, help=help_text("option.without-pin"))
 @ca_option
 @store_option
 @proxy_option
@@ -99,6 +100,7 @@ def renew(
     store: str | None,
     proxy: str | None,
     *,
+    without_pin: bool,
     pin_stdin: bool,
     as_json: bool,
 ) -> None:
@@ -112,7 +114,7 @@ def renew(
         with book.alone():
             record = _one_record(book, contract, user, store)
             way = run.way(record)
-            pin = run.terminal.secret(f"ask.{record.person.kind}.pin")
+            pin = None if without_pin else run.terminal.secret(f"ask.{record.person.kind}.pin")
             met = agent.meet(way, record.url, record.bank)
             with open_store(parse(record.store), run.terminal.store_pin) as opened:
                 # The former one may be over by now, and its key is not needed for another renewal.
@@ -120,6 +122,8 @@ def renew(
                 tell_gone(run, gone)
                 brought = agent.renew(way, met, book, opened, record, pin=pin)
                 _tell_brought(run, brought, held=opened.held.value, code="certificate-renewed")
+                if without_pin:
+                    run.terminal.hint("hint.log-on-once")
 
 
 def _one_record(book: Book, contract: str | None, user: str | None, store: str | None) -> Record:
