@@ -8,7 +8,7 @@ PACKAGES := chromium curl default-jre-headless firefox-esr fonts-noto-cjk gnutls
   desktop-file-utils libegl1 libtpm2-pkcs11-1 libtpm2-pkcs11-tools libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 \
   libxcb-render-util0 libxcb-shape0 libxkbcommon-x11-0 opensc shared-mime-info softhsm2 swtpm tpm2-tools xdg-utils xdotool xvfb
 
-.PHONY: demo test check soak bench format requirements packages
+.PHONY: demo test check soak bench pictures format requirements packages
 
 demo: $(VENV)/run.stamp
 	@$(BIN)/sekisho demo $(ARGS)
@@ -33,6 +33,12 @@ soak: packages $(VENV)/test.stamp
 bench: PACKAGES := postgresql softhsm2 util-linux
 bench: packages $(VENV)/test.stamp
 	$(BIN)/sekisho bench --write docs/reference/bench.json $(ARGS)
+
+# The pictures of all pages in docs/pages, from the walks that the tests take.
+pictures: packages $(VENV)/test.stamp
+	SEKISHO_SCREENSHOTS=$(CURDIR)/.pictures $(BIN)/pytest -q -n 2 --dist loadfile \
+	  $(wildcard tests/browser/test_screens_*.py)
+	$(BIN)/python -m tests.support.pictures .pictures docs/pages
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff format
