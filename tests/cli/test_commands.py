@@ -152,6 +152,7 @@ def test_a_reader_who_has_had_enough_is_no_failure(demo: Served) -> None:
 
 
 POLICY = {
+    "renewal_without_pin": False,
     "service_hours": "always",
     "misses_before_closed": 7,
     "users_of_contract": 99,

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from tests.support.staff import Office
-from tests.support.world import ADDRESS, ADMINISTRATOR, CONTRACT, KEIRI01, PINS, World
+from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, PINS, World, new_csr
 
 from sekisho.domain.errors import (
     CertificateReissued,
@@ -43,6 +43,7 @@ from sekisho.usecases.grant_role import end_staff, withdraw_role
 from sekisho.usecases.move_form import move_form
 from sekisho.usecases.own_forms import own_forms, withdraw_own_form
 from sekisho.usecases.read_forms import read_form, waiting_forms
+from sekisho.usecases.read_status import read_status
 
 if TYPE_CHECKING:
     from sqlalchemy import Executable
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
 
     from sekisho.usecases.enter_console import AtWork
     from sekisho.usecases.provisional_pins import IssuedPins
+
+
+_ADMINISTRATORS_KEY = new_csr()
 
 
 class Counter:
@@ -106,6 +110,31 @@ def actions(bank: World) -> list[str]:
 def told(bank: World) -> list[tuple[str, str | None]]:
     rows = bank.rows("SELECT n.code, p.user_id FROM notices n JOIN people p ON p.id = n.person_id ORDER BY n.id")
     return [(row.code, row.user_id) for row in rows]
+
+
+def users_told(code: str) -> list[tuple[str, str | None]]:
+    """Return what every user of the contract is told, and nobody else."""
+    return [(code, "keiri01"), (code, "keiri02")]
+
+
+def of_administrator(bank: World) -> list[tuple[str, str]]:
+    """Return which forms the administrator's status screen tells of, and how they stand."""
+    certificate = bank.acquire(ADMINISTRATOR, _ADMINISTRATORS_KEY)
+    current = bank.resume(certificate, bank.log_on(certificate))
+    return [(form.number, form.state.value) for form in read_status(bank.ports, bank=BANK, logged_on=current).forms]
+
+
+def test_the_status_screen_tells_what_the_branch_has_in_hand_and_what_it_returned_lately(
+    bank: World, counter: Counter
+) -> None:
+    assert of_administrator(bank) == []
+    first, second = counter.file(FormKind.CONTRACT_CHANGE, company="新見本"), counter.file(FormKind.PIN_RESET)
+    assert of_administrator(bank) == [(second, "received"), (first, "received")]
+    counter.move(first, Step.RETURN, reason="押印がない")
+    counter.move(second, Step.WITHDRAW, reason="取り下げ")
+    assert of_administrator(bank) == [(first, "returned")]
+    bank.later(days=15)
+    assert of_administrator(bank) == []
 
 
 def test_the_whole_way_of_one_form(bank: World, counter: Counter) -> None:
@@ -277,7 +306,9 @@ def test_a_lockout_is_lifted(bank: World, counter: Counter) -> None:
     number = counter.approved(FormKind.LOCKOUT_LIFT)
     with pytest.raises(ContractClosed):
         bank.log_on(certificate)
+    assert [one for one in told(bank) if one[0] == "users-shut-out"] == users_told("users-shut-out")
     counter.carry_out(number)
+    assert [one for one in told(bank) if one[0] == "users-let-in"] == users_told("users-let-in")
     with pytest.raises(EntryWrong):
         bank.log_on(certificate, "wrong111")
     bank.log_on(certificate)
@@ -318,6 +349,8 @@ def test_a_stop_and_its_lift(bank: World, counter: Counter) -> None:
     counter.through(FormKind.EMERGENCY_STOP_LIFT)
     bank.log_on(certificate)
     bank.log_on(users)
+    both = [one for one in told(bank) if one[0].startswith("users-")]
+    assert both == users_told("users-shut-out") + users_told("users-let-in"), "one user's stop is nobody else's affair"
     with pytest.raises(FormWithoutEffect):
         counter.through(FormKind.EMERGENCY_STOP_LIFT)
 
@@ -361,6 +394,10 @@ def test_a_contract_ends_for_good(bank: World, counter: Counter) -> None:
     certificates = [bank.acquire(ADMINISTRATOR), bank.acquire(KEIRI01)]
     waiting = counter.approved(FormKind.CERTIFICATE_REISSUE)
     counter.through(FormKind.CONTRACT_END)
+    assert [one for one in told(bank) if one[0] == "contract-ended"] == [
+        ("contract-ended", None),
+        *users_told("contract-ended"),
+    ]
     for one in certificates:
         with pytest.raises(CertificateRevoked):
             bank.log_on(one)

@@ -151,6 +151,7 @@ def test_a_contract_that_is_stopped_lets_nobody_in_by_any_way(bank: World, desk:
     with pytest.raises(EmergencyStopped):
         bank.renew(held)
     assert told(bank, "contract-stopped") == [""]
+    assert told(bank, "users-shut-out") == ["keiri01", "keiri02"]
 
 
 def test_a_user_of_nobody_is_not_stopped(bank: World, desk: Desk) -> None:

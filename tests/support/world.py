@@ -147,11 +147,13 @@ class World:
         self.clock[0] += timedelta(**by)
         return self.clock[0]
 
-    def acquire(self, who: PersonId = KEIRI01, csr: Csr | None = None, **changed: Any) -> IssuedCertificate:
+    def acquire(
+        self, who: PersonId = KEIRI01, csr: Csr | None = None, *, held: KeyHeld = KeyHeld.FILE, **changed: Any
+    ) -> IssuedCertificate:
         pin, confirmation_pin = PINS[who]
         claim = replace(Claim(who.contract_id, who.user_id, pin, confirmation_pin), **changed)
         return acquire_certificate(
-            self.ports, bank=self.bank, claim=claim, csr=csr or new_csr(), held=KeyHeld.FILE, address=ADDRESS
+            self.ports, bank=self.bank, claim=claim, csr=csr or new_csr(), held=held, address=ADDRESS
         )
 
     def log_on(self, certificate: IssuedCertificate, pin: str | None = None) -> bytes:

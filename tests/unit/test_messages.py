@@ -240,6 +240,8 @@ def test_a_mail_carries_no_full_id_and_no_link(lang: Language) -> None:
         "contract-opened",
         "lockout-lifted",
         "renewal-due",
+        "users-let-in",
+        "users-shut-out",
         *(code for code in codes if code.startswith(("form-", "second-step-"))),
     }:
         mail = messages.mail(

@@ -84,6 +84,12 @@ def _numbers(_context: click.Context, _option: click.Parameter, typed: str | Non
 @click.option(
     "--browser/--no-browser", "way_browser", default=None, help="Acquire in the browser; the key is exportable."
 )
+@click.option(
+    "--renewal-without-pin/--no-renewal-without-pin",
+    "renewal_without_pin",
+    default=None,
+    help="Let agents renew keys that cannot be exported without a PIN; what they get waits for a logon.",
+)
 @click.option("--service-hours", help='"always", or like "mon-fri 7:00-23:00; sat,sun,holidays 8:00-21:00".')
 @data_dir_option
 @json_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import (
     CertificateExpired,
+    CertificateNotConfirmed,
     CertificateNotYetValid,
     CertificateOtherBank,
     CertificateReissued,
@@ -68,7 +69,8 @@ class Certificate:
     `suspended_at` is when it was suspended, until that is lifted; where it
     ends for good meanwhile, it stays. `shard` is the part of the revocation
     list that its distribution point names, None for the undivided list.
-    `generation` is that of the issuing CA that signed it.
+    `generation` is that of the issuing CA that signed it. One that was renewed
+    without a PIN `waits_for_logon` of its person with the one before.
     """
 
     id: int
@@ -88,6 +90,7 @@ class Certificate:
     suspended_at: datetime | None = None
     shard: int | None = None
     generation: int = 1
+    waits_for_logon: bool = False
 
     @property
     def exportable(self) -> bool:
@@ -138,6 +141,8 @@ def admit(certificate: Certificate, *, bank: str, kind: Kind, now: datetime) -> 
         raise ended_as(certificate.ending)
     if certificate.suspended_at is not None:
         raise CertificateSuspended
+    if certificate.waits_for_logon:
+        raise CertificateNotConfirmed
     if now < certificate.not_before:
         raise CertificateNotYetValid
     if now >= certificate.not_after:

@@ -55,6 +55,12 @@ class CertificateUnknown(CertificateRefused):
     code = "certificate-unknown"
 
 
+class CertificateNotConfirmed(CertificateRefused):
+    """Renewed without a PIN: it opens nothing before its person has logged on once more with the one before."""
+
+    code = "certificate-not-confirmed"
+
+
 class CertificateWrongKind(CertificateRefused):
     """A user's at the administrator's door, or the other way round."""
 
@@ -531,6 +537,12 @@ class CsrNotAccepted(KeyRefused):
     """The request cannot be read, or its signature does not hold."""
 
     code = "csr-not-accepted"
+
+
+class RenewalNeedsPin(KeyRefused):
+    """This certificate is renewed with the PIN: its key, or the new one, can be copied, or it was renewed before."""
+
+    code = "renewal-needs-pin"
 
 
 class RenewalNotOpen(KeyRefused):

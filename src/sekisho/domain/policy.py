@@ -41,6 +41,7 @@ class Policy:
     ocsp_nonce: bool = True
     issuing_cas: tuple[IssuingCa, ...] = FIRST_CAS
     service_hours: ServiceHours | None = None
+    renewal_without_pin: bool = False
 
     def generation_for(self, kind: Kind) -> int:
         """Return the generation of the issuing CA that signs what is ordered now: the newest."""
@@ -48,6 +49,7 @@ class Policy:
 
 
 SERVICE_HOURS = "service_hours"
+WITHOUT_PIN = "renewal_without_pin"
 LONGEST_CERTIFICATE_LIFE = timedelta(days=398)
 LONGEST_ACQUISITION_WINDOW = timedelta(days=80)
 _DAY, _HOUR, _MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -118,6 +120,8 @@ def with_rules(policy: Policy, stored: Mapping[str, Any]) -> Policy:
     Raises `RuleOutOfBounds`, for rules that disagree with one another as well.
     """
     changed: dict[str, Any] = {rule.field: rule.read(stored[rule.name]) for rule in RULES if rule.name in stored}
+    if WITHOUT_PIN in stored:
+        changed[WITHOUT_PIN] = bool(stored[WITHOUT_PIN])
     if SERVICE_HOURS in stored:
         try:
             changed[SERVICE_HOURS] = read_hours(str(stored[SERVICE_HOURS]))

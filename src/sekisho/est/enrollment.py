@@ -13,7 +13,7 @@ from sekisho.est.csr_attributes import wanted
 from sekisho.est.messages import CERTIFICATES, CSR_ATTRIBUTES, certificates_der, read_body, read_credentials
 from sekisho.pki.csr import read_csr
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
-from sekisho.usecases.renew_certificate import renew_certificate
+from sekisho.usecases.renew_certificate import renew_certificate, renew_unattended
 from sekisho.web.mails import code_mail
 
 if TYPE_CHECKING:
@@ -64,13 +64,26 @@ def enroll(visit: Visit) -> bytes:
 
 
 def reenroll(visit: Visit) -> bytes:
-    """Answer simplereenroll (section 4.2.2): present certificate, PIN, and a new key in the body."""
+    """Answer simplereenroll (section 4.2.2): present certificate, PIN, and a new key in the body.
+
+    Without any credentials it is a renewal without a PIN, which few banks
+    allow: any other is told to send them (401).
+    """
     site = visit.site
     if site.kind is None or not way_open(visit):
         raise WayNotOffered
     credentials = read_credentials(visit.headers.get("authorization"))
     if credentials is None:
-        raise NotAccepted
+        certificate = renew_unattended(
+            site.ports,
+            bank=site.bank,
+            kind=site.kind,
+            der=visit.der,
+            csr=read_csr(read_body(visit.body)),
+            held=claimed_key_held(visit.headers),
+            address=visit.address,
+        )
+        return certificates_der([x509.load_der_x509_certificate(certificate.der)])
     certificate = renew_certificate(
         site.ports,
         bank=site.bank,

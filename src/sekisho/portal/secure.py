@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from sekisho.domain.card import ASKED
 from sekisho.domain.errors import DoorClosed, EntryRefused, SecondStepMissing, SessionRefused
+from sekisho.domain.request_forms import FormState
 from sekisho.domain.second_step import SecondStep
 from sekisho.usecases.log_off import log_off
 from sekisho.usecases.log_on import answer_card, enter_pin
@@ -21,6 +22,7 @@ from sekisho.usecases.service_hours import check_open
 from sekisho.web import cookies, messages
 from sekisho.web.choose_another import choose_another
 from sekisho.web.endpoint import endpoint
+from sekisho.web.form_words import form_title
 from sekisho.web.notice_words import notice_values
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from sekisho.domain.certificate import Certificate
     from sekisho.domain.contract import Person
     from sekisho.domain.person import Kind
+    from sekisho.domain.request_forms import RequestForm
     from sekisho.store.notices import Notice
     from sekisho.usecases.log_on import OpenedSession
     from sekisho.web.site import Site
@@ -120,6 +123,12 @@ def logged_on(handler: Callable[[Visit, LoggedOn], Response]) -> Callable[[Visit
         return handler(visit, current)
 
     return check
+
+
+def _waiting_form(visit: Visit, form: RequestForm) -> _Waiting:
+    key = "waiting.form-returned" if form.state is FormState.RETURNED else "waiting.form-under-way"
+    title = form_title(visit.lang, form.kind)
+    return _Waiting(messages.text(visit.lang, key, title=title, number=form.number), "/contract/forms")
 
 
 def _stops(visit: Visit) -> bool:
@@ -255,6 +264,7 @@ def status_page(visit: Visit, current: LoggedOn) -> Response:
         for permit in status.waiting
         if permit.person.user_id is not None
     ]
+    waiting += [_waiting_form(visit, form) for form in status.forms]
     if status.pins_old:
         days = site.bank.policy.pin_age.days
         waiting.insert(0, _Waiting(messages.text(visit.lang, "waiting.pins-old", days=days), PINS_PATH))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 
 from sekisho.domain.contract import Application, Bank
-from sekisho.domain.policy import RULES, SERVICE_HOURS, Policy, with_rules, written_hours
+from sekisho.domain.policy import RULES, SERVICE_HOURS, WITHOUT_PIN, Policy, with_rules, written_hours
 from sekisho.domain.second_step import SecondStep
 from sekisho.store.tables import banks as t
 
@@ -79,11 +79,15 @@ def set_policy(tx: Connection, code: str, policy: Policy) -> None:
 
 
 def differing(policy: Policy) -> dict[str, int | list[int] | str]:
-    """Return the rules that are numbers, and the service hours, that are not as they are by default, by their names."""
+    """Return the rules of `with_rules` that are not as they are by default, by their names."""
     rules: dict[str, int | list[int] | str] = {
         rule.name: rule.write(policy) for rule in RULES if rule.write(policy) != rule.write(Policy())
     }
-    return rules if policy.service_hours is None else rules | {SERVICE_HOURS: written_hours(policy)}
+    if policy.service_hours is not None:
+        rules[SERVICE_HOURS] = written_hours(policy)
+    if policy.renewal_without_pin:
+        rules[WITHOUT_PIN] = True
+    return rules
 
 
 def _policy(row: Row[Any]) -> Policy:

@@ -40,6 +40,7 @@ def _values(row: Row[Any]) -> dict[str, Any]:
         "reason": None if row.reason is None else Reason(row.reason),
         "supersedes": row.supersedes,
         "first_logon_at": row.first_logon_at,
+        "waits_for_logon": row.waits_for_logon,
         "suspended_at": row.suspended_at,
         "shard": row.shard,
         "generation": row.generation,
@@ -126,6 +127,7 @@ def add(
             "supersedes": one.placed.renews_id,
             "shard": one.placed.order.shard,
             "generation": one.placed.order.generation,
+            "waits_for_logon": one.placed.unattended,
         }
         for one in new
     ]
@@ -146,6 +148,7 @@ def add(
             supersedes=one.placed.renews_id,
             shard=one.placed.order.shard,
             generation=one.placed.order.generation,
+            waits_for_logon=one.placed.unattended,
             der=one.der,
         )
         for certificate_id, one in zip(ids, new, strict=True)
@@ -252,6 +255,13 @@ def mark_first_logon(tx: Connection, certificate_id: int, now: datetime) -> bool
     return tx.execute(_MARK_FIRST_LOGON, {"certificate_id": certificate_id, "now": now}).rowcount == 1
 
 
+def confirm_successors(tx: Connection, certificate_id: int) -> None:
+    """Let those count that wait for a logon with this one."""
+    tx.execute(
+        update(t).where(t.c.supersedes == certificate_id, t.c.waits_for_logon.is_(True)).values(waits_for_logon=False)
+    )
+
+
 def successors(tx: Connection, certificate_id: int) -> list[Certificate]:
     """Return the certificates not ended that take this one's place at their first completed logon."""
     rows = tx.execute(_select().where(t.c.supersedes == certificate_id, t.c.ended_at.is_(None)))
@@ -272,6 +282,7 @@ def with_overlap_over(tx: Connection, issued_before: datetime, most: int) -> lis
             t.c.ended_at.is_(None),
             newer.c.supersedes.is_not(None),
             newer.c.first_logon_at.is_(None),
+            newer.c.waits_for_logon.is_(False),
             newer.c.ended_at.is_(None),
             newer.c.issued_at <= issued_before,
         )
@@ -307,7 +318,7 @@ def _revoked(row: Row[Any]) -> tuple[datetime, Reason] | None:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """A certificate on its way to its end; `dealt_with` where it was ended, or the person holds a newer one."""
+    """A certificate on its way to its end; `dealt_with` where it was ended, or the person has a newer one in use."""
 
     id: int
     person_id: int
@@ -322,7 +333,12 @@ def by_end(tx: Connection, bank: str, *, after: tuple[datetime, int], until: dat
     newer = t.alias("newer")
     replaced = (
         select(newer.c.id)
-        .where(newer.c.person_id == t.c.person_id, newer.c.id > t.c.id, newer.c.ended_at.is_(None))
+        .where(
+            newer.c.person_id == t.c.person_id,
+            newer.c.id > t.c.id,
+            newer.c.ended_at.is_(None),
+            newer.c.waits_for_logon.is_(False),
+        )
         .exists()
     )
     rows = tx.execute(

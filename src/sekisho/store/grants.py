@@ -32,7 +32,7 @@ _CHANGED = {
     "secrets": ("misses", "asked", "provisional_until", "used_step"),
     "permits": ("spent_at", "withdrawn_at", "misses", "reminded_at", "expired_at"),
     "orders": ("computer", "voided_at", "refused_at"),
-    "certificates": ("ended_at", "ending", "reason", "first_logon_at", "suspended_at"),
+    "certificates": ("ended_at", "ending", "reason", "first_logon_at", "suspended_at", "waits_for_logon"),
     "sessions": ("token_sha256", "positions", "completed_at", "seen_at", "ended_at", "end", "challenge"),
     "passkeys": ("sign_count", "used_at"),
     "notices": ("read_at", "mailed_at", "mail_due_at", "mail_tries", "mail_given_up_at", "mail_said"),

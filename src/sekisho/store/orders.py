@@ -44,6 +44,7 @@ class PlacedOrder:
     voided_at: datetime | None = None
     finished: bool = False
     refused_at: datetime | None = None
+    unattended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class NewOrder:
     address: str | None = None
     permit_id: int | None = None
     renews_id: int | None = None
+    unattended: bool = False
 
 
 def _placed(row: Row[Any]) -> PlacedOrder:
@@ -81,6 +83,7 @@ def _placed(row: Row[Any]) -> PlacedOrder:
         voided_at=row.voided_at,
         finished=not row.unfinished and row.refused_at is None,
         refused_at=row.refused_at,
+        unattended=row.unattended,
     )
 
 
@@ -136,6 +139,7 @@ def add(
             "shard": one.order.shard,
             "generation": one.order.generation,
             "ordered_at": now,
+            "unattended": one.unattended,
         }
         for one in new
     ]
@@ -155,6 +159,7 @@ def add(
             spki_sha256=one.spki_sha256,
             held=one.held,
             renews_id=one.renews_id,
+            unattended=one.unattended,
         )
         for order_id, one in zip(ids, new, strict=True)
     ]
@@ -241,6 +246,12 @@ def refused(tx: Connection, *, after: int, most: int = 500) -> list[PlacedOrder]
     """Return orders that the CA would not sign, in their order, some from after one on."""
     rows = tx.execute(_SELECT.where(t.c.refused_at.is_not(None), t.c.id > after).order_by(t.c.id).limit(most))
     return [_placed(row) for row in rows]
+
+
+def was_renewed(tx: Connection, person_id: int, certificate_id: int) -> bool:
+    """Tell whether a renewal of the person's certificate was ever ordered."""
+    found = tx.execute(select(t.c.id).where(t.c.person_id == person_id, t.c.renews_id == certificate_id).limit(1))
+    return found.first() is not None
 
 
 def void_unfinished(tx: Connection, person_id: int, now: datetime) -> None:

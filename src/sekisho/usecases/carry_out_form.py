@@ -18,6 +18,7 @@ from sekisho.usecases.emergency_stop import hold_everyone, shut
 from sekisho.usecases.lift_certificate import lift_suspension
 from sekisho.usecases.move_form import find_form, hold_form, tell, write_down
 from sekisho.usecases.provisional_pins import DrawnPins, IssuedPins, draw_pins, reset_of
+from sekisho.usecases.tell_users import LET_IN, SHUT_OUT, tell_users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,6 +111,7 @@ def _lift_lockout(work: _Work) -> None:
     secrets.clear_misses(work.tx, work.person.id, list(SecretName))
     _note(work, "lockout-lifted")
     notices.add(work.tx, work.person.id, "lockout-lifted", work.now)
+    tell_users(work.tx, work.person.who, LET_IN, work.now)
 
 
 def _reset_pins(work: _Work) -> IssuedPins:
@@ -132,6 +134,7 @@ def _stop(work: _Work) -> None:
     if person.who.user_id is None:
         shut(work.tx, hold_everyone(work.tx, person.who), person, work.actor, work.now)
         notices.add(work.tx, person.id, "contract-stopped", work.now)
+        tell_users(work.tx, person.who, SHUT_OUT, work.now)
     else:
         shut(work.tx, [person], person, work.actor, work.now)
         tell_both(work.tx, person, "user-stopped", work.now)
@@ -148,6 +151,8 @@ def _lift_stop(work: _Work) -> None:
         raise FormWithoutEffect
     _note(work, "emergency-stop-lifted")
     tell_both(work.tx, work.person, "emergency-stop-lifted", work.now)
+    if work.person.who.user_id is None and lifted[0]:
+        tell_users(work.tx, work.person.who, LET_IN, work.now)
 
 
 def _change(work: _Work) -> IssuedPins | None:
@@ -183,6 +188,7 @@ def _end(work: _Work) -> None:
     people.end_contract(tx, person.who, work.now)
     _note(work, "contract-ended")
     notices.add(tx, person.id, "contract-ended", work.now)
+    tell_users(tx, person.who, "contract-ended", work.now)
 
 
 def _note(work: _Work, action: str, **detail: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sekisho.domain.policy import RULES, SERVICE_HOURS, with_rules, written_hours
+from sekisho.domain.policy import RULES, SERVICE_HOURS, WITHOUT_PIN, with_rules, written_hours
 from sekisho.domain.second_step import SecondStep
 from sekisho.store import audit, banks
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class PolicyChange:
     """What is to be different; None leaves a rule as it is.
 
-    `rules` are numbers by `Rule.name`, and `service_hours` as it is written.
+    `rules` are those of `with_rules`, by their names.
     """
 
     second_steps: frozenset[SecondStep] | None = None
@@ -39,6 +39,7 @@ def stored_rules(policy: Policy) -> dict[str, Any]:
     return {
         **numbers,
         SERVICE_HOURS: written_hours(policy),
+        WITHOUT_PIN: policy.renewal_without_pin,
         "second_steps": [step.value for step in SecondStep if step in policy.second_steps],
         "way_tegata": policy.way_tegata,
         "way_est": policy.way_est,

@@ -14,6 +14,7 @@ from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, certificates, notices, people, permits, secrets, sessions
 from sekisho.usecases.change_user import find_user
 from sekisho.usecases.suspend_certificate import suspend_certificate
+from sekisho.usecases.tell_users import SHUT_OUT, tell_users
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -77,6 +78,7 @@ def stop_contract(ports: Ports, *, bank: Bank, demand: Demand) -> None:
             raise RuntimeError("a user has no contract to stop")
         shut(tx, hold_everyone(tx, who), administrator, demand.actor, now)
         notices.add(tx, administrator.id, "contract-stopped", now)
+        tell_users(tx, who, SHUT_OUT, now)
 
     ports.db.write(stop)
 

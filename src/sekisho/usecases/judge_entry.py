@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sekisho.domain.errors import ContractClosed, DoorClosed, EntryWrong, Refusal, UserSuspended
 from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, notices, people, secrets, sessions
+from sekisho.usecases.tell_users import SHUT_OUT, tell_users
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -80,4 +81,5 @@ def _close(tx: Connection, person: Person, actor: Actor, now: datetime) -> Refus
     sessions.end_of_people(tx, everyone, SessionEnd.CLOSED, now)
     audit.add(tx, "contract-closed", actor, at=now, who=person.who, person_id=person.id)
     notices.add(tx, person.id, "contract-closed", now)
+    tell_users(tx, person.who, SHUT_OUT, now)
     return ContractClosed()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from sekisho.domain.session import Session
     from sekisho.store.audit import Actor
     from sekisho.usecases.ports import Ports
+
+
+# Longer than any bank's renewal window: before that no certificate has a successor.
+_RENEWED_WITHIN = timedelta(days=91)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +261,8 @@ def _complete(
         people.remember_language(tx, person.id, language)
     sessions.end_of_people(tx, [person.id], SessionEnd.ELSEWHERE, now, but=session_id)
     audit.add(tx, "logged-on", actor, at=now, who=person.who, person_id=person.id, serial=certificate.serial, **how)
+    if certificate.not_after - now < _RENEWED_WITHIN:
+        certificates.confirm_successors(tx, certificate.id)
     if certificate.first_logon_at is not None or not certificates.mark_first_logon(tx, certificate.id, now):
         return
     notices.add(tx, person.id, "logon-new-certificate", now)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sekisho.domain.person import Kind
+from sekisho.domain.request_forms import ENDED, FormState
 from sekisho.domain.secret import PINS
-from sekisho.store import certificates, notices, permits, secrets, sessions
+from sekisho.store import certificates, notices, permits, request_forms, secrets, sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from sekisho.domain.certificate import Certificate
     from sekisho.domain.contract import Bank
     from sekisho.domain.permit import Permit
+    from sekisho.domain.request_forms import RequestForm
     from sekisho.domain.secret import SecretName
     from sekisho.store.notices import Notice
     from sekisho.store.sessions import PastLogon
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 _NOTICES_ON_STATUS = 5
 _NOTICES_IN_INBOX = 100
+_FORMS = 20
+_RETURNED_LATELY = timedelta(days=14)
 
 
 class Renewal(StrEnum):
@@ -40,6 +45,9 @@ class Renewal(StrEnum):
 class Status:
     """The last logons before this one, the newest notices, and for an administrator the permits that wait.
 
+    `forms` are for an administrator the request forms that the branch has in
+    hand, and those that it returned lately.
+
     `renewal` says how the certificate's renewal stands from when its window is open.
     `pins_old` tells whether a PIN is so old that the policy asks for a change.
     """
@@ -49,6 +57,7 @@ class Status:
     waiting: list[Permit]
     pins_old: bool
     renewal: Renewal | None
+    forms: Sequence[RequestForm] = ()
 
 
 def read_status(ports: Ports, *, bank: Bank, logged_on: LoggedOn) -> Status:
@@ -56,16 +65,24 @@ def read_status(ports: Ports, *, bank: Bank, logged_on: LoggedOn) -> Status:
     now = ports.now()
     person = logged_on.person
     with ports.db.read() as tx:
-        waiting = []
+        waiting, forms = [], []
         if person.who.kind is Kind.ADMINISTRATOR:
+            forms = request_forms.of_contract(tx, person.who.bank, person.who.contract_id, most=_FORMS)
             waiting = permits.open_of_contract(tx, person.who.bank, person.who.contract_id, now)
         return Status(
             last_logons=sessions.last_logons(tx, person.id, bank.policy.last_logons_shown, but=logged_on.session.id),
             notices=notices.of(tx, person.id, _NOTICES_ON_STATUS),
             waiting=waiting,
             renewal=_renewal(tx, bank, logged_on.certificate, now),
+            forms=[form for form in forms if _to_be_told(form, now)],
             pins_old=any(now - at >= bank.policy.pin_age for at in secrets.set_since(tx, person.id, PINS).values()),
         )
+
+
+def _to_be_told(form: RequestForm, now: datetime) -> bool:
+    if form.state is FormState.RETURNED:
+        return form.moved_at is not None and now - form.moved_at < _RETURNED_LATELY
+    return form.state not in ENDED
 
 
 def _renewal(tx: Connection, bank: Bank, certificate: Certificate, now: datetime) -> Renewal | None:

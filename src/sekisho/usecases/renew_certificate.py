@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sekisho.domain.certificate import Ending, Reason
+from sekisho.domain.certificate import Ending, KeyHeld, Reason
 from sekisho.domain.errors import (
     ContractNotOpen,
     KeyReused,
     NotAccepted,
     PinsToReplace,
     Refusal,
+    RenewalNeedsPin,
     RenewalNotOpen,
     SigningRefused,
 )
@@ -30,10 +31,11 @@ from sekisho.usecases.show_certificate import show_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
-    from sekisho.domain.certificate import Certificate, IssuedCertificate, KeyHeld
+    from sekisho.domain.certificate import Certificate, IssuedCertificate
     from sekisho.domain.contract import Bank
     from sekisho.domain.person import Kind
     from sekisho.domain.policy import Policy
@@ -72,9 +74,7 @@ def renew_certificate(
         visitor = show(tx)
     if PersonId(bank.code, *named) != visitor.certificate.person:
         raise NotAccepted
-    opens = visitor.certificate.not_after - bank.policy.renewal_window
-    if now < opens:
-        raise RenewalNotOpen(opens=opens)
+    _check_window(visitor.certificate, bank.policy, now)
     person, checked = visitor.person, visitor.secret
     person.check_door()
     if checked is None:
@@ -99,6 +99,72 @@ def renew_certificate(
     # A counted miss has a transaction of its own, and is told once it is committed.
     (outcome,) = ports.db.write(lambda tx: _place(tx, [entry]))
     raise outcome if isinstance(outcome, Exception) else RuntimeError("a wrong PIN was let through")
+
+
+def renew_unattended(
+    ports: Ports, *, bank: Bank, kind: Kind, der: bytes | None, csr: Csr, held: KeyHeld, address: str
+) -> IssuedCertificate:
+    """Renew as `renew_certificate` does, without a PIN, where the bank allows it.
+
+    Once for each certificate, and only from a key that cannot be copied to
+    another. What comes of it opens no door before its person has logged on
+    once more with the present one.
+    """
+    now = ports.now()
+    if not bank.policy.renewal_without_pin:
+        raise NotAccepted
+    check_open(bank.policy, now)
+    ports.compromised.check(csr.spki)
+    show = partial(show_certificate, der=der, bank=bank.code, kind=kind, now=now)
+    with ports.db.read() as tx:
+        visitor = show(tx)
+    _check_window(visitor.certificate, bank.policy, now)
+    person = visitor.person
+    person.check_door()
+    if KeyHeld.FILE in {held, visitor.certificate.held}:
+        raise RenewalNeedsPin
+    actor = audit.actor_of(person.who, address)
+    wanted = request(
+        person.id,
+        person.who,
+        csr,
+        held=held,
+        actor=actor,
+        life=bank.policy.certificate_life,
+        now=now,
+        entropy=ports.entropy,
+        shards=bank.policy.crl_shards,
+        generation=bank.policy.generation_for(person.who.kind),
+    )
+
+    def place(tx: Connection) -> PlacedOrder:
+        people.lock(tx, [person.id])
+        present = show(tx)
+        present.person.check_door()
+        _check_person(present, present.secret)
+        placed = _order(tx, present.certificate, wanted, unattended=True)
+        if isinstance(placed, Refusal):
+            raise placed
+        return placed
+
+    (outcome,) = finish_orders(ports, [Unfinished(ports.db.write(place), actor)])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def _check_window(certificate: Certificate, policy: Policy, now: datetime) -> None:
+    opens = certificate.not_after - policy.renewal_window
+    if now < opens:
+        raise RenewalNotOpen(opens=opens)
+
+
+def _check_person(present: AtDoor, secret: Secret | None) -> None:
+    """Raise where the person has to do something else first."""
+    if present.person.contract_opened_at is None:
+        raise ContractNotOpen
+    if secret is None or secret.provisional_until is not None:
+        raise PinsToReplace  # somebody else knows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +214,17 @@ def _judge_and_order(tx: Connection, one: _Entry) -> PlacedOrder | Refusal:
     )
     if refusal is not None:
         return refusal
-    if present.person.contract_opened_at is None:
-        return ContractNotOpen()
-    if one.checked.provisional_until is not None:
-        return PinsToReplace()  # somebody else knows it
+    try:
+        _check_person(present, one.checked)
+    except Refusal as first:
+        return first
     placed = _order(tx, present.certificate, wanted)
     if not isinstance(placed, Refusal):
         secrets.clear_misses(tx, wanted.person_id, [SecretName.PIN])
     return placed
 
 
-def _order(tx: Connection, present: Certificate, wanted: Request) -> PlacedOrder | Refusal:
+def _order(tx: Connection, present: Certificate, wanted: Request, *, unattended: bool = False) -> PlacedOrder | Refusal:
     """Order the renewal of `present`; a key that was ordered for it before gets its own order back."""
     before = orders.of_keys(tx, [wanted.csr.spki_sha256]).get(wanted.csr.spki_sha256)
     if before is not None:
@@ -169,6 +235,8 @@ def _order(tx: Connection, present: Certificate, wanted: Request) -> PlacedOrder
         if before.refused_at is not None:
             return SigningRefused()
         return before
+    if unattended and orders.was_renewed(tx, wanted.person_id, present.id):
+        return RenewalNeedsPin()
     orders.void_unfinished(tx, wanted.person_id, wanted.at)
     for unused in certificates.successors(tx, present.id):
         end_certificate(
@@ -182,6 +250,7 @@ def _order(tx: Connection, present: Certificate, wanted: Request) -> PlacedOrder
         held=wanted.held,
         address=wanted.actor.address,
         renews_id=present.id,
+        unattended=unattended,
     )
     placed = orders.add(tx, [new], wanted.at)[0]
     audit.add(
@@ -193,5 +262,6 @@ def _order(tx: Connection, present: Certificate, wanted: Request) -> PlacedOrder
         person_id=wanted.person_id,
         serial=placed.order.serial,
         renews=f"{present.serial:032x}",
+        **({"pin": "none"} if unattended else {}),
     )
     return placed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from sekisho.store.columns import Instant, Serial
@@ -64,6 +66,8 @@ orders = Table(
     Column("generation", SmallInteger, nullable=False, server_default="1"),
     # The CA would not sign it, so no certificate comes of it.
     Column("refused_at", Instant),
+    # A renewal for which no PIN was entered.
+    Column("unattended", Boolean, nullable=False, server_default=false()),
     Index("ix_orders_person_id", "person_id"),
     Index("ix_orders_refused", "id", **where("refused_at IS NOT NULL")),
 )
@@ -100,6 +104,8 @@ certificates = Table(
     Column("suspended_at", Instant),
     Column("shard", SmallInteger),
     Column("generation", SmallInteger, nullable=False, server_default="1"),
+    # Renewed without a PIN, and its person has not logged on with the one before since.
+    Column("waits_for_logon", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("kind", "serial"),
     Index("ix_certificates_person_id", "person_id", "id"),
     Index("ix_certificates_not_after", "not_after", "id"),
