@@ -10,7 +10,9 @@ from tests.support.desk import acquire, last_code, replace_pins
 from tests.support.staff import Office
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, PINS
 
+from sekisho.domain.customer_card import CardState
 from sekisho.domain.errors import (
+    CardMissing,
     CertificateExpired,
     CertificateReissued,
     CertificateRevoked,
@@ -27,7 +29,9 @@ from sekisho.domain.guide import Do, Question, choices, next_question, plan_for
 from sekisho.domain.request_forms import FormKind, Step
 from sekisho.domain.secret import SecretName
 from sekisho.domain.staff import Role
+from sekisho.store import cards
 from sekisho.store.audit import Actor
+from sekisho.usecases.cards import post_cards
 from sekisho.usecases.carry_out_form import carry_out_form
 from sekisho.usecases.change_user import Change, permit_reissue
 from sekisho.usecases.confirm import Confirmation
@@ -41,6 +45,7 @@ from sekisho.usecases.suspend_certificate import suspend_certificate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy import Connection
     from tests.support.world import World
 
     from sekisho.domain.certificate import IssuedCertificate
@@ -111,6 +116,8 @@ class Company:
             Do.STOP_BY_TELEPHONE: self.telephone,
             Do.FILE_ON_SCREEN: self.file_on_screen,
             Do.GO_TO_THE_BRANCH: self.go_to_the_branch,
+            Do.GO_AGAIN_WITH_THE_CARD: self.go_again_with_the_card,
+            Do.LOG_ON_WITH_NEW_CARD: self.log_on_with_new_card,
             Do.ACQUIRE_ADMINISTRATOR: self.acquire_administrator,
             Do.ACQUIRE_ADMINISTRATOR_WITH_CODE: self.acquire_administrator_with_code,
             Do.LOG_ON_ADMINISTRATOR: self.log_on_administrator,
@@ -152,6 +159,29 @@ class Company:
             issued = branch.carry_out(form)
             if issued is not None:
                 self.slips[""] = issued
+
+    def go_again_with_the_card(self, step: GuideStep) -> None:
+        self.get_new_card()
+        self.go_to_the_branch(step)
+
+    def log_on_with_new_card(self, step: GuideStep) -> None:
+        with pytest.raises(CardMissing):
+            self.log_on_administrator(step)
+        self.get_new_card()
+        self.log_on_administrator(step)
+
+    def get_new_card(self) -> None:
+        """Have the card that was ordered made, and wait for the post."""
+        bank = self.bank
+
+        def make(tx: Connection) -> str:
+            (ordered,) = cards.to_print(tx, BANK.code)
+            cards.move(tx, ordered, CardState.MADE, bank.clock[0])
+            return ordered.sealed or ""
+
+        sealed = bank.db.write(make)
+        post_cards(bank.ports, bank=BANK, contract_ids=[CONTRACT], actor=Actor("operator:test"))
+        bank.card = bank.ports.seal.open(sealed, CONTRACT)
 
     def branch(self) -> Branch:
         if not hasattr(self, "_branch"):
@@ -265,6 +295,9 @@ def test_a_user_moves_without_the_branch(company: Company, situation: str) -> No
         "administrator works ended no known at-hand",
         "both works valid no forgotten-user at-hand",
         "administrator broken no forgotten-administrator at-hand",
+        "user works valid no known lost",
+        "both broken no forgotten-both lost",
+        "administrator lost stopped known lost",
         "administrator lost no known at-hand",
         "administrator works valid contract-closed known at-hand",
         "administrator broken stopped forgotten-administrator at-hand",

@@ -17,6 +17,7 @@ from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01,
 
 from sekisho.background import publish
 from sekisho.bench import synthetic
+from sekisho.domain.customer_card import CardState
 from sekisho.domain.errors import (
     EntryWrong,
     MailAddressCodeWrong,
@@ -28,9 +29,11 @@ from sekisho.domain.errors import (
 from sekisho.domain.request_forms import Step
 from sekisho.domain.secret import SecretName
 from sekisho.domain.staff import Role
-from sekisho.store import tables
+from sekisho.store import cards, tables
+from sekisho.store.audit import Actor
 from sekisho.store.tables import metadata
 from sekisho.usecases.add_staff import renew_staff
+from sekisho.usecases.cards import post_cards
 from sekisho.usecases.carry_out_form import carry_out_form
 from sekisho.usecases.change_details import change_details
 from sekisho.usecases.change_mail_address import ask_new_address, read_address_change, take_new_address
@@ -111,11 +114,30 @@ def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         synthetic.settle(bank.db)
         give_passkeys(bank)
         give_staff(bank)
+        give_cards(bank)
         give_forms(bank)
         if "never" in state:
             bank.change("DELETE FROM sqlite_stat1")
             bank.db.close()
         yield bank
+
+
+def give_cards(bank: World) -> None:
+    """Give each of the first contracts a card in use, and a lost one that it replaced."""
+    contracts = tables.contracts.c
+
+    def give(tx: Any) -> None:
+        ids = tx.scalars(
+            select(contracts.contract_id).where(contracts.contract_id != CONTRACT).order_by(contracts.contract_id)
+        ).fetchmany(SOME)
+        given = [
+            {"contract_id": one, "state": state, "number": f"{state[0]}{one}", "bank": BANK.code}
+            for one in ids
+            for state in ("replaced", "in-use")
+        ]
+        tx.execute(insert(tables.cards), [{**one, "moved_at": bank.clock[0]} for one in given])
+
+    bank.db.write(give)
 
 
 def give_passkeys(bank: World) -> None:
@@ -303,7 +325,12 @@ def handle_forms(bank: World) -> None:
     office = Office(bank)
     clerk, approver = office.add("kakari02", Role.CLERK).at_work(), office.add("kenin02", Role.APPROVER).at_work()
     change = {"company": "株式会社新見本", "kana": "シンミホン"}
-    for kind, detail in (("contract-change", change), ("pin-reset", {}), ("emergency-stop", {})):
+    for kind, detail in (
+        ("contract-change", change),
+        ("pin-reset", {}),
+        ("card-reissue", {}),
+        ("emergency-stop", {}),
+    ):
         number = file_at_counter(bank.ports, at_work=clerk, contract_id=CONTRACT, kind=kind, user_id="", detail=detail)
         move_form(bank.ports, at_work=clerk, number=number, step=Step.CHECK_SEAL)
         for staff in (clerk.staff, replace(clerk.staff, branch="001")):
@@ -312,7 +339,20 @@ def handle_forms(bank: World) -> None:
         carry_out_form(bank.ports, bank=BANK, at_work=clerk, number=number)
         read_form(bank.ports, at_work=approver, number=number)
     own_forms(bank.ports, administrator=ADMINISTRATOR)
+    have_card_made(bank)
     ask_as_a_system(bank)
+
+
+def have_card_made(bank: World) -> None:
+    """Bring the card that was ordered into the post, and the one of another contract into use."""
+
+    def make(tx: Any) -> None:
+        (ordered,) = cards.to_print(tx, BANK.code)
+        cards.move(tx, ordered, CardState.MADE, bank.clock[0])
+
+    bank.db.write(make)
+    post_cards(bank.ports, bank=BANK, contract_ids=[CONTRACT], actor=Actor("operator:test"))
+    assert bank.db.write(lambda tx: cards.take_into_use(tx, ADMINISTRATOR, bank.clock[0]))
 
 
 def ask_as_a_system(bank: World) -> None:

@@ -115,6 +115,7 @@ class World:
     clock: list[datetime]
     bank: Bank = BANK
     later_cas: dict[IssuingCa, hierarchy.KeyAndCertificate] = field(default_factory=dict)
+    card: dict[str, str] = field(default_factory=lambda: dict(CARD))
 
     @property
     def cas(self) -> dict[IssuingCa, hierarchy.KeyAndCertificate]:
@@ -163,7 +164,7 @@ class World:
         if not opened.positions:
             return opened.token
         current = self.resume(certificate, opened.token)
-        digits = [CARD[str(position)] for position in opened.positions]
+        digits = [self.card[str(position)] for position in opened.positions]
         return answer_card(
             self.ports,
             bank=BANK,

@@ -233,6 +233,7 @@ def test_every_action_in_the_audit_trail_of_a_contract_has_words() -> None:
 def test_a_mail_carries_no_full_id_and_no_link(lang: Language) -> None:
     codes = {key.split(".")[1] for key in KEYS if key.startswith("notice.")}
     for code in codes - {
+        "card-posted",
         "contract-changed",
         "contract-closed",
         "contract-ended",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sekisho.cli.authority import ca, ca_keys_options
+from sekisho.cli.card import card
 from sekisho.cli.certificates import certificates
 from sekisho.cli.contract import contract
 from sekisho.cli.database import database
@@ -40,6 +41,7 @@ main.add_command(certificates)
 main.add_command(database)
 main.add_command(mails)
 main.add_command(staff)
+main.add_command(card)
 main.add_command(contract)
 main.add_command(policy)
 

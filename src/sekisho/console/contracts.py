@@ -115,6 +115,7 @@ def contract_page(visit: Visit, current: AtWork) -> Response:
         people=[_person(visit, line, now) for line in whole.people],
         certificates=[_certificate(one, now) for one in whole.certificates],
         card_since=whole.card_since,
+        card=whole.card,
         notices=[_notice(visit, notice, persons[notice.person_id]) for notice in whole.notices],
         audit=[_audit_row(visit, row) for row in whole.audit],
         older=f"?before={whole.audit[-1]['id']}#audit-heading" if whole.audit_goes_on else None,

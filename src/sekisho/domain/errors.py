@@ -365,6 +365,18 @@ class SecondStepMissing(EntryRefused):
     code = "second-step-missing"
 
 
+class CardMissing(EntryRefused):
+    """The PIN was right, and there is no card to answer from until a new one is posted, nor any other second step."""
+
+    code = "card-missing"
+
+
+class CardMoved(EntryRefused):
+    """No card of the contract is in the state from which it could be moved on."""
+
+    code = "card-moved"
+
+
 class PasskeyNotAccepted(EntryRefused):
     """What the passkey answered does not hold, or answers a question that was asked before."""
 

@@ -222,7 +222,7 @@ def ask_second_step(visit: Visit, step: SecondStep, ask: Callable[[LoggedOn, Sec
     if not current.session.positions:
         return visit.go("/status")
     steps = read_second_steps(visit.site.ports, bank=visit.site.bank, person=current.person)
-    return ask(current, steps) if step in steps.offered else visit.go(STEP_PATH[steps.offered[0]])
+    return ask(current, steps) if step in steps.offered else visit.go(STEP_PATH[steps.first])
 
 
 def take_second_step(visit: Visit, step: SecondStep, answer: Callable[[LoggedOn], OpenedSession]) -> Response:
@@ -234,11 +234,11 @@ def take_second_step(visit: Visit, step: SecondStep, answer: Callable[[LoggedOn]
         visit.check_form()
         opened = answer(current)
     except EntryRefused as refusal:
-        left = read_second_steps(visit.site.ports, bank=visit.site.bank, person=current.person).offered
-        if step in left:
+        left = read_second_steps(visit.site.ports, bank=visit.site.bank, person=current.person)
+        if step in left.offered:
             return visit.back(STEP_PATH[step], refusal)
         # It was taken away in another window; what is left is asked, and that is said there.
-        return visit.back(STEP_PATH[left[0]], SecondStepMissing())
+        return visit.back(STEP_PATH[left.first], SecondStepMissing())
     except DoorClosed as refusal:
         return visit.back("/", refusal)
     response = visit.go("/status")

@@ -12,6 +12,7 @@ from sekisho.domain.request_forms import FormKind, RequestForm, Step
 from sekisho.domain.secret import SecretName
 from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, certificates, contracts, notices, passkeys, people, request_forms, secrets, sessions
+from sekisho.usecases.cards import DrawnCard, draw_card, end_cards, replace_lost
 from sekisho.usecases.change_user import end_all, reissue_of, tell_both
 from sekisho.usecases.emergency_stop import hold_everyone, shut
 from sekisho.usecases.lift_certificate import lift_suspension
@@ -42,6 +43,7 @@ class _Work:
     now: datetime
     window: timedelta
     drawn: DrawnPins | None
+    card: DrawnCard | None = None
 
 
 def carry_out_form(ports: Ports, *, bank: Bank, at_work: AtWork, number: str) -> IssuedPins | None:
@@ -54,12 +56,13 @@ def carry_out_form(ports: Ports, *, bank: Bank, at_work: AtWork, number: str) ->
     with ports.db.read() as tx:
         seen = find_form(tx, at_work.staff, number)
     drawn = draw_pins(ports, _whose(seen)) if _sets_pins(seen) else None
+    card = draw_card(ports, _whose(seen), now) if seen.kind is FormKind.CARD_REISSUE else None
 
     def carry_out(tx: Connection) -> IssuedPins | None:
         form, _, hand = hold_form(tx, at_work, number, Step.CARRY_OUT)
         state = form.check_step(Step.CARRY_OUT, hand)
         person = _hold(tx, form)
-        work = _Work(tx, form, person, at_work.actor, now, bank.policy.acquisition_window, drawn)
+        work = _Work(tx, form, person, at_work.actor, now, bank.policy.acquisition_window, drawn, card)
         issued = _EFFECTS[form.kind](work)
         request_forms.move(tx, form, state, now=now)
         write_down(tx, form, "form-carried-out", at_work.actor, now)
@@ -115,6 +118,13 @@ def _reset_pins(work: _Work) -> IssuedPins:
     if work.drawn is None:
         raise RuntimeError("PINs are to be set, and none were drawn")
     return reset_of(work.tx, work.person, work.drawn, work.actor, now=work.now, window=work.window)
+
+
+def _reissue_card(work: _Work) -> None:
+    """End the card that is in use or in the post, its table and the administrator's sessions, and order another."""
+    if work.card is None:
+        raise RuntimeError("a card is to be ordered, and none was drawn")
+    replace_lost(work.tx, work.person, work.card, work.actor, work.now)
 
 
 def _stop(work: _Work) -> None:
@@ -174,6 +184,7 @@ def _end(work: _Work) -> None:
         end_all(tx, one, Ending.REVOKED, Reason.CESSATION_OF_OPERATION, work.actor, work.now)
     people.stop(tx, person.id, work.now)
     sessions.end_of_people(tx, [one.id for one in everyone], SessionEnd.CLOSED, work.now)
+    end_cards(tx, person, work.actor, work.now)
     people.end_contract(tx, person.who, work.now)
     _note(work, "contract-ended")
     notices.add(tx, person.id, "contract-ended", work.now)
@@ -187,6 +198,7 @@ def _note(work: _Work, action: str, **detail: int) -> None:
 _EFFECTS: Mapping[FormKind, Callable[[_Work], IssuedPins | None]] = {
     FormKind.CERTIFICATE_REISSUE: _reissue,
     FormKind.CERTIFICATE_REVOCATION: _revoke,
+    FormKind.CARD_REISSUE: _reissue_card,
     FormKind.LOCKOUT_LIFT: _lift_lockout,
     FormKind.PIN_RESET: _reset_pins,
     FormKind.EMERGENCY_STOP: _stop,

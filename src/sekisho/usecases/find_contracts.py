@@ -12,6 +12,7 @@ from sekisho.domain.secret import SecretName, normal_form
 from sekisho.domain.staff import is_branch
 from sekisho.store import (
     audit,
+    cards,
     certificates,
     contracts,
     notices,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from sekisho.domain.certificate import Certificate
     from sekisho.domain.contract import Person
+    from sekisho.domain.customer_card import CustomerCard
     from sekisho.domain.permit import Permit
     from sekisho.domain.request_forms import RequestForm
     from sekisho.domain.staff import Staff
@@ -76,6 +78,7 @@ class WholeContract:
     audit: Sequence[dict[str, Any]]
     audit_goes_on: bool
     forms: Sequence[RequestForm]
+    card: CustomerCard | None = None
 
 
 def find_contracts(
@@ -165,6 +168,7 @@ def _whole(tx: Connection, contract: Contract, who: PersonId, before: int | None
         ],
         certificates=issued,
         card_since=card.get(SecretName.CARD),
+        card=cards.latest(tx, who),
         notices=told[:_NOTICES],
         audit=rows[:_AUDIT_ROWS],
         audit_goes_on=len(rows) > _AUDIT_ROWS,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sekisho.domain import card
 from sekisho.domain.certificate import Ending, Reason
 from sekisho.domain.errors import (
+    CardMissing,
     EntryMissing,
     EntryTooLong,
     ProvisionalPinEnded,
@@ -23,6 +24,7 @@ from sekisho.domain.second_step import SecondStep
 from sekisho.domain.secret import LONGEST_ENTRY, SecretName
 from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, certificates, notices, people, secrets, sessions
+from sekisho.usecases.cards import take_into_use
 from sekisho.usecases.end_certificate import end_certificate
 from sekisho.usecases.judge_entry import judge_entry
 from sekisho.usecases.read_second_steps import second_steps_of
@@ -100,7 +102,14 @@ def enter_pin(
             return refusal
         if secret.ended(now):
             return ProvisionalPinEnded()
-        positions = _question(tx, ports, person) if kind is Kind.ADMINISTRATOR else ()
+        step: SecondStep | None = None
+        positions: tuple[int, ...] = ()
+        if kind is Kind.ADMINISTRATOR:
+            try:
+                step = second_steps_of(tx, bank, person).first
+            except CardMissing as lost:
+                return lost
+            positions = _question(tx, ports, person)
         session_id = sessions.open_session(
             tx,
             token_sha256=token_sha256(token),
@@ -114,7 +123,6 @@ def enter_pin(
             if secret.misses:
                 secrets.clear_misses(tx, person.id, [SecretName.PIN])
             _complete(tx, person, present.certificate, session_id, actor, now, language)
-        step = second_steps_of(tx, bank, person).offered[0] if positions else None
         return OpenedSession(token, positions, step)
 
     # A counted miss is told once it is committed.
@@ -141,7 +149,7 @@ def answer_card(
         person, checked = _whose(tx, certificate, SecretName.CARD)
         offered = second_steps_of(tx, bank, person).card
     person.check_door()
-    if not offered:
+    if checked is None or not offered:
         raise SecondStepMissing
     table = ports.seal.open(checked.verifier, person.who.contract_id)
     right = card.answers(table, session.positions, answer)
@@ -149,6 +157,8 @@ def answer_card(
 
     def judge(tx: Connection) -> Refusal | None:
         present, secret = _whose(tx, certificate, SecretName.CARD)
+        if secret is None:
+            return SecondStepMissing()
         return judge_entry(tx, present, secret, checked=checked, right=right, policy=bank.policy, actor=actor, now=now)
 
     last = LastStep(SecondStep.CARD, person, certificate, session, actor, now, language)
@@ -187,6 +197,8 @@ def complete_logon(
             return refusal
         if not sessions.complete(tx, session.id, token_sha256(token), now):
             return SessionRefused()
+        if last.step is SecondStep.CARD:
+            take_into_use(tx, person, last.actor, now)
         secrets.ask(tx, person.id, ())
         secrets.clear_misses(tx, person.id, [SecretName.PIN, *secret])
         present = certificates.get(tx, last.certificate.id)
@@ -217,15 +229,17 @@ def _set(secret: secrets.Secret | None) -> secrets.Secret:
     return secret
 
 
-def _whose(tx: Connection, certificate: Certificate, name: SecretName) -> tuple[Person, secrets.Secret]:
+def _whose(tx: Connection, certificate: Certificate, name: SecretName) -> tuple[Person, secrets.Secret | None]:
     person = people.find(tx, certificate.person)
     if person is None:
         raise RuntimeError("a certificate without a person")
-    return person, secrets.of(tx, person.id, [name])[name]
+    return person, secrets.of(tx, person.id, [name]).get(name)
 
 
 def _question(tx: Connection, ports: Ports, person: Person) -> tuple[int, ...]:
-    asked = secrets.of(tx, person.id, [SecretName.CARD])[SecretName.CARD].asked
+    """Return the card's question. Whoever lost the card is asked another step, and this question has no answer."""
+    known = secrets.of(tx, person.id, [SecretName.CARD]).get(SecretName.CARD)
+    asked = () if known is None else known.asked
     if not asked:
         asked = card.choose_positions(ports.entropy)
         secrets.ask(tx, person.id, asked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sekisho.domain.errors import CardMissing
 from sekisho.domain.second_step import SecondStep
 from sekisho.domain.secret import SecretName
 from sekisho.store import passkeys, secrets
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SecondSteps:
-    """What an administrator has, of what the bank offers. Who has nothing else has the card."""
+    """What an administrator has, of what the bank offers. Who has nothing else has the card, unless it was lost."""
 
     card: bool
     totp: Secret | None
@@ -32,13 +33,22 @@ class SecondSteps:
         has = {SecondStep.PASSKEY: bool(self.passkeys), SecondStep.TOTP: self.totp is not None}
         return [*(step for step, there in has.items() if there), *([SecondStep.CARD] if self.card else [])]
 
+    @property
+    def first(self) -> SecondStep:
+        """What is asked first. Raises `CardMissing` where there is nothing, until a new card has been posted."""
+        if not self.offered:
+            raise CardMissing
+        return self.offered[0]
+
 
 def second_steps_of(tx: Connection, bank: Bank, person: Person) -> SecondSteps:
     """Return what the administrator may take the second step with."""
     offered = bank.policy.second_steps
-    app = secrets.of(tx, person.id, [SecretName.TOTP]).get(SecretName.TOTP) if SecondStep.TOTP in offered else None
+    known = secrets.of(tx, person.id, [SecretName.TOTP, SecretName.CARD])
+    app = known.get(SecretName.TOTP) if SecondStep.TOTP in offered else None
     keys = passkeys.of(tx, person.id) if SecondStep.PASSKEY in offered else []
-    return SecondSteps(SecondStep.CARD in offered or not (app or keys), app, keys)
+    card = SecretName.CARD in known and (SecondStep.CARD in offered or not (app or keys))
+    return SecondSteps(card, app, keys)
 
 
 def read_second_steps(ports: Ports, *, bank: Bank, person: Person) -> SecondSteps:

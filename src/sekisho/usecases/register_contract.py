@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sekisho.domain.customer_card import CardState, new_number
 from sekisho.domain.errors import PinNotAllowed
 from sekisho.domain.person import PersonId
 from sekisho.domain.secret import SecretName, normal_form, pin_problems
-from sekisho.store import audit, people, permits, secrets
+from sekisho.store import audit, cards, people, permits, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +107,9 @@ def put_contract(
     )
     audit.add(tx, "contract-registered", actor, at=now, who=PersonId(bank.code, new.contract_id))
     for person, pin, confirmation_pin in prepared.hashed:
-        person_id = _register(tx, ports, bank, new.contract_id, person, pin, confirmation_pin, actor, now)
+        person_id = _register(
+            tx, ports, bank, new.contract_id, person, pin, confirmation_pin, actor, now, opened=opened_at is not None
+        )
         if registration is not None and person.user_id is None:
             secrets.put(tx, person_id, SecretName.REGISTRATION_PIN, registration, now)
 
@@ -121,6 +124,8 @@ def _register(
     confirmation_pin: str,
     actor: Actor,
     now: datetime,
+    *,
+    opened: bool,
 ) -> int:
     who = PersonId(bank.code, contract_id, person.user_id)
     person_id = people.add(
@@ -129,6 +134,8 @@ def _register(
     secrets.put(tx, person_id, SecretName.PIN, pin, now)
     secrets.put(tx, person_id, SecretName.CONFIRMATION_PIN, confirmation_pin, now)
     if person.card is not None:
+        state = CardState.IN_USE if opened else CardState.POSTED
+        cards.add(tx, who, number=new_number(ports.entropy(8)), state=state, sealed=None, now=now)
         secrets.put(tx, person_id, SecretName.CARD, ports.seal.seal(person.card, contract_id), now)
     audit.add(tx, f"{who.kind.value}-registered", actor, at=now, who=who, person_id=person_id)
     if person.permitted:

@@ -24,6 +24,8 @@ PASSING = frozenset({"ca-away", "mail-away", "service-unavailable", "too-many-re
 
 STATUS: dict[str, int] = {
     "ca-away": SERVICE_UNAVAILABLE,
+    "card-missing": FORBIDDEN,
+    "card-moved": CONFLICT,
     "certificate-expired": FORBIDDEN,
     "certificate-missing": FORBIDDEN,
     "certificate-none-to-revoke": CONFLICT,

@@ -51,6 +51,8 @@ WRONG = "wrong111"
 # Published codes that no page of the walk tells, and why.
 NOT_ON_A_PAGE = {
     "ca-away": "the CA is started anew before anybody could look; told by the acquisition page as any refusal",
+    "card-missing": "needs a card that is lost; told like entry-wrong, on the same page",
+    "card-moved": "told by the command that posts cards",
     "certificate-not-in-force": "the family of the certificate's refusals; each of them has a code of its own",
     "certificate-not-confirmed": "told like any certificate that does not count, on the same page",
     "contract-id-taken": "told by the command that registers a contract",

@@ -24,6 +24,7 @@ from sekisho.store.tables.console import (
 )
 from sekisho.store.tables.customers import (
     banks,
+    cards,
     contract_names,
     contracts,
     mailed_codes,
@@ -38,6 +39,7 @@ from sekisho.store.tables.told import audit, notices, reminders
 __all__ = [
     "audit",
     "banks",
+    "cards",
     "certificate_bytes",
     "certificates",
     "contract_names",

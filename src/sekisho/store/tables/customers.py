@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from sekisho.store.columns import Instant
@@ -116,6 +117,56 @@ secrets = Table(
     Column("provisional_until", Instant),
     # The last time step of which a one-time code was taken.
     Column("used_step", BigInteger),
+)
+
+# Customer cards. The sealed table stands here until the card is posted; from then on it is the administrator's secret.
+cards = Table(
+    "cards",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("bank", String(4), nullable=False),
+    Column("contract_id", String(11), nullable=False),
+    Column("number", String(20), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("sealed", Text),
+    Column("moved_at", Instant, nullable=False),
+    Column("expected_at", Instant),
+    Column("ordered_at", Instant),
+    Column("made_at", Instant),
+    Column("posted_at", Instant),
+    Column("in_use_at", Instant),
+    Column("lost_at", Instant),
+    Column("replaced_at", Instant),
+    Column("ended_at", Instant),
+    ForeignKeyConstraint(
+        ["bank", "contract_id"], ["contracts.bank", "contracts.contract_id"], name="fk_cards_contract"
+    ),
+    UniqueConstraint("number"),
+    CheckConstraint("(sealed IS NOT NULL) = (state IN ('ordered', 'made'))", name="sealed_until_posted"),
+    Index("ix_cards_contract", "bank", "contract_id", "id"),
+    Index(
+        "ix_cards_in_use",
+        "bank",
+        "contract_id",
+        unique=True,
+        sqlite_where=text("state = 'in-use'"),
+        postgresql_where=text("state = 'in-use'"),
+    ),
+    Index(
+        "ix_cards_on_its_way",
+        "bank",
+        "contract_id",
+        unique=True,
+        sqlite_where=text("state IN ('ordered', 'made', 'posted')"),
+        postgresql_where=text("state IN ('ordered', 'made', 'posted')"),
+    ),
+    Index(
+        "ix_cards_not_posted",
+        "bank",
+        "id",
+        sqlite_where=text("state IN ('ordered', 'made')"),
+        postgresql_where=text("state IN ('ordered', 'made')"),
+    ),
 )
 
 # The verifiers of PINs that were replaced, of each the last few: a new PIN is none of them.
