@@ -153,19 +153,15 @@ def test_a_form_is_filed_once_and_moved_on_by_people(demo: Served, system: httpx
 
 
 def test_events_are_told_in_their_order_once_no_earlier_one_can_come(demo: Served, system: httpx.Client) -> None:
-    ahead = system.get("/events").json()
     demo.set_clock_ahead(minutes=2)
     try:
-        system.get(f"/contracts/{demo.info['contract']['contract_id']}/people")
         told = system.get("/events", params={"most": 1000}).json()
+        system.get(f"/contracts/{demo.info['contract']['contract_id']}/people")
+        assert system.get("/events", params={"most": 1000}).json() == told, "what was done this minute is not told yet"
         ids = [one["id"] for one in told["events"]]
         assert ids == sorted(ids)
-        assert ids[-1] > (ahead["next"] or 0)
         assert told["next"] == ids[-1]
-        registered = [one for one in told["events"] if one["action"] == "contract-registered"]
-        assert registered
-        newest = told["events"][-1]
-        assert newest["action"] != "contract-read", "what was done this minute is not told yet"
+        assert "contract-registered" in {one["action"] for one in told["events"]}
         assert system.get("/events", params={"after": told["next"]}).json() == {"events": [], "next": told["next"]}
         page = system.get("/events", params={"most": 2}).json()
         assert [one["id"] for one in page["events"]] == ids[:2]

@@ -31,7 +31,8 @@ def main(screenshots: Path, folder: Path) -> None:
             to = folder / match["lang"] / f"{match['page']}.webp"
             to.parent.mkdir(parents=True, exist_ok=True)
             with Image.open(file) as shot:
-                small = shot.convert("RGB").resize((_WIDTH, round(shot.height * _WIDTH / shot.width)), Image.Resampling.LANCZOS)
+                size = (_WIDTH, round(shot.height * _WIDTH / shot.width))
+                small = shot.convert("RGB").resize(size, Image.Resampling.LANCZOS)
             small.save(to, "WEBP", quality=45, method=6)
     rows = "".join(
         f"\n## {page}\n\n![{page}, 日本語](ja/{page}.webp)\n![{page}, English](en/{page}.webp)\n"
