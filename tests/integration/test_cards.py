@@ -38,6 +38,7 @@ from sekisho.store.audit import Actor
 from sekisho.usecases.cards import COLUMNS, post_cards, print_cards
 from sekisho.usecases.find_contracts import read_contract
 from sekisho.usecases.log_on import answer_card, enter_pin
+from sekisho.usecases.read_status import read_status
 from sekisho.usecases.register_unopened import register_unopened
 
 if TYPE_CHECKING:
@@ -159,6 +160,30 @@ def test_the_whole_way_of_a_lost_card(bank: World, counter: Counter, maker: Make
     stored = str(bank.rows("SELECT * FROM audit")) + str(bank.rows("SELECT * FROM notices"))
     assert "".join(row[column] for column in COLUMNS[3:]) not in stored
     assert not bank.rows("SELECT 1 FROM cards WHERE sealed IS NOT NULL")
+
+
+def test_an_administrator_with_another_second_step_sees_where_the_new_card_is(
+    bank: World, counter: Counter, maker: Maker
+) -> None:
+    held = bank.acquire(ADMINISTRATOR)
+    current = bank.resume(held, bank.log_on(held))
+
+    def told_of() -> tuple[str, int] | None:
+        shown = read_status(bank.ports, bank=BANK, logged_on=current).new_card
+        if shown is None or shown.expected_at is None:
+            return None
+        return shown.state.value, (shown.expected_at - bank.clock[0]).days
+
+    assert told_of() is None, "of a card in use nothing is expected"
+    counter.through(FormKind.CARD_REISSUE)
+    state, days = told_of() or ("", 0)
+    assert state == "ordered"
+    assert 20 < days < 40, "fifteen bank days, holidays between them"
+    encrypted, _ = print_cards(bank.ports, bank=BANK, maker=maker.pem, actor=OPERATOR)
+    post_cards(bank.ports, bank=BANK, contract_ids=[CONTRACT], actor=OPERATOR)
+    assert (told_of() or ("", 0))[0] == "posted"
+    log_on_with(bank, held, maker.read(encrypted)[0])
+    assert told_of() is None
 
 
 def test_a_logon_that_waits_for_a_card_that_was_reported_lost_ends(bank: World, counter: Counter) -> None:

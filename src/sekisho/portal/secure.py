@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from sekisho.domain.card import ASKED
+from sekisho.domain.customer_card import CardState
 from sekisho.domain.errors import DoorClosed, EntryRefused, SecondStepMissing, SessionRefused
 from sekisho.domain.request_forms import FormState
 from sekisho.domain.second_step import SecondStep
@@ -265,6 +266,10 @@ def status_page(visit: Visit, current: LoggedOn) -> Response:
         if permit.person.user_id is not None
     ]
     waiting += [_waiting_form(visit, form) for form in status.forms]
+    if status.new_card is not None and status.new_card.expected_at is not None:
+        key = "waiting.card-posted" if status.new_card.state is CardState.POSTED else "waiting.card-ordered"
+        until = messages.date_text(visit.lang, status.new_card.expected_at)
+        waiting.append(_Waiting(messages.text(visit.lang, key, until=until), None))
     if status.pins_old:
         days = site.bank.policy.pin_age.days
         waiting.insert(0, _Waiting(messages.text(visit.lang, "waiting.pins-old", days=days), PINS_PATH))

@@ -7,10 +7,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from sekisho.domain.customer_card import ON_ITS_WAY
 from sekisho.domain.person import Kind
 from sekisho.domain.request_forms import ENDED, FormState
 from sekisho.domain.secret import PINS
-from sekisho.store import certificates, notices, permits, request_forms, secrets, sessions
+from sekisho.store import cards, certificates, notices, permits, request_forms, secrets, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from sekisho.domain.certificate import Certificate
     from sekisho.domain.contract import Bank
+    from sekisho.domain.customer_card import CustomerCard
     from sekisho.domain.permit import Permit
     from sekisho.domain.request_forms import RequestForm
     from sekisho.domain.secret import SecretName
@@ -46,7 +48,8 @@ class Status:
     """The last logons before this one, the newest notices, and for an administrator the permits that wait.
 
     `forms` are for an administrator the request forms that the branch has in
-    hand, and those that it returned lately.
+    hand, and those that it returned lately; `new_card` is the one that takes
+    the place of a lost one, until it is in use.
 
     `renewal` says how the certificate's renewal stands from when its window is open.
     `pins_old` tells whether a PIN is so old that the policy asks for a change.
@@ -58,6 +61,7 @@ class Status:
     pins_old: bool
     renewal: Renewal | None
     forms: Sequence[RequestForm] = ()
+    new_card: CustomerCard | None = None
 
 
 def read_status(ports: Ports, *, bank: Bank, logged_on: LoggedOn) -> Status:
@@ -65,9 +69,10 @@ def read_status(ports: Ports, *, bank: Bank, logged_on: LoggedOn) -> Status:
     now = ports.now()
     person = logged_on.person
     with ports.db.read() as tx:
-        waiting, forms = [], []
+        waiting, forms, on_its_way = [], [], []
         if person.who.kind is Kind.ADMINISTRATOR:
             forms = request_forms.of_contract(tx, person.who.bank, person.who.contract_id, most=_FORMS)
+            on_its_way = [one for one in cards.of_contract(tx, person.who, *ON_ITS_WAY) if one.expected_at is not None]
             waiting = permits.open_of_contract(tx, person.who.bank, person.who.contract_id, now)
         return Status(
             last_logons=sessions.last_logons(tx, person.id, bank.policy.last_logons_shown, but=logged_on.session.id),
@@ -75,6 +80,7 @@ def read_status(ports: Ports, *, bank: Bank, logged_on: LoggedOn) -> Status:
             waiting=waiting,
             renewal=_renewal(tx, bank, logged_on.certificate, now),
             forms=[form for form in forms if _to_be_told(form, now)],
+            new_card=on_its_way[0] if on_its_way else None,
             pins_old=any(now - at >= bank.policy.pin_age for at in secrets.set_since(tx, person.id, PINS).values()),
         )
 
