@@ -124,6 +124,25 @@ def test_secrets_that_were_kept_and_lost_a_race_are_given_to_nobody(systems: Sys
     assert (again.outcome.done, again.secrets) == (Done.THERE, None)
 
 
+def test_a_branchs_system_registers_that_branchs_contracts_alone(systems: Systems) -> None:
+    branch = systems.office.add("branch", Role.SYSTEM, branch="101")
+    other = systems.register(by=branch, branch="102")
+    assert (other.outcome.done, other.outcome.column, other.outcome.code) == (Done.WRONG, "branch", "branch-other")
+    mine = systems.register("open-0002", by=branch)
+    assert mine.outcome.done is Done.REGISTERED
+    (row,) = systems.bank.rows("SELECT branch FROM contracts WHERE contract_id = '20000000001'")
+    assert row.branch == "101"
+    systems.register("open-0003", contract_id="20000000002", branch="102")
+    systems.bank.later(minutes=2)
+
+    def told(one: Colleague) -> set[str | None]:
+        seen = read_events(systems.bank.ports, at_work=systems.at_work(one), after=0, most=1000)
+        return {row["contract_id"] for row in seen.rows}
+
+    assert told(branch) == {"20000000001"}
+    assert told(systems.core) == {None, CONTRACT, "20000000001", "20000000002"}
+
+
 def test_answers_are_kept_sealed_and_for_a_day(systems: Systems) -> None:
     line = systems.register()
     assert line.secrets is not None

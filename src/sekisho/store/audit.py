@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from sekisho.store import bulk
 from sekisho.store.tables import audit as t
-from sekisho.store.tables import people
+from sekisho.store.tables import contracts, people
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,8 +108,16 @@ def listed(tx: Connection, *, after: int = 0, most: int = 1000, contract_id: str
 
 
 def read_on(tx: Connection, *, after: int, most: int) -> list[dict[str, Any]]:
-    """Return rows as `listed` does, each with the `user_id` of its person, None for an administrator or nobody."""
-    query = select(t, people.c.user_id).outerjoin(people, people.c.id == t.c.person_id).where(t.c.id > after)
+    """Return rows as `listed` does, each with the `user_id` of its person and the `branch` of its contract.
+
+    `user_id` is None for an administrator or nobody.
+    """
+    query = (
+        select(t, people.c.user_id, contracts.c.branch)
+        .outerjoin(people, people.c.id == t.c.person_id)
+        .outerjoin(contracts, and_(contracts.c.bank == t.c.bank, contracts.c.contract_id == t.c.contract_id))
+        .where(t.c.id > after)
+    )
     rows = tx.execute(query.order_by(t.c.id).limit(most))
     return [dict(found._mapping) for found in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
 

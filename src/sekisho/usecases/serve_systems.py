@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from sekisho.domain.errors import IdempotencyKeyMissing, IdempotencyKeyReused
 from sekisho.store import audit, system_answers
 from sekisho.store.system_answers import OF_REQUEST, Asked
 from sekisho.usecases.enter_console import present_staff
-from sekisho.usecases.import_contracts import Done, Import, Outcome, import_contracts, read_line
+from sekisho.usecases.import_contracts import Done, Import, Line, Outcome, import_contracts, read_line
 from sekisho.usecases.register_unopened import RegisteredContract
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.contract import Bank
+    from sekisho.domain.staff import Staff
     from sekisho.usecases.enter_console import AtWork
     from sekisho.usecases.ports import Ports
 
@@ -79,6 +80,8 @@ def register_contracts(
 ) -> list[RegisteredLine]:
     """Register contracts that wait for their opening, and return what became of each, in their order.
 
+    A system of a branch registers that branch's alone.
+
     The same request again does what is left, and gets the secrets of what it
     had registered, for a day. They are kept sealed before the contracts are
     committed: a contract is never there without them.
@@ -97,7 +100,8 @@ def register_contracts(
     if not dry_run:
         ports.db.write(begin)
     how = Import(ports, bank, at_work.actor, keep, dry_run)
-    outcomes = list(import_contracts(how, [read_line(at, one) for at, one in enumerate(contracts, 1)]))
+    lines = [_of_branch(read_line(at, one), at_work.staff.branch) for at, one in enumerate(contracts, 1)]
+    outcomes = list(import_contracts(how, lines))
     # Somebody else was faster: what was kept for these opens nothing.
     lost = {one.contract_id: "" for one in outcomes if one.done is Done.WRONG}
     with ports.db.read() as tx:
@@ -108,7 +112,10 @@ def register_contracts(
 
 
 def read_events(ports: Ports, *, at_work: AtWork, after: int, most: int) -> Events:
-    """Return what was done at the bank, from after a number on, once no earlier number can come any more."""
+    """Return what was done at the bank, from after a number on, once no earlier number can come any more.
+
+    A system of a branch is told of that branch's contracts.
+    """
     settled = ports.now() - SETTLED_AFTER
     with ports.db.read() as tx:
         found = audit.read_on(tx, after=after, most=most)
@@ -118,7 +125,23 @@ def read_events(ports: Ports, *, at_work: AtWork, after: int, most: int) -> Even
             break
         rows.append(row)
     last = rows[-1]["id"] if rows else after
-    return Events([row for row in rows if row["bank"] == at_work.staff.bank], last)
+    return Events([row for row in rows if _is_theirs(at_work.staff, row)], last)
+
+
+def _is_theirs(staff: Staff, row: Mapping[str, Any]) -> bool:
+    """Tell whether a row is of the bank and, for somebody of a branch, about a contract of theirs."""
+    if row["contract_id"] is None:
+        return row["bank"] == staff.bank and staff.branch is None
+    return staff.sees(row["bank"], row["branch"])
+
+
+def _of_branch(line: Line | Outcome, branch: str | None) -> Line | Outcome:
+    """Return a contract as somebody of a branch may register it: theirs where no branch was named."""
+    if branch is None or isinstance(line, Outcome):
+        return line
+    if line.branch not in {None, branch}:
+        return Outcome(line.number, line.contract_id, Done.WRONG, "branch", "branch-other")
+    return replace(line, branch=branch)
 
 
 def _at(row: Mapping[str, Any]) -> datetime:
