@@ -39,9 +39,9 @@ def enter_contract_pin(page: Page, served: Served) -> None:
     page.get_by_role("button", name="ログオン", exact=True).click()
 
 
-def answer_card(page: Page, served: Served) -> None:
+def answer_card(page: Page, served: Served, contract: dict[str, Any] | None = None) -> None:
     """Type the four digits that 「3番目の数字」 and so on ask for."""
-    card = served.info["contract"]["card"]
+    card = (contract or served.info["contract"])["card"]
     see_heading(page, "確認用パスワード")
     for field in page.get_by_label(re.compile("番目の数字")).all():
         name = field.evaluate("field => field.labels[0].textContent")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import OutOfHours
 
@@ -27,11 +27,12 @@ def opens_next(policy: Policy, now: datetime) -> datetime | None:
 
 def is_bank_holiday(day: date) -> bool:
     """Tell whether it is a national holiday of Japan, or one of 31 December to 3 January, when banks are closed."""
-    return day in _holidays()
+    return day in _holidays(day.year)
 
 
 @cache
-def _holidays() -> Any:
+def _holidays(year: int) -> frozenset[date]:
+    """Return a year's days. The package's own object fills itself while it is asked, in whichever thread that is."""
     import holidays
 
-    return holidays.country_holidays("JP", categories=(holidays.BANK, holidays.PUBLIC))
+    return frozenset(holidays.country_holidays("JP", years=year, categories=(holidays.BANK, holidays.PUBLIC)))
