@@ -7,19 +7,30 @@ import pwd
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy.exc import ProgrammingError
+from tests.integration.test_cards import Maker, log_on_with
+from tests.integration.test_renew_unattended import renew
+from tests.integration.test_request_forms import Counter
+from tests.integration.test_systems import Systems
 from tests.support.edge import issue
 from tests.support.nodes import Node, nodes
 from tests.support.person import Person
 from tests.support.postgres import Cluster, shared_cluster
 from tests.support.served import ROOT
-from tests.support.world import KEIRI01, World, world
+from tests.support.staff import OPERATOR
+from tests.support.world import ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, World, world
 
+from sekisho.domain.certificate import KeyHeld
+from sekisho.domain.request_forms import FormKind
 from sekisho.settings import DATABASE_URL
 from sekisho.store.postgresql import PostgresDatabase, read_url
+from sekisho.usecases.cards import post_cards, print_cards
+from sekisho.usecases.clean_up import clean_up
 from sekisho.wiring import upgrade_database
 
 if TYPE_CHECKING:
@@ -88,6 +99,27 @@ def as_web(tmp_path: Path) -> Iterator[World]:
 def test_the_sites_role_cannot(as_web: World, sql: str) -> None:
     with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
         as_web.change(sql)
+
+
+def test_cards_systems_and_renewals_need_no_more_than_the_sites_role(as_web: World, tmp_path: Path) -> None:
+    as_web.ports = replace(as_web.ports, db=as_web.db)
+    maker = Maker(tmp_path, as_web.clock[0], rsa.generate_private_key(65537, 2048))
+    counter, held = Counter(as_web), as_web.acquire(ADMINISTRATOR)
+    as_web.log_on(held)
+    counter.through(FormKind.CARD_REISSUE)
+    encrypted, _ = print_cards(as_web.ports, bank=BANK, maker=maker.pem, actor=OPERATOR)
+    post_cards(as_web.ports, bank=BANK, contract_ids=[CONTRACT], actor=OPERATOR)
+    log_on_with(as_web, held, maker.read(encrypted)[0])
+    systems = Systems(as_web)
+    assert systems.register().secrets == systems.register().secrets
+    assert systems.file() == systems.file()
+    as_web.bank = replace(as_web.bank, policy=replace(as_web.bank.policy, renewal_without_pin=True))
+    old = as_web.acquire(KEIRI02, held=KeyHeld.TOKEN)
+    as_web.later(days=340)
+    new = renew(as_web, old)
+    as_web.log_on(old)
+    as_web.log_on(new)
+    assert clean_up(as_web.ports) > 0
 
 
 def test_the_sites_serve_in_their_role(tmp_path: Path) -> None:
