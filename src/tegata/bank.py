@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _OK, _ACCEPTED, _UNAUTHORIZED, _TOO_MANY, _UNAVAILABLE = 200, 202, 401, 429, 503
 _CODE = re.compile(r"[a-z][a-z-]{1,60}")
 _LONGEST_WORDS = 600
+# Nobody waits here until a bank opens in the morning: its words say when that is.
+_OUT_OF_HOURS = "out-of-hours"
 _RETRY_S = (1.0, 600.0)
 _RETRY_UNSAID_S = 30.0
 
@@ -141,7 +143,9 @@ def _said_no(answer: Answer, site: str) -> Exception:
     """Return the exception for an answer that brings nothing."""
     if answer.status == _ACCEPTED:
         return NotYet("not-yet", after_s=_retry_after(answer))
-    if answer.status == _TOO_MANY or (answer.status == _UNAVAILABLE and "retry-after" in answer.headers):
+    closed = answer.headers.get("x-sekisho-code") == _OUT_OF_HOURS
+    waits = answer.status == _UNAVAILABLE and "retry-after" in answer.headers and not closed
+    if answer.status == _TOO_MANY or waits:
         return NotYet("busy", after_s=_retry_after(answer))
     said = safe(answer.body[:8192].decode("utf-8", "replace"))
     if answer.status == _UNAUTHORIZED and "x-sekisho-code" not in answer.headers:

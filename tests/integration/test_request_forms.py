@@ -314,6 +314,21 @@ def test_a_lockout_is_lifted(bank: World, counter: Counter) -> None:
     bank.log_on(certificate)
 
 
+def test_only_who_is_let_in_is_told_so(bank: World, counter: Counter) -> None:
+    certificate = bank.acquire(ADMINISTRATOR)
+    counter.through(FormKind.EMERGENCY_STOP, "keiri02")
+    for _ in range(6):
+        with pytest.raises(EntryWrong):
+            bank.log_on(certificate, "wrong111")
+    with pytest.raises(ContractClosed):
+        bank.log_on(certificate, "wrong111")
+    counter.through(FormKind.EMERGENCY_STOP)
+    counter.through(FormKind.LOCKOUT_LIFT)
+    assert "users-let-in" not in dict(told(bank)), "the contract is stopped still"
+    counter.through(FormKind.EMERGENCY_STOP_LIFT)
+    assert [one for one in told(bank) if one[0] == "users-let-in"] == [("users-let-in", "keiri01")]
+
+
 def test_an_administrator_gets_provisional_pins(bank: World, counter: Counter) -> None:
     certificate = bank.acquire(ADMINISTRATOR)
     token = bank.log_on(certificate)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.support.est_client import enroll, new_key
 from tests.support.person import Person
 from tests.support.served import Served, free_port_base
 from tests.support.world import KEIRI01, World, new_csr
@@ -53,23 +54,30 @@ def test_nothing_is_renewed_at_night(bank: World) -> None:
 def test_at_night_one_looks_and_stops(tmp_path: Path) -> None:
     demo = Served(tmp_path / "data", free_port_base())
     demo.start()
+    unopened = {"contract": demo.info["unopened_contract"]}
+    key = new_key(tmp_path, "unopened")
+    answer = enroll(demo, key, unopened)
+    assert answer.status == 200, answer.code
+    key.save(answer)
     demo.stop()
-    now = datetime.now(JAPAN)
-    # The bank has closed an hour ago, or opens in an hour: whichever the day has room for.
-    hours = f"0:00-{now.hour - 1}:00" if now.hour > 1 else f"{now.hour + 2}:00-24:00"
-    done = demo.sekisho("policy", "set", "--service-hours", f"mon-sun,holidays {hours}", "--json")
+    done = demo.sekisho("policy", "set", "--service-hours", "mon-sun,holidays 7:00-23:00", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["service_hours"].endswith(hours)
+    assert json.loads(done.stdout)["service_hours"].endswith("7:00-23:00")
+    now = datetime.now(JAPAN)
+    three = now.replace(hour=3, minute=0, second=0) + timedelta(days=now.hour >= 3)
+    demo.set_clock_ahead(seconds=(three - now).total_seconds())
     demo.start()
     try:
         with httpx.Client(verify=demo.context(None), base_url=demo.info["urls"]["public"]) as anybody:
             front = anybody.get("/", headers={"accept-language": "ja"})
             assert "ただいまサービス時間外です" in front.text
-            asked = anybody.post(
-                f"/.well-known/est/{demo.info['bank']['code']}/simpleenroll",
-                auth=("12345678901/x", "a:b"), content=b"", headers={"content-type": "application/pkcs10"},
-            )  # fmt: skip
-            assert asked.status_code in {400, 503}
+        asked = enroll(demo, new_key(tmp_path, "night"), demo.user("keiri02"))
+        assert (asked.status, asked.code) == (503, "out-of-hours")
+        assert 3 * 3600 < int(asked.headers["retry-after"]) <= 4 * 3600 + 1
+        waiting = Person(demo, "administrator", {**unopened, "certificate": str(key.certificate), "key": str(key.key)})
+        assert waiting.log_on_administrator().path == "/opening"
+        assert (waiting.get("/emergency").path, waiting.get("/status").path) == ("/emergency", "/opening")
+        waiting.close()
         administrator = Person(demo, "administrator", demo.info["administrator"])
         page = administrator.log_on_administrator()
         assert (page.status, page.outcome) == (200, None)
@@ -78,7 +86,7 @@ def test_at_night_one_looks_and_stops(tmp_path: Path) -> None:
         assert new.status == 200
         refused = administrator.send(new, "/contract/users/new", user_id="keiri77", name="見本")
         assert (refused.status, refused.outcome) == (503, "out-of-hours")
-        assert 0 < int(refused.headers["retry-after"]) <= 24 * 3600
+        assert 3 * 3600 < int(refused.headers["retry-after"]) <= 4 * 3600 + 1
         stop = administrator.get("/contract/users/confirm", user_id="keiri02", step="stop")
         stopped = administrator.send(stop, "/contract/users/confirm?user_id=keiri02&step=stop")
         assert stopped.outcome == "user-stopped"

@@ -114,6 +114,8 @@ def test_retry_after_is_a_number_or_a_date_and_stays_sensible() -> None:
         (503, {"retry-after": "3"}, b"", "busy"),
         (401, {}, b"who are you", "refused"),
         (409, {"x-sekisho-code": "permit-spent"}, b"permit-spent: spent", "refused"),
+        (503, {"x-sekisho-code": "out-of-hours", "retry-after": "9000"}, b"out-of-hours: closed", "refused"),
+        (503, {"x-sekisho-code": "service-unavailable", "retry-after": "30"}, b"", "busy"),
         (409, {"x-sekisho-code": "Not A Code\x1b"}, b"", "answer-not-understood"),
         (500, {}, b"", "answer-not-understood"),
         (302, {"location": "https://elsewhere"}, b"", "answer-not-understood"),

@@ -19,7 +19,7 @@ from sekisho.usecases.meet_visitor import meet_visitor
 from sekisho.usecases.read_second_steps import SecondSteps, read_second_steps
 from sekisho.usecases.read_status import read_inbox, read_status
 from sekisho.usecases.resume_session import LoggedOn, resume_session
-from sekisho.usecases.service_hours import check_open
+from sekisho.usecases.service_hours import check_open, opens_next
 from sekisho.web import cookies, messages
 from sekisho.web.choose_another import choose_another
 from sekisho.web.endpoint import endpoint
@@ -63,6 +63,9 @@ class ShownCertificate:
     days_left: int
     exportable: bool
     held: str
+
+
+_EMERGENCY = "/emergency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,9 @@ def logged_on(handler: Callable[[Visit, LoggedOn], Response]) -> Callable[[Visit
         current = resume(visit)
         if current.session.positions:
             return visit.go(STEP_PATH[SecondStep.CARD])
+        if visit.path.startswith(_EMERGENCY) and opens_next(visit.site.bank.policy, visit.site.ports.now()):
+            # What has to be done first cannot be done before the service opens.
+            return handler(visit, current)
         if current.person.contract_opened_at is None and visit.path != OPENING_PATH:
             return visit.go(OPENING_PATH)
         if current.pins_to_replace and visit.path != PINS_PATH:
@@ -135,7 +141,7 @@ def _waiting_form(visit: Visit, form: RequestForm) -> _Waiting:
 def _stops(visit: Visit) -> bool:
     """Tell whether a form stops something at once (緊急停止), which waits for no hour."""
     of_user = visit.path == "/contract/users/confirm" and visit.query.get("step") == "stop"
-    return of_user or visit.path.startswith("/emergency/")
+    return of_user or visit.path.startswith(f"{_EMERGENCY}/")
 
 
 def resume(visit: Visit) -> LoggedOn:
