@@ -20,7 +20,7 @@ from sekisho.store.audit import Actor
 from sekisho.store.codes import Purpose
 from sekisho.usecases.finish_order import Unfinished, finish_orders
 from sekisho.usecases.mailed_code import CodeFor, code_right, mail_code, no_mail
-from sekisho.usecases.place_orders import Request, place_orders, request
+from sekisho.usecases.place_orders import Request, place_orders, request_of
 from sekisho.usecases.service_hours import check_open
 
 if TYPE_CHECKING:
@@ -98,18 +98,7 @@ def acquire_certificate(
         ports.db.write(lambda tx: _refuse(tx, who, guessed, address, limit, now))
         raise NotAccepted
     actor = audit.actor_of(who, address)
-    wanted = request(
-        person.id,
-        person.who,
-        csr,
-        held=held,
-        actor=actor,
-        life=bank.policy.certificate_life,
-        now=now,
-        entropy=ports.entropy,
-        shards=bank.policy.crl_shards,
-        generation=bank.policy.generation_for(person.who.kind),
-    )
+    wanted = request_of(ports, bank, person, csr, held=held, actor=actor, now=now)
     code = None
     if any(secret.provisional_until is not None for secret in known.values()):
         code = _ask_code(ports, person, known, wanted, claim.mailed_code, limit, mail)

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.certificate import KeyHeld
+    from sekisho.domain.contract import Bank, Person
     from sekisho.domain.permit import Permit
     from sekisho.domain.person import PersonId
     from sekisho.pki.csr import Csr
     from sekisho.store.audit import Actor
+    from sekisho.usecases.ports import Ports
 
     Key = TypeVar("Key")
     Given = TypeVar("Given")
@@ -67,6 +69,24 @@ def request(
 ) -> Request:
     """Return a request, with the random serial that its certificate will have."""
     return Request(person_id, who, csr, held, actor, life, serial_number(entropy), now, shards, generation)
+
+
+def request_of(
+    ports: Ports, bank: Bank, person: Person, csr: Csr, *, held: KeyHeld, actor: Actor, now: datetime
+) -> Request:
+    """Return the request of a person of the bank, by the bank's rules as they are now."""
+    return request(
+        person.id,
+        person.who,
+        csr,
+        held=held,
+        actor=actor,
+        life=bank.policy.certificate_life,
+        now=now,
+        entropy=ports.entropy,
+        shards=bank.policy.crl_shards,
+        generation=bank.policy.generation_for(person.who.kind),
+    )
 
 
 def order_of(asked: Request) -> Order:

@@ -25,7 +25,7 @@ from sekisho.usecases.end_certificate import end_certificate
 from sekisho.usecases.finish_order import Unfinished, finish_orders
 from sekisho.usecases.judge_entry import judge_entry
 from sekisho.usecases.log_on import check_entry
-from sekisho.usecases.place_orders import Request, order_of, request
+from sekisho.usecases.place_orders import Request, order_of, request_of
 from sekisho.usecases.service_hours import check_open
 from sekisho.usecases.show_certificate import show_certificate
 
@@ -81,18 +81,7 @@ def renew_certificate(
         raise RuntimeError("a person without a PIN")
     right = ports.pins.verify(checked.verifier, pin)
     actor = audit.actor_of(person.who, address)
-    wanted = request(
-        person.id,
-        person.who,
-        csr,
-        held=held,
-        actor=actor,
-        life=bank.policy.certificate_life,
-        now=now,
-        entropy=ports.entropy,
-        shards=bank.policy.crl_shards,
-        generation=bank.policy.generation_for(person.who.kind),
-    )
+    wanted = request_of(ports, bank, person, csr, held=held, actor=actor, now=now)
     entry = _Entry(show, checked, right, bank.policy, wanted)
     if right:
         return ports.crowd.serve(_renew, ports, entry)
@@ -124,18 +113,7 @@ def renew_unattended(
     if KeyHeld.FILE in {held, visitor.certificate.held}:
         raise RenewalNeedsPin
     actor = audit.actor_of(person.who, address)
-    wanted = request(
-        person.id,
-        person.who,
-        csr,
-        held=held,
-        actor=actor,
-        life=bank.policy.certificate_life,
-        now=now,
-        entropy=ports.entropy,
-        shards=bank.policy.crl_shards,
-        generation=bank.policy.generation_for(person.who.kind),
-    )
+    wanted = request_of(ports, bank, person, csr, held=held, actor=actor, now=now)
 
     def place(tx: Connection) -> PlacedOrder:
         people.lock(tx, [person.id])
