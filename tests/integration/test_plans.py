@@ -138,6 +138,7 @@ def give_cards(bank: World) -> None:
         tx.execute(insert(tables.cards), [{**one, "moved_at": bank.clock[0]} for one in given])
 
     bank.db.write(give)
+    bank.change("ANALYZE cards")
 
 
 def give_passkeys(bank: World) -> None:

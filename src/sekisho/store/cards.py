@@ -30,6 +30,10 @@ _TAKE_INTO_USE = (
     .values(state=CardState.IN_USE.value, moved_at=bindparam("at"), in_use_at=bindparam("at"))
     .returning(t.c.id, t.c.number)
 )
+# Written out, not bound: only so does an engine see that the small index of these states answers it.
+_WAITS_FOR_THE_POST = t.c.state.in_(
+    bindparam("states", [one.value for one in NOT_POSTED], expanding=True, literal_execute=True)
+)
 
 
 def add(
@@ -70,9 +74,7 @@ def of_contract(tx: Connection, who: PersonId, *states: CardState) -> list[Custo
 
 def to_print(tx: Connection, bank: str) -> list[CustomerCard]:
     """Return the bank's cards that are ordered, or made and not posted, in the order of their rows."""
-    rows = tx.execute(
-        select(t).where(t.c.bank == bank, t.c.state.in_([one.value for one in NOT_POSTED])).order_by(t.c.id)
-    )
+    rows = tx.execute(select(t).where(t.c.bank == bank, _WAITS_FOR_THE_POST).order_by(t.c.id))
     return [_card(row) for row in rows]
 
 
