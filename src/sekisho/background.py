@@ -17,6 +17,7 @@ from sekisho.usecases.expire_permits import expire_permits
 from sekisho.usecases.ports import MailServerAway
 from sekisho.usecases.publish_crl import publish_crls
 from sekisho.usecases.reconcile import notice_restore
+from sekisho.usecases.remove_contracts import RemovalNotAllowed, remove_contracts
 from sekisho.usecases.resume_orders import resume_orders
 from sekisho.usecases.send_reminders import remind_of_permits, remind_of_renewal
 from sekisho.web.mails import Unmarked, send_mails
@@ -55,6 +56,7 @@ def jobs(ports: Ports, bank: Bank, stopped: Callable[[], bool]) -> list[Job]:
         Job("reminders of permits", 60, lambda: remind_of_permits(ports, bank=bank)),
         Job("ends of permits", 60, lambda: expire_permits(ports, bank=bank)),
         Job("clean-up", 600, lambda: clean_up(ports)),
+        Job("removal of contracts", 600, lambda: len(remove_contracts(ports, bank=bank, actor=_SYSTEM))),
     ]
 
 
@@ -168,6 +170,6 @@ class Trouble:
 
 def reason(failure: Exception) -> str | None:
     """Return what work has to wait for, or None where the failure is a bug."""
-    if isinstance(failure, MailServerAway | DatabaseBehind):
+    if isinstance(failure, MailServerAway | DatabaseBehind | RemovalNotAllowed):
         return str(failure)
     return failure.code if isinstance(failure, Refusal) else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +63,8 @@ COMMANDS = [
     ["contract"],
     ["contract", "register"],
     ["contract", "import"],
+    ["contract", "purge"],
+    ["contract", "removed"],
     ["bench"],
 ]
 
@@ -156,6 +160,7 @@ POLICY = {
     "service_hours": "always",
     "misses_before_closed": 7,
     "users_of_contract": 99,
+    "retention_years": 7,
     "certificate_life_days": 365,
     "acquisition_window_days": 14,
     "renewal_window_days": 30,
@@ -233,6 +238,29 @@ def test_a_contract_is_registered_beside_a_running_server(demo: Served) -> None:
     again = demo.sekisho(*command, "--contract-id", made["contract_id"])
     assert (again.returncode, "contract-id-taken" in again.stderr) == (exit_codes.REFUSED, True)
     assert "登録用暗証番号" in demo.sekisho(*command).stdout
+
+
+def test_a_contract_past_its_retention_is_removed_beside_a_running_server(demo: Served) -> None:
+    command = ["contract", "register", "--name", "旧見本商店", "--administrator", "古井 太郎", "--json"]
+    contract_id = json.loads(demo.sekisho(*command).stdout)["contract_id"]
+    assert demo.sekisho("contract", "purge", "--dry-run").stdout == ""
+    # Nobody can have a contract end years ago but by writing that into the file.
+    with sqlite3.connect(demo.data_dir / "sekisho.db", timeout=30) as db:
+        change = "UPDATE contracts SET ended_at = '2015-04-01 00:00:00.000000' WHERE contract_id = ?"
+        assert db.execute(change, (contract_id,)).rowcount == 1
+    db.close()
+    rows = demo.sekisho("audit", "list", "--json", "--contract", contract_id).stdout
+    assert demo.sekisho("contract", "purge", "--dry-run").stdout.split() == [contract_id]
+    removed = json.loads(demo.sekisho("contract", "purge", "--json").stdout)
+    assert removed["contract_id"] == contract_id
+    assert removed["rows"]["audit"] == len(rows.splitlines()) == 3
+    assert removed["audit_sha256"] == hashlib.sha256(rows.encode()).hexdigest()
+    assert demo.sekisho("contract", "purge", "--json").stdout == ""
+    assert [json.loads(line) for line in demo.sekisho("contract", "removed", "--json").stdout.splitlines()] == [removed]
+    assert demo.sekisho("audit", "list", "--contract", contract_id).stdout == ""
+    assert "contract-removed" in demo.sekisho("audit", "list").stdout
+    again = demo.sekisho("contract", "register", "--name", "x", "--administrator", "y", "--contract-id", contract_id)
+    assert (again.returncode, "contract-id-taken" in again.stderr) == (exit_codes.REFUSED, True)
 
 
 def test_contracts_are_imported_beside_a_running_server(demo: Served, tmp_path: Path) -> None:

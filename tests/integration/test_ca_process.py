@@ -18,8 +18,11 @@ from tests.support.authority import NOW, PATIENCE_S, Running, order, running, sp
 from tests.support.trace import Trace
 
 from sekisho.ca import keys, wire
+from sekisho.ca.authority import RETENTION
+from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.client import CaClient, CaRefused
 from sekisho.ca.journal import Journal
+from sekisho.ca.record import StillKept
 from sekisho.ca.sealing import Known
 from sekisho.ca.wire import Ask
 from sekisho.domain.certificate import Reason
@@ -59,6 +62,19 @@ def test_a_crowd_of_threads_gets_each_its_own(client: CaClient) -> None:
         signed = list(pool.map(client.sign_all, asked, timeout=PATIENCE_S))
     for orders, ders in zip(asked, signed, strict=True):
         assert serials(ders) == [one.serial for one in orders]
+
+
+def test_a_contract_is_kept_and_erased_over_the_socket(client: CaClient) -> None:
+    asked = order()
+    assert client.sign_all([asked])[0]
+    name = asked.common_name
+    with pytest.raises(StillKept) as kept:
+        client.erase(name[-4:], name[:11])
+    assert kept.value.until == asked.not_after + RETENTION
+    assert not client.erase(name[-4:], "99999999999"), "it has nothing of that one"
+    with pytest.raises(JournalBroken):
+        client.erase(name[-4:], "")  # which it refuses to answer
+    assert client.sign_all([asked])[0]
 
 
 def test_more_orders_than_go_into_one_question(client: CaClient) -> None:

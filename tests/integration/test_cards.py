@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
-from tests.integration.test_request_forms import Counter, actions, told
+from tests.integration.test_request_forms import actions, told
+from tests.support.counter import Counter
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, PINS, World
 
 from sekisho.domain.customer_card import CardState

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy.exc import ProgrammingError
 from tests.integration.test_cards import Maker, log_on_with
 from tests.integration.test_renew_unattended import renew
-from tests.integration.test_request_forms import Counter
 from tests.integration.test_systems import Systems
+from tests.support.counter import Counter
 from tests.support.edge import issue
 from tests.support.nodes import Node, nodes
 from tests.support.person import Person
@@ -25,12 +25,14 @@ from tests.support.served import ROOT
 from tests.support.staff import OPERATOR
 from tests.support.world import ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, World, world
 
+from sekisho.background import reason
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.request_forms import FormKind
 from sekisho.settings import DATABASE_URL
 from sekisho.store.postgresql import PostgresDatabase, read_url
 from sekisho.usecases.cards import post_cards, print_cards
 from sekisho.usecases.clean_up import clean_up
+from sekisho.usecases.remove_contracts import RemovalNotAllowed, kept_for, remove_contracts
 from sekisho.wiring import upgrade_database
 
 if TYPE_CHECKING:
@@ -94,11 +96,21 @@ def as_web(tmp_path: Path) -> Iterator[World]:
         "UPDATE banks SET way_browser = true",
         "UPDATE alembic_version SET version_num = ''",
         "CREATE TABLE mine (id integer)",
+        "INSERT INTO removed_contracts SELECT bank, contract_id, now(), now(), '{}', '' FROM contracts",
+        "DELETE FROM contracts",
     ],
 )
 def test_the_sites_role_cannot(as_web: World, sql: str) -> None:
     with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
         as_web.change(sql)
+
+
+def test_the_sites_role_says_that_removal_waits_for_the_owner(as_web: World) -> None:
+    as_web.change("UPDATE contracts SET ended_at = registered_at")
+    as_web.clock[0] += kept_for(9)
+    with pytest.raises(RemovalNotAllowed, match="sekisho contract purge") as refused:
+        remove_contracts(replace(as_web.ports, db=as_web.db), bank=BANK, actor=OPERATOR)
+    assert reason(refused.value) == str(refused.value), "the log says so once, in a line"
 
 
 def test_cards_systems_and_renewals_need_no_more_than_the_sites_role(as_web: World, tmp_path: Path) -> None:

@@ -13,11 +13,10 @@ import pytest
 from cryptography import x509
 from tests.support.est_client import enroll, new_key
 from tests.support.served import Served, free_port_base
-from tests.support.world import KEIRI01, KEIRI02, World, new_csr, world
+from tests.support.world import KEIRI01, KEIRI02, World, journaled, new_csr, world
 
 from sekisho.background import DatabaseBehind, publish
 from sekisho.ca.authority import Authority
-from sekisho.ca.journal import Journal
 from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import CertificateRevoked, CertificateUnknown, PermitMissing, PermitSpent
 from sekisho.domain.person import Kind
@@ -39,14 +38,8 @@ ACTOR = Actor("test")
 @pytest.fixture
 def bank(tmp_path: Path, engine: str) -> Iterator[World]:
     """Open a bank whose CA keeps a journal."""
-    with world(tmp_path, engine) as opened:
-        journal = Journal(tmp_path / "journal", b"k" * 32)
-        signer = opened.ports.cas[opened.bank.code]
-        authority = Authority(signer, journal, now=lambda: opened.clock[0])  # type: ignore[arg-type]  # it is a Signer
-        code = opened.bank.code
-        opened.ports = replace(opened.ports, cas={code: authority}, records={code: authority})
+    with world(tmp_path, engine) as opened, journaled(opened, tmp_path / "journal"):
         yield opened
-        journal.close()
 
 
 def compare(bank: World, *, repair: bool = False, partial: bool = False) -> tuple[list[Finding], Tally]:

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from tests.support.postgres import shared_cluster
 
+from sekisho.ca.authority import Authority
+from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
 from sekisho.domain import card
 from sekisho.domain.certificate import KeyHeld
@@ -222,6 +224,20 @@ class World:
 
         with self.db.read() as tx:
             return list(tx.execute(text(sql), values))
+
+
+@contextmanager
+def journaled(bank: World, folder: Path) -> Iterator[None]:
+    """Give a bank's CA a journal while the block lasts."""
+    journal = Journal(folder, b"k" * 32)
+    code = bank.bank.code
+    signer: Any = bank.ports.cas[code]
+    authority = Authority(signer, journal, now=lambda: bank.clock[0])
+    bank.ports = replace(bank.ports, cas={code: authority}, records={code: authority})
+    try:
+        yield
+    finally:
+        journal.close()
 
 
 @contextmanager

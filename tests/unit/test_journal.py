@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.authority import BANK, NOW, PKI_URL, new_hierarchy, order
 
-from sekisho.ca.authority import RETENTION, Authority, StillKept
+from sekisho.ca.authority import RETENTION, Authority
 from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.entries import Ended
 from sekisho.ca.journal import AlreadyJournaled, Journal
+from sekisho.ca.record import StillKept
 from sekisho.ca.sealing import ContractErased, Draft, Known
 from sekisho.ca.segments import JournalInUse, JournalNotWritten
 from sekisho.ca.signer import Signer

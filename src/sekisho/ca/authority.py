@@ -12,7 +12,7 @@ from sekisho.ca import wire
 from sekisho.ca.entries import Ended, Listed
 from sekisho.ca.journal import AlreadyJournaled
 from sekisho.ca.listed import LastList
-from sekisho.ca.record import PAGE, EndedRecord, Latest, Recorded
+from sekisho.ca.record import PAGE, EndedRecord, Latest, Recorded, StillKept
 from sekisho.ca.sealing import ContractErased, Draft, Known
 from sekisho.domain.certificate import Reason
 from sekisho.domain.issuing_ca import IssuingCa
@@ -34,14 +34,6 @@ _MOST = 64
 _PATIENCE_S = 8.0
 # A contract is kept for seven years after its end, which is not before that of its last certificate.
 RETENTION = timedelta(days=7 * 365 + 2)
-
-
-class StillKept(Exception):  # noqa: N818 - names what was found
-    """The contract has to be kept for longer; `until` is when it may be erased at the earliest."""
-
-    def __init__(self, until: datetime) -> None:
-        super().__init__(f"the contract is kept until {until.isoformat()} at least")
-        self.until = until
 
 
 class Authority:

@@ -102,6 +102,13 @@ class CaClient:
         """Have the whole journal read, which may take minutes. Raises as `records`."""
         self._told(Ask.VERIFY, b"+")
 
+    def erase(self, bank: str, contract_id: str) -> bool:
+        """Have the CA destroy what can read its journal of a contract; False where it has nothing of it.
+
+        Raises `StillKept` while the CA's own retention rule keeps it, and as `records`.
+        """
+        return record.read_erasure(self._told(Ask.ERASE, record.write_contract(bank, contract_id)))
+
     def _told(self, ask: Ask, part: bytes) -> bytes:
         with self._line() as line:
             (told,) = line.ask(ask, [part])

@@ -119,12 +119,31 @@ def _results(message: bytes, authority: Authority) -> list[bytes | None]:
         return [_sign_list(part, authority) for part in parts]
     if ask in _OF_THE_JOURNAL:
         return [_tell(ask, part, authority) for part in parts]
+    if ask is Ask.ERASE:
+        return [_erase(part, authority) for part in parts]
     if ask is Ask.OCSP:
         return _answer_about(parts, authority)
     return _sign_orders(parts, authority)
 
 
 _OF_THE_JOURNAL = {Ask.RECORDS, Ask.RECORD, Ask.LATEST, Ask.VERIFY, Ask.ENDINGS}
+
+
+def _erase(part: bytes, authority: Authority) -> bytes | None:
+    """Erase a contract; None where the journal does not hold."""
+    try:
+        erased = authority.erase(*record.read_contract(part))
+    except record.StillKept as kept:
+        return record.write_erasure(erased=False, until=kept.until)
+    except ValueError:
+        log.error("refused to erase: no contract was named")  # noqa: TRY400 - the trace says no more
+        return None
+    except JournalBroken as broken:
+        log.critical("the journal does not hold: %s", broken)
+        return None
+    if erased:
+        log.info("a contract was erased from the journal")
+    return record.write_erasure(erased=erased)
 
 
 def _tell(ask: Ask, part: bytes, authority: Authority) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ _REASONS = list(Reason)
 _ROW = struct.Struct(">B16sq32sqB?")
 _ENDED = struct.Struct(">B16sqB")
 _LATEST = struct.Struct(">?B16s")
+# whether there was something, until when it is kept (0 where it is not)
+_ERASURE = struct.Struct(">?q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,40 @@ class Latest:
     ended: bool
     kind: Kind
     serial: int
+
+
+class StillKept(Exception):  # noqa: N818 - names what was found
+    """The contract has to be kept for longer; `until` is when it may be erased at the earliest."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"the contract is kept until {until.isoformat()} at least")
+        self.until = until
+
+
+def write_contract(bank: str, contract_id: str) -> bytes:
+    """Write which contract is to be erased."""
+    return f"{bank}/{contract_id}".encode()
+
+
+def read_contract(data: bytes) -> tuple[str, str]:
+    """Read which contract is to be erased. Raises ValueError."""
+    bank, _, contract_id = data.decode().partition("/")
+    if not contract_id:
+        raise ValueError("no contract")
+    return bank, contract_id
+
+
+def write_erasure(*, erased: bool, until: datetime | None = None) -> bytes:
+    """Write what came of it; `until` is how long the contract is kept, None where it is not."""
+    return _ERASURE.pack(erased, 0 if until is None else math.ceil(until.timestamp()))
+
+
+def read_erasure(data: bytes) -> bool:
+    """Return whether there was anything to erase. Raises `StillKept`, and struct.error."""
+    erased, until = _ERASURE.unpack(data)
+    if until:
+        raise StillKept(wire.moment(until))
+    return bool(erased)
 
 
 def write_rows(rows: Sequence[Recorded]) -> bytes:

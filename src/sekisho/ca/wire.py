@@ -43,6 +43,7 @@ class Ask(IntEnum):
     LATEST = 22
     VERIFY = 23
     ENDINGS = 24
+    ERASE = 25
 
 
 class Broken(Exception):  # noqa: N818 - names what was found

@@ -1,4 +1,4 @@
-"""`sekisho contract`: register contracts."""
+"""`sekisho contract`: register contracts, and remove what is kept no longer."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from sekisho.cli.options import data_dir_option, json_option
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from sekisho.store.removal import Removed
     from sekisho.usecases.import_contracts import Outcome
     from sekisho.usecases.register_unopened import RegisteredContract
 
 
 @click.group()
 def contract() -> None:
-    """Register contracts."""
+    """Register contracts, and remove those that are kept no longer."""
 
 
 def _contract_id(_context: click.Context, _option: click.Parameter, typed: str | None) -> str | None:
@@ -120,6 +121,72 @@ def import_(file: Path, letters: Path | None, data_dir: Path, *, dry_run: bool, 
         click.echo("  ".join(f"{done.value}: {count}" for done, count in counts.items()))
     if counts[Done.WRONG]:
         raise SystemExit(WORK_LEFT)
+
+
+@contract.command()
+@click.option("--dry-run", is_flag=True, help="Only name those whose retention is over.")
+@data_dir_option
+@json_option
+def purge(data_dir: Path, *, dry_run: bool, as_json: bool) -> None:
+    """Remove for good the contracts that the retention rule no longer keeps, from the CA's journal too.
+
+    The worker does it by itself where it may; with PostgreSQL only the role that owns the tables may.
+    """
+    import getpass
+
+    from sekisho import settings, wiring
+    from sekisho.cli.exit_codes import USAGE
+    from sekisho.cli.failure import fail, told
+    from sekisho.store.audit import Actor
+    from sekisho.usecases.remove_contracts import RemovalNotAllowed, due_contracts, remove_contracts
+
+    with told():
+        installed = settings.load(data_dir)
+        with wiring.open_ports(installed) as ports:
+            bank = wiring.load_bank(installed, ports)
+            if dry_run:
+                for contract_id in due_contracts(ports, bank):
+                    click.echo(json.dumps({"contract_id": contract_id}) if as_json else contract_id)
+                return
+            actor = Actor(f"operator:{getpass.getuser()}")
+            try:
+                while some := remove_contracts(ports, bank=bank, actor=actor):
+                    for removed in some:
+                        click.echo(_removed(removed, as_json=as_json))
+            except RemovalNotAllowed as refused:
+                fail(str(refused), USAGE)
+
+
+@contract.command("removed")
+@data_dir_option
+@json_option
+def list_removed(data_dir: Path, *, as_json: bool) -> None:
+    """List the contracts that were removed: when, how many rows, and SHA-256 of the audit rows among them."""
+    from sekisho import settings, wiring
+    from sekisho.cli.failure import told
+    from sekisho.store import removal
+
+    with told():
+        installed = settings.load(data_dir)
+        with wiring.open_ports(installed) as ports, ports.db.read() as tx:
+            for removed in removal.removed(tx, installed.bank):
+                click.echo(_removed(removed, as_json=as_json))
+
+
+def _removed(removed: Removed, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(
+            {
+                "contract_id": removed.contract_id,
+                "ended_at": removed.ended_at.isoformat(),
+                "removed_at": removed.removed_at.isoformat(),
+                "rows": dict(removed.rows),
+                "audit_sha256": removed.audit_sha256.hex(),
+            }
+        )
+    rows = sum(removed.rows.values())
+    dates = f"ended {removed.ended_at:%Y-%m-%d}  removed {removed.removed_at:%Y-%m-%d}"
+    return f"{removed.contract_id}  {dates}  {rows} rows  {removed.audit_sha256.hex()}"
 
 
 def _nothing(_drawn: Sequence[RegisteredContract]) -> None:

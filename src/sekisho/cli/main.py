@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -287,7 +286,7 @@ def list_audit(data_dir: Path, contract: str | None, *, as_json: bool) -> None:
 
     with told(), opened(data_dir) as ports:
         rows = pages(ports, lambda tx, after: store.listed(tx, after=after, contract_id=contract), lambda r: r["id"])
-        print_rows(rows, as_json=as_json, show=_audit_row)
+        print_rows(rows, as_json=as_json, show=store.shown)
 
 
 @main.command()
@@ -334,14 +333,3 @@ def bench(
         if write is not None:
             report.write(result, write)
     click.echo(json.dumps(result, ensure_ascii=False) if as_json else report.tables(result))
-
-
-def _audit_row(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: f"{value:032x}"
-        if name == "serial" and value is not None
-        else value.isoformat()
-        if isinstance(value, datetime)
-        else value
-        for name, value in row.items()
-    }

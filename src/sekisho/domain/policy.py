@@ -42,6 +42,7 @@ class Policy:
     issuing_cas: tuple[IssuingCa, ...] = FIRST_CAS
     service_hours: ServiceHours | None = None
     renewal_without_pin: bool = False
+    retention_years: int = 7
 
     def generation_for(self, kind: Kind) -> int:
         """Return the generation of the issuing CA that signs what is ordered now: the newest."""
@@ -111,6 +112,7 @@ RULES = (
     Rule("session_life", 1, 24, _HOUR),
     Rule("last_logons_shown", 1, 10),
     Rule("pin_age", 30, 365, _DAY),
+    Rule("retention_years", 7, 30),
 )
 
 

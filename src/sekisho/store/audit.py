@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, select
 
 from sekisho.store import bulk
+from sekisho.store.columns import serial_text
 from sekisho.store.tables import audit as t
 from sekisho.store.tables import contracts, people
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -105,6 +106,12 @@ def listed(tx: Connection, *, after: int = 0, most: int = 1000, contract_id: str
     if contract_id is not None:
         query = query.where(t.c.contract_id == contract_id)
     return [dict(found._mapping) for found in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as it is printed, and as what was removed is summed up."""
+    at, serial = row["at"].isoformat(), row["serial"]
+    return {**row, "at": at, "serial": None if serial is None else serial_text(serial)}
 
 
 def read_on(tx: Connection, *, after: int, most: int) -> list[dict[str, Any]]:

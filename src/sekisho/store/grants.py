@@ -82,6 +82,8 @@ _REMOVED = (
     "unfinished_orders",
     "system_answers",
 )
+# What only the tables' owner adds to: who could say that a contract was removed could remove what is on record of it.
+_READ = ("removed_contracts",)
 
 
 def grant_web(tx: Connection, role: str) -> None:
@@ -95,7 +97,9 @@ def grant_web(tx: Connection, role: str) -> None:
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {to}",
         f"GRANT SELECT ON alembic_version TO {to}",
     ]
-    statements += [f"GRANT SELECT, INSERT ON {quote(name)} TO {to}" for name in metadata.tables]
+    statements += [
+        f"GRANT {'SELECT' if name in _READ else 'SELECT, INSERT'} ON {quote(name)} TO {to}" for name in metadata.tables
+    ]
     for name, columns in _CHANGED.items():
         statements.append(f"GRANT UPDATE ({', '.join(map(quote, columns))}) ON {quote(name)} TO {to}")
     statements += [f"GRANT DELETE ON {quote(name)} TO {to}" for name in _REMOVED]

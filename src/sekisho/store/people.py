@@ -40,7 +40,7 @@ def add_contract(
     `branch` is three digits, None for the operations centre. The company is
     found by its name and by `kana`, how that is read. Raises
     `ContractIdTaken` where the bank has a contract of that ID, also one that
-    is registered at the same moment: the primary key decides.
+    is registered at the same moment (the primary key decides), or once had.
     """
     row = {
         "bank": bank,
@@ -54,7 +54,8 @@ def add_contract(
         tx.execute(insert(contracts).values(row))
     except IntegrityError as clash:
         # PostgreSQL names the key, SQLite its columns.
-        if "pk_contracts" in str(clash.orig) or "contracts.contract_id" in str(clash.orig):
+        told = str(clash.orig)
+        if any(one in told for one in ("pk_contracts", "contracts.contract_id", "contract_id_was_given")):
             raise ContractIdTaken from clash
         raise
     _name_contract(tx, bank, contract_id, (name, kana), branch)

@@ -114,6 +114,9 @@ class CaRecord(Protocol):
     def latest(self) -> list[Latest]:
         """Return what was noted last."""
 
+    def erase(self, bank: str, contract_id: str) -> bool:
+        """Make unreadable for good what is on record of a contract; False where nothing is. Raises `StillKept`."""
+
 
 class Mail(Protocol):
     """Whoever takes mails; `sender` is the address that they come from."""

@@ -31,6 +31,7 @@ from sekisho.store.tables.customers import (
     passkeys,
     past_pins,
     people,
+    removed_contracts,
     secrets,
     sessions,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "people",
     "permits",
     "reminders",
+    "removed_contracts",
     "request_forms",
     "restores",
     "secrets",

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from sekisho.store.columns import Instant
-from sekisho.store.tables.common import Bytewise, Id, metadata
+from sekisho.store.tables.common import Bytewise, Id, metadata, where
 
 banks = Table(
     "banks",
@@ -59,6 +59,22 @@ contracts = Table(
     # From then on nothing of it is lifted, issued or filed any more.
     Column("ended_at", Instant),
     Index("ix_contracts_branch", "bank", "branch", "contract_id"),
+    Index("ix_contracts_ended_at", "bank", "ended_at", **where("ended_at IS NOT NULL")),
+)
+
+# Contracts of which nothing else is left, once the retention rule kept them no longer: `rows` counts what was removed,
+# by table, `audit_sha256` says what the audit rows among it were. The triggers let nothing of a contract be removed
+# before it stands here, and nothing stand here within seven years of its end; an ID that stands here is never given
+# again.
+removed_contracts = Table(
+    "removed_contracts",
+    metadata,
+    Column("bank", String(4), ForeignKey("banks.code"), primary_key=True),
+    Column("contract_id", String(11), primary_key=True),
+    Column("ended_at", Instant, nullable=False),
+    Column("removed_at", Instant, nullable=False),
+    Column("rows", JSON, nullable=False),
+    Column("audit_sha256", LargeBinary(32), nullable=False),
 )
 
 # What a company is looked for by: its names as `search_key` folds them, in the order of their bytes.
