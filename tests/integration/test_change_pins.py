@@ -57,7 +57,7 @@ class Desk:
         typed = present or self.pins
         change_pins(
             self.bank.ports,
-            bank=BANK,
+            bank=self.bank.bank,
             session=self.current.session,
             certificate_id=self.held.id,
             entries=PinEntries(
@@ -123,6 +123,22 @@ def test_the_rules_for_a_new_pin(bank: World, pin: str, why: str) -> None:
     assert refused.value.fields == {"new_pin": why}
     assert bank.log_on(one.held)
     assert misses(bank, KEIRI01) == {"pin": 0, "confirmation-pin": 0}
+
+
+def test_a_bank_sets_how_long_a_pin_is_and_how_many_are_remembered(bank: World) -> None:
+    bank.bank = replace(BANK, policy=replace(BANK.policy, pin_shortest=10, pin_longest=16, pins_remembered=5))
+    one = desk(bank)
+    for pin in ("shinki123", "shinki12345678901"):
+        with pytest.raises(PinNotAllowed) as refused:
+            one.change(pin)
+        assert refused.value.fields == {"new_pin": "pin-length"}
+    for n in range(1, 6):
+        one.change(f"shinki1234{n}")
+    with pytest.raises(PinNotAllowed) as refused:
+        one.change("shinki12341")
+    assert refused.value.fields == {"new_pin": "pin-recent"}
+    one.change("shinki1234567890")
+    assert bank.rows("SELECT count(*) AS n FROM past_pins")[0].n == 5
 
 
 def test_both_new_ones_may_not_be_the_same(bank: World) -> None:

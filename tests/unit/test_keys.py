@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.support.authority import spki
 from tests.support.world import csr_der
 
+from sekisho.domain.certified_keys import KeyRules
 from sekisho.domain.errors import CsrNotAccepted, KeyNotAccepted, KeyWeak
 from sekisho.pki import csr, weak_keys
 from sekisho.pki.compromised_keys import CompromisedKeys, key_hash
@@ -246,3 +247,28 @@ def test_nothing_outside_the_wheel_is_asked_for() -> None:
 
     assert "blocklist" not in weak_keys._CHECKS
     assert set(weak_keys._CHECKS) <= set(badkeys.allchecks)
+
+
+@pytest.mark.parametrize(
+    ("rules", "refused"),
+    [
+        (KeyRules(), ()),
+        (KeyRules(p384=False), ("p384",)),
+        (KeyRules(rsa=False), ("rsa2048", "rsa3072")),
+        (KeyRules(rsa_bits=3072), ("rsa2048",)),
+        (KeyRules(p384=False, rsa=False), ("p384", "rsa2048", "rsa3072")),
+    ],
+)
+def test_a_bank_certifies_fewer_kinds_of_keys(rules: KeyRules, refused: tuple[str, ...]) -> None:
+    keys: dict[str, Any] = {
+        "p256": ec.generate_private_key(ec.SECP256R1()),
+        "p384": ec.generate_private_key(ec.SECP384R1()),
+        "rsa2048": rsa.generate_private_key(65537, 2048),
+        "rsa3072": rsa.generate_private_key(65537, 3072),
+    }
+    for name, key in keys.items():
+        if name in refused:
+            with pytest.raises(KeyNotAccepted):
+                read_csr(csr_der(key), rules)
+        else:
+            assert read_csr(csr_der(key), rules).spki == spki(key)

@@ -16,7 +16,7 @@ from tests.support.world import BANK
 
 from sekisho.domain.person import PersonId
 from sekisho.domain.request_forms import FormKind
-from sekisho.domain.secret import SecretName
+from sekisho.domain.secret import PinRules, SecretName
 from sekisho.portal.guide import shown_guide
 from sekisho.portal.users import STEPS
 from sekisho.usecases.provisional_pins import IssuedPins
@@ -192,7 +192,13 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
     ]
     administrator = {"person": ADMINISTRATOR, "site": "administrator"}
     a_user = {"person": USER, "site": "user"}
-    status = {"last_logons": logons, "certificate": certificate(), "notices": notices(lang), "renewal": None}
+    status = {
+        "last_logons": logons,
+        "certificate": certificate(),
+        "notices": notices(lang),
+        "unread": 2,
+        "renewal": None,
+    }
     pins = [
         SimpleNamespace(name=name, set_at=NOW - timedelta(days=days), old=days >= 90)
         for name, days in (("pin", 3), ("confirmation_pin", 90))
@@ -346,6 +352,7 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                 "waiting": [],
                 "certificate": certificate(-1),
                 "notices": [],
+                "unread": 0,
                 "last_logons": [],
                 "renewal": "done",
             },
@@ -359,7 +366,9 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                 "pins": pins,
                 "first": False,
                 "alert": alert(lang, "pin-not-allowed"),
-                "errors": {"new_pin": messages.field_text(lang, "pin-length", "label.user.new_pin")},
+                "errors": {
+                    "new_pin": messages.field_text(lang, "pin-length", "label.user.new_pin", shortest=6, longest=12)
+                },
             },
         ),
         "opening-entries": ("opening.html", administrator | {"step": "entries", "mail_address": ""}),
@@ -607,6 +616,7 @@ def common(lang: Language) -> dict[str, Any]:
         "done": None,
         "errors": {},
         "values": {},
+        "pin_rules": PinRules(),
     }
 
 

@@ -90,6 +90,8 @@ def _numbers(_context: click.Context, _option: click.Parameter, typed: str | Non
     default=None,
     help="Let agents renew keys that cannot be exported without a PIN; what they get waits for a logon.",
 )
+@click.option("--key-p384/--no-key-p384", "key_p384", default=None, help="Certify P-384 keys.")
+@click.option("--key-rsa/--no-key-rsa", "key_rsa", default=None, help="Certify RSA keys.")
 @click.option("--service-hours", help='"always", or like "mon-fri 7:00-23:00; sat,sun,holidays 8:00-21:00".')
 @data_dir_option
 @json_option

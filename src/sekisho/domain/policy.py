@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from sekisho.domain.certified_keys import KeyRules
 from sekisho.domain.issuing_ca import FIRST_CAS, IssuingCa
 from sekisho.domain.second_step import SecondStep
+from sekisho.domain.secret import PinRules
 from sekisho.domain.service_hours import ALWAYS, ServiceHours, read_hours
 
 if TYPE_CHECKING:
@@ -43,6 +45,22 @@ class Policy:
     service_hours: ServiceHours | None = None
     renewal_without_pin: bool = False
     retention_years: int = 7
+    pin_shortest: int = 6
+    pin_longest: int = 12
+    pins_remembered: int = 3
+    key_p384: bool = True
+    key_rsa: bool = True
+    key_rsa_bits: int = 2048
+
+    @property
+    def pin_rules(self) -> PinRules:
+        """How a new PIN has to be."""
+        return PinRules(self.pin_shortest, self.pin_longest, self.pins_remembered)
+
+    @property
+    def key_rules(self) -> KeyRules:
+        """Which keys are certified."""
+        return KeyRules(p384=self.key_p384, rsa=self.key_rsa, rsa_bits=self.key_rsa_bits)
 
     def generation_for(self, kind: Kind) -> int:
         """Return the generation of the issuing CA that signs what is ordered now: the newest."""
@@ -50,7 +68,8 @@ class Policy:
 
 
 SERVICE_HOURS = "service_hours"
-WITHOUT_PIN = "renewal_without_pin"
+# The rules that are on or off and stand among the stored ones.
+SWITCHES = ("renewal_without_pin", "key_p384", "key_rsa")
 LONGEST_CERTIFICATE_LIFE = timedelta(days=398)
 LONGEST_ACQUISITION_WINDOW = timedelta(days=80)
 _DAY, _HOUR, _MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -113,6 +132,11 @@ RULES = (
     Rule("last_logons_shown", 1, 10),
     Rule("pin_age", 30, 365, _DAY),
     Rule("retention_years", 7, 30),
+    # A PIN that the system draws has ten characters and fits whatever a bank sets.
+    Rule("pin_shortest", 6, 10),
+    Rule("pin_longest", 10, 32),
+    Rule("pins_remembered", 3, 10),
+    Rule("key_rsa_bits", 2048, 4096),
 )
 
 
@@ -122,8 +146,7 @@ def with_rules(policy: Policy, stored: Mapping[str, Any]) -> Policy:
     Raises `RuleOutOfBounds`, for rules that disagree with one another as well.
     """
     changed: dict[str, Any] = {rule.field: rule.read(stored[rule.name]) for rule in RULES if rule.name in stored}
-    if WITHOUT_PIN in stored:
-        changed[WITHOUT_PIN] = bool(stored[WITHOUT_PIN])
+    changed |= {name: bool(stored[name]) for name in SWITCHES if name in stored}
     if SERVICE_HOURS in stored:
         try:
             changed[SERVICE_HOURS] = read_hours(str(stored[SERVICE_HOURS]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,18 @@ _PLAIN = "abcdefghijkmnpqrstuvwxyz23456789"
 _PROVISIONAL_LENGTH = 10
 # A person's two; the card is a bank's.
 PINS = (SecretName.PIN, SecretName.CONFIRMATION_PIN)
-# How many PINs that were replaced a new one is compared with.
-PINS_REMEMBERED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PinRules:
+    """How long a new PIN may be, in characters, and with how many that were replaced it is compared."""
+
+    shortest: int = 6
+    longest: int = 12
+    remembered: int = 3
+
+
+USUAL = PinRules()
 
 
 def normal_form(entry: str) -> str:
@@ -43,13 +54,14 @@ def new_provisional_pin(entropy: Callable[[int], bytes]) -> str:
     """Return a PIN drawn from letters and digits of which none looks like another.
 
     32 characters, so each is 5 bits of a random byte; ten are 50 bits, more
-    than seven guesses can do anything about. It may lack a digit or a letter:
+    than seven guesses can do anything about, and ten characters are neither too
+    short nor too long at any bank. It may lack a digit or a letter:
     `pin_problems` tells.
     """
     return "".join(_PLAIN[byte & 31] for byte in entropy(_PROVISIONAL_LENGTH))
 
 
-def pin_problems(pin: str, *, ids: tuple[str, ...], sister: str | None = None) -> list[str]:
+def pin_problems(pin: str, *, ids: tuple[str, ...], sister: str | None = None, rules: PinRules = USUAL) -> list[str]:
     """Return the rules that a new PIN breaks, as short codes; none where it may be used.
 
     Whether it was used lately is not known here: only the verifiers are kept.
@@ -58,7 +70,7 @@ def pin_problems(pin: str, *, ids: tuple[str, ...], sister: str | None = None) -
     forms, `sister` is the other PIN of the same person.
     """
     problems = []
-    if not 6 <= len(pin) <= 12:  # noqa: PLR2004 - the policy's bounds are fixed until banks may set them
+    if not rules.shortest <= len(pin) <= rules.longest:
         problems.append("length")
     if not (pin.isascii() and pin.isalnum()):
         problems.append("characters")

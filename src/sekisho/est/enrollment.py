@@ -55,7 +55,7 @@ def enroll(visit: Visit) -> bytes:
         site.ports,
         bank=site.bank,
         claim=Claim(credentials.contract_id, credentials.user_id, pin, confirmation_pin, mailed_code),
-        csr=read_csr(read_body(visit.body)),
+        csr=read_csr(read_body(visit.body), site.bank.policy.key_rules),
         held=claimed_key_held(visit.headers),
         address=visit.address,
         mail=code_mail(site.ports, site.bank),
@@ -79,7 +79,7 @@ def reenroll(visit: Visit) -> bytes:
             bank=site.bank,
             kind=site.kind,
             der=visit.der,
-            csr=read_csr(read_body(visit.body)),
+            csr=read_csr(read_body(visit.body), site.bank.policy.key_rules),
             held=claimed_key_held(visit.headers),
             address=visit.address,
         )
@@ -91,7 +91,7 @@ def reenroll(visit: Visit) -> bytes:
         der=visit.der,
         named=(credentials.contract_id, credentials.user_id),
         pin=credentials.password,
-        csr=read_csr(read_body(visit.body)),
+        csr=read_csr(read_body(visit.body), site.bank.policy.key_rules),
         held=claimed_key_held(visit.headers),
         address=visit.address,
     )

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
+from sekisho.domain.certified_keys import ALL_KEYS, KeyRules
 from sekisho.domain.errors import CsrNotAccepted, KeyNotAccepted
 from sekisho.pki.weak_keys import check_not_weak
 
@@ -40,13 +41,14 @@ class Csr:
         return hashlib.sha256(self.spki).digest()
 
 
-def read_csr(data: bytes) -> Csr:
+def read_csr(data: bytes, keys: KeyRules = ALL_KEYS) -> Csr:
     """Return the request in `data` (DER, or PEM).
 
     Raises `CsrNotAccepted` where it cannot be read or the requester does not
     hold the key, `KeyNotAccepted` where the key is not one that we certify,
-    and `KeyWeak` where others can find the private key. Sizes are looked at
-    before anything is computed with them.
+    or not one that the bank does by its `keys`, and `KeyWeak` where others can
+    find the private key. Sizes are looked at before anything is computed with
+    them.
     """
     if len(data) > LONGEST_REQUEST:
         raise CsrNotAccepted
@@ -55,6 +57,7 @@ def read_csr(data: bytes) -> Csr:
         request = x509.load_pem_x509_csr(data) if pem else x509.load_der_x509_csr(data)
         key = request.public_key()
         check_key(key)
+        _check_allowed(key, keys)
         if not isinstance(request.signature_hash_algorithm, _HASHES) or not request.is_signature_valid:
             raise CsrNotAccepted
     except (ValueError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion) as unreadable:
@@ -88,6 +91,14 @@ def check_key(key: object) -> None:
     ):
         return
     raise KeyNotAccepted
+
+
+def _check_allowed(key: object, keys: KeyRules) -> None:
+    """Raise `KeyNotAccepted` where the bank does not certify such a key."""
+    if isinstance(key, rsa.RSAPublicKey) and not (keys.rsa and key.key_size >= keys.rsa_bits):
+        raise KeyNotAccepted
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP384R1) and not keys.p384:
+        raise KeyNotAccepted
 
 
 def certified_key_fits(der: bytes) -> bool:

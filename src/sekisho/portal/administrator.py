@@ -23,8 +23,10 @@ from sekisho.portal.pins import pins_routes
 from sekisho.portal.renewal import renewal_routes
 from sekisho.portal.request_forms import request_form_routes
 from sekisho.portal.second_steps import second_step_routes
-from sekisho.portal.secure import ShownCertificate, card_routes, logged_on, secure_routes, shown
+from sekisho.portal.secure import card_routes, logged_on, secure_routes
 from sekisho.portal.sessions import sessions_routes
+from sekisho.portal.shown import ShownCertificate, shown
+from sekisho.portal.status import status_routes
 from sekisho.portal.user_list import user_list
 from sekisho.portal.users import USERS, steps_for, users_routes
 from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
@@ -73,6 +75,7 @@ def administrator_app(site: Site, *, chains: Chains, est: Sequence[BaseRoute]) -
     """Return the administrators' site. `chains` holds what stands above certificates."""
     routes = [
         *secure_routes(site),
+        *status_routes(site),
         *card_routes(site),
         *opening_routes(site),
         *pins_routes(site),

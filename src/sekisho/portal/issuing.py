@@ -30,7 +30,7 @@ def typed_csr(visit: Visit) -> Csr:
         der = base64.b64decode(visit.form.get("csr", ""), validate=True)
     except (binascii.Error, ValueError) as unreadable:
         raise CsrNotAccepted from unreadable
-    return read_csr(der)
+    return read_csr(der, visit.site.bank.policy.key_rules)
 
 
 Chains = Mapping[IssuingCa, Sequence[bytes]]

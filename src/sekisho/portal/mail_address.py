@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from sekisho.domain.errors import DoorClosed, EntryRefused, MailAddressCodeWrong, MailAway
-from sekisho.portal.secure import JUST_NOW, logged_on
+from sekisho.portal.secure import JUST_NOW, MAIL_ADDRESS_PATH, logged_on
 from sekisho.usecases.change_mail_address import ask_new_address, read_address_change, take_new_address
 from sekisho.usecases.confirm import Confirmation
 from sekisho.web import problems
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sekisho.web.site import Site
     from sekisho.web.visit import Visit
 
-_PATH = "/mail-address"
 _CHANGED = "/mail-address/changed"
 _CODE = "code"
 
@@ -31,8 +30,8 @@ _CODE = "code"
 def mail_address_routes(site: Site) -> list[BaseRoute]:
     """Return the page on which a mail address is changed, in two steps, and the one that tells so."""
     return [
-        Route(_PATH, endpoint(site, logged_on(mail_address_page)), methods=["GET"]),
-        Route(_PATH, endpoint(site, logged_on(take_step), turnstile=True), methods=["POST"]),
+        Route(MAIL_ADDRESS_PATH, endpoint(site, logged_on(mail_address_page)), methods=["GET"]),
+        Route(MAIL_ADDRESS_PATH, endpoint(site, logged_on(take_step), turnstile=True), methods=["POST"]),
         Route(_CHANGED, endpoint(site, logged_on(changed_page))),
     ]
 
@@ -59,13 +58,13 @@ def take_step(visit: Visit, current: LoggedOn) -> Response:
         return _show(visit, current, refusal)
     except DoorClosed as refusal:
         return visit.back("/", refusal)
-    return visit.go(_CHANGED if takes_code else _PATH)
+    return visit.go(_CHANGED if takes_code else MAIL_ADDRESS_PATH)
 
 
 def changed_page(visit: Visit, current: LoggedOn) -> Response:
     """Tell that the address was changed, where that was just now."""
     if not _just_changed(visit, current):
-        return visit.go(_PATH)
+        return visit.go(MAIL_ADDRESS_PATH)
     mail_address = current.person.mail_address
     return visit.page(
         "mail_address_changed.html", person=current.person, done="mail-address-changed", mail_address=mail_address

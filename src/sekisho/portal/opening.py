@@ -121,5 +121,6 @@ def _show(visit: Visit, current: LoggedOn, refusal: EntryRefused | None = None) 
         status=200 if refusal is None else problems.status_of(refusal),
         step=opening_step(visit.site.ports, person=current.person).value,
         mail_address=standing,
+        pin_rules=visit.site.bank.policy.pin_rules,
         values={"mail_address": visit.form.get("mail_address", standing)},
     )

@@ -53,6 +53,7 @@ def pins_page(visit: Visit, current: LoggedOn) -> Response:
         person=current.person,
         kind=current.person.who.kind.value,
         pins=pins,
+        pin_rules=visit.site.bank.policy.pin_rules,
         first=current.pins_to_replace,
     )
 

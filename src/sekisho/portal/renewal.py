@@ -9,7 +9,7 @@ from starlette.routing import Route
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import Refusal, WayNotOffered
 from sekisho.portal.issuing import issued, refused, typed_csr
-from sekisho.portal.secure import shown
+from sekisho.portal.shown import shown
 from sekisho.usecases.meet_visitor import meet_visitor
 from sekisho.usecases.renew_certificate import renew_certificate
 from sekisho.web.endpoint import endpoint

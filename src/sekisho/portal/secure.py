@@ -1,4 +1,4 @@
-"""What both secure sites share: the logon, the status screen, the inbox, the way out."""
+"""What both secure sites share: the door, the logon, the way out."""
 
 from __future__ import annotations
 
@@ -9,60 +9,39 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from sekisho.domain.card import ASKED
-from sekisho.domain.customer_card import CardState
 from sekisho.domain.errors import DoorClosed, EntryRefused, SecondStepMissing, SessionRefused
-from sekisho.domain.request_forms import FormState
 from sekisho.domain.second_step import SecondStep
+from sekisho.portal.shown import shown
 from sekisho.usecases.log_off import log_off
 from sekisho.usecases.log_on import answer_card, enter_pin
 from sekisho.usecases.meet_visitor import meet_visitor
 from sekisho.usecases.read_second_steps import SecondSteps, read_second_steps
-from sekisho.usecases.read_status import read_inbox, read_status
 from sekisho.usecases.resume_session import LoggedOn, resume_session
 from sekisho.usecases.service_hours import check_open, opens_next
 from sekisho.web import cookies, messages
 from sekisho.web.choose_another import choose_another
 from sekisho.web.endpoint import endpoint
-from sekisho.web.form_words import form_title
-from sekisho.web.notice_words import notice_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from sekisho.domain.certificate import Certificate
-    from sekisho.domain.contract import Person
     from sekisho.domain.person import Kind
-    from sekisho.domain.request_forms import RequestForm
-    from sekisho.store.notices import Notice
     from sekisho.usecases.log_on import OpenedSession
     from sekisho.web.site import Site
     from sekisho.web.visit import Visit
 
 
 PINS_PATH = "/pins"
+MAIL_ADDRESS_PATH = "/mail-address"
 OPENING_PATH = "/opening"
 # For so long a page that tells an outcome may be looked at again.
 JUST_NOW = timedelta(minutes=10)
 # Where each second step of an administrator's logon is taken.
 STEP_PATH = {SecondStep.CARD: "/card", SecondStep.TOTP: "/totp", SecondStep.PASSKEY: "/passkey"}
 OPENED = "contract-opened"
-
-
-@dataclass(frozen=True, slots=True)
-class ShownCertificate:
-    """A certificate as the screens show it; `days_left` are whole days, `held` how its key is held."""
-
-    common_name: str
-    serial: int
-    issued_at: datetime
-    not_after: datetime
-    days_left: int
-    exportable: bool
-    held: str
 
 
 _EMERGENCY = "/emergency"
@@ -76,27 +55,11 @@ class OtherStep:
     href: str
 
 
-@dataclass(frozen=True, slots=True)
-class _ShownNotice:
-    at: datetime
-    title: str
-    body: str
-    unread: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    text: str
-    href: str | None
-
-
 def secure_routes(site: Site) -> list[BaseRoute]:
     """Return the pages that administrators and users have in common."""
     return [
         Route("/", endpoint(site, pin_page), methods=["GET"]),
         Route("/", endpoint(site, take_pin, turnstile=True), methods=["POST"]),
-        Route("/status", endpoint(site, logged_on(status_page))),
-        Route("/inbox", endpoint(site, logged_on(inbox_page))),
         Route("/logoff", endpoint(site, take_logoff), methods=["POST"]),
         Route("/logged-off", endpoint(site, logged_off_page)),
         Route("/choose-another", endpoint(site, choose_another), methods=["POST"]),
@@ -130,12 +93,6 @@ def logged_on(handler: Callable[[Visit, LoggedOn], Response]) -> Callable[[Visit
         return handler(visit, current)
 
     return check
-
-
-def _waiting_form(visit: Visit, form: RequestForm) -> _Waiting:
-    key = "waiting.form-returned" if form.state is FormState.RETURNED else "waiting.form-under-way"
-    title = form_title(visit.lang, form.kind)
-    return _Waiting(messages.text(visit.lang, key, title=title, number=form.number), "/contract/forms")
 
 
 def _stops(visit: Visit) -> bool:
@@ -253,57 +210,6 @@ def take_second_step(visit: Visit, step: SecondStep, answer: Callable[[LoggedOn]
     return response
 
 
-def status_page(visit: Visit, current: LoggedOn) -> Response:
-    """Show the status screen."""
-    site = visit.site
-    now = site.ports.now()
-    status = read_status(site.ports, bank=site.bank, logged_on=current)
-    waiting = [
-        _Waiting(
-            messages.text(
-                visit.lang,
-                "waiting.permit",
-                user_id=permit.person.user_id or "",
-                until=messages.date_text(visit.lang, permit.expires_at),
-            ),
-            "/contract/users",
-        )
-        for permit in status.waiting
-        if permit.person.user_id is not None
-    ]
-    waiting += [_waiting_form(visit, form) for form in status.forms]
-    if status.new_card is not None and status.new_card.expected_at is not None:
-        key = "waiting.card-posted" if status.new_card.state is CardState.POSTED else "waiting.card-ordered"
-        until = messages.date_text(visit.lang, status.new_card.expected_at)
-        waiting.append(_Waiting(messages.text(visit.lang, key, until=until), None))
-    if status.pins_old:
-        days = site.bank.policy.pin_age.days
-        waiting.insert(0, _Waiting(messages.text(visit.lang, "waiting.pins-old", days=days), PINS_PATH))
-    opened_at = current.person.contract_opened_at
-    just_opened = visit.query.get("done") == OPENED and opened_at is not None and now - opened_at <= JUST_NOW
-    return visit.page(
-        "status.html",
-        done=OPENED if just_opened else None,
-        person=current.person,
-        kind=current.person.who.kind.value,
-        last_logons=status.last_logons,
-        certificate=shown(current.certificate, now),
-        notices=[_notice(visit, notice, current.person) for notice in status.notices],
-        waiting=waiting,
-        renewal=None if status.renewal is None else status.renewal.value,
-    )
-
-
-def inbox_page(visit: Visit, current: LoggedOn) -> Response:
-    """Show every notice; from then on they count as read."""
-    inbox = read_inbox(visit.site.ports, logged_on=current)
-    return visit.page(
-        "inbox.html",
-        person=current.person,
-        notices=[_notice(visit, notice, current.person) for notice in inbox],
-    )
-
-
 def take_logoff(visit: Visit) -> Response:
     """Log off. Whoever is not logged on any more gets there as well."""
     try:
@@ -320,21 +226,3 @@ def take_logoff(visit: Visit) -> Response:
 def logged_off_page(visit: Visit) -> Response:
     """Say that nobody is logged on here any more."""
     return visit.page("logged_off.html")
-
-
-def shown(certificate: Certificate, now: datetime) -> ShownCertificate:
-    """Return a certificate as the screens show it."""
-    return ShownCertificate(
-        common_name=certificate.person.common_name,
-        serial=certificate.serial,
-        issued_at=certificate.issued_at,
-        not_after=certificate.not_after,
-        days_left=(certificate.not_after - now) // timedelta(days=1),
-        exportable=certificate.exportable,
-        held=certificate.held.value,
-    )
-
-
-def _notice(visit: Visit, notice: Notice, reader: Person) -> _ShownNotice:
-    told = messages.notice(visit.lang, notice.code, **notice_values(notice, reader))
-    return _ShownNotice(notice.at, told.title, told.body, unread=notice.read_at is None)

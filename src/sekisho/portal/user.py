@@ -11,6 +11,7 @@ from sekisho.portal.pins import pins_routes
 from sekisho.portal.renewal import renewal_routes
 from sekisho.portal.secure import secure_routes
 from sekisho.portal.sessions import sessions_routes
+from sekisho.portal.status import status_routes
 from sekisho.web.site_app import site_app
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def user_app(site: Site, *, chains: Chains, est: Sequence[BaseRoute]) -> Starlet
         site,
         [
             *secure_routes(site),
+            *status_routes(site),
             *pins_routes(site),
             *mail_address_routes(site),
             *emergency_routes(site),

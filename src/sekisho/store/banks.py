@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 
 from sekisho.domain.contract import Application, Bank
-from sekisho.domain.policy import RULES, SERVICE_HOURS, WITHOUT_PIN, Policy, with_rules, written_hours
+from sekisho.domain.policy import RULES, SERVICE_HOURS, SWITCHES, Policy, with_rules, written_hours
 from sekisho.domain.second_step import SecondStep
 from sekisho.store.tables import banks as t
 
@@ -85,8 +85,8 @@ def differing(policy: Policy) -> dict[str, int | list[int] | str]:
     }
     if policy.service_hours is not None:
         rules[SERVICE_HOURS] = written_hours(policy)
-    if policy.renewal_without_pin:
-        rules[WITHOUT_PIN] = True
+    usual = Policy()
+    rules |= {name: value for name in SWITCHES if (value := getattr(policy, name)) is not getattr(usual, name)}
     return rules
 
 

@@ -101,6 +101,13 @@ def of(tx: Connection, person_id: int, most: int) -> list[Notice]:
     return [from_row(row) for row in rows]
 
 
+def newest(tx: Connection, person_id: int, most: int) -> tuple[list[Notice], int]:
+    """Return the person's newest notices, the newest first, and how many of all were not read yet."""
+    unread = func.count().filter(t.c.read_at.is_(None)).over().label("unread")
+    rows = tx.execute(select(t, unread).where(t.c.person_id == person_id).order_by(t.c.id.desc()).limit(most)).all()
+    return [from_row(row) for row in rows], rows[0].unread if rows else 0
+
+
 def mark_read(tx: Connection, person_id: int, up_to: int, now: datetime) -> None:
     """Note that the person has seen their notices up to one."""
     tx.execute(update(t).where(t.c.person_id == person_id, t.c.id <= up_to, t.c.read_at.is_(None)).values(read_at=now))

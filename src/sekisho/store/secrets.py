@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 
-from sekisho.domain.secret import PINS_REMEMBERED, SecretName
+from sekisho.domain.secret import SecretName
 from sekisho.store.bulk import OfMany
 from sekisho.store.tables import past_pins, permits
 from sekisho.store.tables import secrets as t
@@ -87,16 +87,22 @@ def put(
 
 
 def replace_pin(
-    tx: Connection, present: Secret, verifier: str, now: datetime, *, provisional_until: datetime | None = None
+    tx: Connection,
+    present: Secret,
+    verifier: str,
+    now: datetime,
+    *,
+    remembered: int,
+    provisional_until: datetime | None = None,
 ) -> None:
-    """Set a PIN anew, and remember the verifier of the present one among the last few."""
+    """Set a PIN anew, and remember the verifier of the present one among the last `remembered`."""
     of_this = (past_pins.c.person_id == present.person_id, past_pins.c.name == present.name.value)
     tx.execute(
         insert(past_pins).values(
             person_id=present.person_id, name=present.name.value, verifier=present.verifier, replaced_at=now
         )
     )
-    kept = select(past_pins.c.id).where(*of_this).order_by(past_pins.c.id.desc()).limit(PINS_REMEMBERED)
+    kept = select(past_pins.c.id).where(*of_this).order_by(past_pins.c.id.desc()).limit(remembered)
     tx.execute(delete(past_pins).where(*of_this, past_pins.c.id.not_in(kept)))
     put(tx, present.person_id, present.name, verifier, now, provisional_until=provisional_until)
 
@@ -126,13 +132,13 @@ def remove_all(tx: Connection, person_id: int) -> None:
         tx.execute(delete(table).where(table.c.person_id == person_id))
 
 
-def past_verifiers(tx: Connection, person_id: int, name: SecretName) -> list[str]:
+def past_verifiers(tx: Connection, person_id: int, name: SecretName, most: int) -> list[str]:
     """Return the verifiers of the last PINs that the present one replaced, the newest first."""
     rows = tx.scalars(
         select(past_pins.c.verifier)
         .where(past_pins.c.person_id == person_id, past_pins.c.name == name.value)
         .order_by(past_pins.c.id.desc())
-        .limit(PINS_REMEMBERED)
+        .limit(most)
     )
     return list(rows)
 

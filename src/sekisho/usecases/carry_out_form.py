@@ -22,11 +22,12 @@ from sekisho.usecases.tell_users import LET_IN, SHUT_OUT, tell_users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
     from sekisho.domain.contract import Bank, Person
+    from sekisho.domain.policy import Policy
     from sekisho.store.audit import Actor
     from sekisho.usecases.enter_console import AtWork
     from sekisho.usecases.ports import Ports
@@ -41,7 +42,7 @@ class _Work:
     person: Person
     actor: Actor
     now: datetime
-    window: timedelta
+    policy: Policy
     drawn: DrawnPins | None
     card: DrawnCard | None = None
 
@@ -62,7 +63,7 @@ def carry_out_form(ports: Ports, *, bank: Bank, at_work: AtWork, number: str) ->
         form, _, hand = hold_form(tx, at_work, number, Step.CARRY_OUT)
         state = form.check_step(Step.CARRY_OUT, hand)
         person = _hold(tx, form)
-        work = _Work(tx, form, person, at_work.actor, now, bank.policy.acquisition_window, drawn, card)
+        work = _Work(tx, form, person, at_work.actor, now, bank.policy, drawn, card)
         issued = _EFFECTS[form.kind](work)
         request_forms.move(tx, form, state, now=now)
         write_down(tx, form, "form-carried-out", at_work.actor, now)
@@ -96,7 +97,7 @@ def _reissue(work: _Work) -> None:
     # What is stopped acquires nothing: that is lifted first, on a form of its own.
     if work.person.contract_stopped_at is not None or work.person.stopped_at is not None:
         raise FormWithoutEffect
-    reissue_of(work.tx, work.person, work.actor, now=work.now, until=work.now + work.window)
+    reissue_of(work.tx, work.person, work.actor, now=work.now, until=work.now + work.policy.acquisition_window)
 
 
 def _revoke(work: _Work) -> None:
@@ -117,7 +118,7 @@ def _lift_lockout(work: _Work) -> None:
 def _reset_pins(work: _Work) -> IssuedPins:
     if work.drawn is None:
         raise RuntimeError("PINs are to be set, and none were drawn")
-    return reset_of(work.tx, work.person, work.drawn, work.actor, now=work.now, window=work.window)
+    return reset_of(work.tx, work.person, work.drawn, work.actor, now=work.now, policy=work.policy)
 
 
 def _reissue_card(work: _Work) -> None:
@@ -173,8 +174,8 @@ def _replace_administrator(work: _Work) -> IssuedPins:
     passkeys.remove_all(tx, person.id)
     detail = work.form.detail
     people.replace_administrator(tx, person.id, name=detail["new_administrator"], mail_address=detail["mail_address"])
-    reissue_of(tx, person, work.actor, now=work.now, until=work.now + work.window)
-    return _reset_pins(_Work(tx, work.form, people.get(tx, person.id), work.actor, work.now, work.window, work.drawn))
+    reissue_of(tx, person, work.actor, now=work.now, until=work.now + work.policy.acquisition_window)
+    return _reset_pins(_Work(tx, work.form, people.get(tx, person.id), work.actor, work.now, work.policy, work.drawn))
 
 
 def _end(work: _Work) -> None:

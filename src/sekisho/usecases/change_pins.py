@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import DoorClosed, EntryDiffers, EntryMissing, PinNotAllowed, Refusal
-from sekisho.domain.secret import PINS, SecretName, normal_form, pin_problems
+from sekisho.domain.secret import PINS, PinRules, SecretName, normal_form, pin_problems
 from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, notices, people, secrets, sessions
 from sekisho.usecases.judge_entry import judge_entry
@@ -52,11 +52,12 @@ def change_pins(
     now = ports.now()
     for name, field in PRESENT_FIELDS.items():
         check_entry(entries.present[name], field)
-    new = read_new_pins(entries, session.person)
+    new = read_new_pins(entries, session.person, bank.policy.pin_rules)
+    remembered = bank.policy.pins_remembered
     with ports.db.read() as tx:
         person = _whose(tx, session.person)
         known = secrets.of(tx, person.id, PINS)
-        past = {name: secrets.past_verifiers(tx, person.id, name) for name in new}
+        past = {name: secrets.past_verifiers(tx, person.id, name, remembered) for name in new}
     if any(secret.provisional_until is not None for secret in known.values()):
         _require_both(new)
     right = {name: ports.pins.verify(known[name].verifier, entries.present[name]) for name in PINS}
@@ -71,7 +72,7 @@ def change_pins(
         refusal = judge_both(tx, person.id, known, right, bank, actor, now) or not_allowed
         if refusal is None:
             for name, verifier in verifiers.items():
-                secrets.replace_pin(tx, known[name], verifier, now)
+                secrets.replace_pin(tx, known[name], verifier, now, remembered=remembered)
             secrets.clear_misses(tx, person.id, PINS)
             _tell(tx, person, list(verifiers), session, actor, now)
         return refusal
@@ -81,7 +82,7 @@ def change_pins(
         raise refusal
 
 
-def read_new_pins(entries: PinEntries, who: PersonId) -> dict[SecretName, str]:
+def read_new_pins(entries: PinEntries, who: PersonId, rules: PinRules) -> dict[SecretName, str]:
     """Return the new PINs in normal form, by what can be said of them without knowing any secret.
 
     Raises `EntryMissing`, `EntryDiffers` or `PinNotAllowed` with the fields that are to be entered again.
@@ -97,7 +98,7 @@ def read_new_pins(entries: PinEntries, who: PersonId) -> dict[SecretName, str]:
         raise EntryDiffers(fields={NEW_FIELDS[name] + AGAIN: "entry-differs" for name in differing})
     ids = (who.contract_id,) if who.user_id is None else (who.contract_id, who.user_id)
     sisters = {SecretName.PIN: None, SecretName.CONFIRMATION_PIN: new.get(SecretName.PIN)}
-    problems = {name: pin_problems(pin, ids=ids, sister=sisters[name]) for name, pin in new.items()}
+    problems = {name: pin_problems(pin, ids=ids, sister=sisters[name], rules=rules) for name, pin in new.items()}
     if any(problems.values()):
         raise PinNotAllowed(
             fields={NEW_FIELDS[name]: f"pin-{broken[0]}" for name, broken in problems.items() if broken}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sekisho.domain.policy import RULES, SERVICE_HOURS, WITHOUT_PIN, with_rules, written_hours
+from sekisho.domain.policy import RULES, SERVICE_HOURS, SWITCHES, with_rules, written_hours
 from sekisho.domain.second_step import SecondStep
 from sekisho.store import audit, banks
 
@@ -39,7 +39,7 @@ def stored_rules(policy: Policy) -> dict[str, Any]:
     return {
         **numbers,
         SERVICE_HOURS: written_hours(policy),
-        WITHOUT_PIN: policy.renewal_without_pin,
+        **{name: getattr(policy, name) for name in SWITCHES},
         "second_steps": [step.value for step in SecondStep if step in policy.second_steps],
         "way_tegata": policy.way_tegata,
         "way_est": policy.way_est,

@@ -80,16 +80,17 @@ def enter_opening(
     """
     now = ports.now()
     check_entry(registration_pin, "registration_pin")
-    new = read_new_pins(pins, opener.session.person)
+    new = read_new_pins(pins, opener.session.person, bank.policy.pin_rules)
     if missing := [field for name, field in NEW_FIELDS.items() if name not in new]:
         raise EntryMissing(fields=dict.fromkeys(missing, "entry-missing"))
     to = address_to_confirm(mail_address, "mail_address")
+    remembered = bank.policy.pins_remembered
     with ports.db.read() as tx:
         person = _whose(tx, opener.session.person)
         checked = _registration_of(tx, person)
         known = secrets.of(tx, person.id, PINS)
         used = [secret.verifier for secret in known.values()]
-        used += [verifier for name in PINS for verifier in secrets.past_verifiers(tx, person.id, name)]
+        used += [verifier for name in PINS for verifier in secrets.past_verifiers(tx, person.id, name, remembered)]
     if checked is None:
         raise OpeningStepDone
     right = ports.pins.verify(checked.verifier, registration_pin)
@@ -110,7 +111,7 @@ def enter_opening(
             return refusal or not_allowed
         standing = secrets.of(tx, person.id, PINS)
         for name, verifier in verifiers.items():
-            secrets.replace_pin(tx, standing[name], verifier, now)
+            secrets.replace_pin(tx, standing[name], verifier, now, remembered=remembered)
         secrets.remove(tx, person.id, _ASKED)
         people.set_mail_address(tx, person.id, to)
         sessions.end_of_people(tx, [person.id], SessionEnd.PIN_CHANGED, now, but=opener.session.id)

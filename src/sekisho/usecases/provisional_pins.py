@@ -13,12 +13,13 @@ from sekisho.usecases.confirm import Confirmation, confirmed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
     from sekisho.domain.contract import Bank, Person
     from sekisho.domain.person import PersonId
+    from sekisho.domain.policy import Policy
     from sekisho.store.audit import Actor
     from sekisho.usecases.ports import Ports
 
@@ -53,12 +54,14 @@ def draw_pins(ports: Ports, who: PersonId) -> DrawnPins:
     return DrawnPins(pins, {name: ports.pins.hash(pin) for name, pin in pins.items()})
 
 
-def put_pins(tx: Connection, person_id: int, drawn: DrawnPins, *, now: datetime, until: datetime) -> None:
+def put_pins(
+    tx: Connection, person_id: int, drawn: DrawnPins, *, remembered: int, now: datetime, until: datetime
+) -> None:
     """Set them; whatever the person had is remembered among their past PINs."""
     present = secrets.of(tx, person_id, PINS)
     for name, verifier in drawn.verifiers.items():
         if name in present:
-            secrets.replace_pin(tx, present[name], verifier, now, provisional_until=until)
+            secrets.replace_pin(tx, present[name], verifier, now, remembered=remembered, provisional_until=until)
         else:
             secrets.put(tx, person_id, name, verifier, now, provisional_until=until)
 
@@ -77,19 +80,19 @@ def reset_pins(ports: Ports, *, bank: Bank, confirmation: Confirmation, user_id:
 
     def reset(tx: Connection, administrator: Person, actor: Actor) -> IssuedPins:
         present = people.hold(tx, find_user(tx, administrator.who, user_id).id)
-        return reset_of(tx, present, drawn, actor, now=now, window=bank.policy.acquisition_window)
+        return reset_of(tx, present, drawn, actor, now=now, policy=bank.policy)
 
     return confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=reset)
 
 
 def reset_of(
-    tx: Connection, person: Person, drawn: DrawnPins, actor: Actor, *, now: datetime, window: timedelta
+    tx: Connection, person: Person, drawn: DrawnPins, actor: Actor, *, now: datetime, policy: Policy
 ) -> IssuedPins:
     """Set the PINs that were drawn for a person who is held, end their sessions, and tell them."""
     permit = permits.latest(tx, person.id)
     is_open = permit is not None and permit.is_open(now)
-    until = permit.expires_at if permit is not None and is_open else now + window
-    put_pins(tx, person.id, drawn, now=now, until=until)
+    until = permit.expires_at if permit is not None and is_open else now + policy.acquisition_window
+    put_pins(tx, person.id, drawn, remembered=policy.pins_remembered, now=now, until=until)
     ended = sessions.end_of_people(tx, [person.id], SessionEnd.PIN_CHANGED, now)
     audit.add(tx, "pins-reset", actor, at=now, who=person.who, person_id=person.id, sessions_ended=ended)
     tell_both(tx, person, "pins-reset", now, until=until.isoformat())

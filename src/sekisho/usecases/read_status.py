@@ -47,7 +47,7 @@ class Renewal(StrEnum):
 class Status:
     """The last logons before this one, the newest notices, and for an administrator the permits that wait.
 
-    `forms` are for an administrator the request forms that the branch has in
+    Of all notices `unread` were not read yet. `forms` are for an administrator the request forms that the branch has in
     hand, and those that it returned lately; `new_card` is the one that takes
     the place of a lost one, until it is in use.
 
@@ -57,6 +57,7 @@ class Status:
 
     last_logons: list[PastLogon]
     notices: list[Notice]
+    unread: int
     waiting: list[Permit]
     pins_old: bool
     renewal: Renewal | None
@@ -74,9 +75,11 @@ def read_status(ports: Ports, *, bank: Bank, logged_on: LoggedOn) -> Status:
             forms = request_forms.of_contract(tx, person.who.bank, person.who.contract_id, most=_FORMS)
             on_its_way = [one for one in cards.of_contract(tx, person.who, *ON_ITS_WAY) if one.expected_at is not None]
             waiting = permits.open_of_contract(tx, person.who.bank, person.who.contract_id, now)
+        newest, unread = notices.newest(tx, person.id, _NOTICES_ON_STATUS)
         return Status(
             last_logons=sessions.last_logons(tx, person.id, bank.policy.last_logons_shown, but=logged_on.session.id),
-            notices=notices.of(tx, person.id, _NOTICES_ON_STATUS),
+            notices=newest,
+            unread=unread,
             waiting=waiting,
             renewal=_renewal(tx, bank, logged_on.certificate, now),
             forms=[form for form in forms if _to_be_told(form, now)],

@@ -90,7 +90,7 @@ def register_user(
             now=now,
             applications=list(details.applications),
         )
-        put_pins(tx, person_id, drawn, now=now, until=until)
+        put_pins(tx, person_id, drawn, remembered=bank.policy.pins_remembered, now=now, until=until)
         audit.add(
             tx,
             "user-registered",

@@ -142,7 +142,7 @@ def told_without_values(code: str) -> bool:
 
 def field_text(language: Language, code: str, label_key: str, /, **values: object) -> str:
     """Return what stands next to a field for `code`, naming the field as its label does."""
-    return text(language, f"field.{code}", label=text(language, label_key, **values))
+    return text(language, f"field.{code}", label=text(language, label_key, **values), **values)
 
 
 def certificate_state(language: Language, state: str) -> str:

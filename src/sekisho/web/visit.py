@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -162,7 +162,8 @@ class Visit:
         told = {}
         for name, code in fields.items():
             keys = [f"label.{kind}.{name}", f"label.{name}", "label.field"]
-            told[name] = messages.field_text(self.lang, code, next(key for key in keys if messages.has(key)))
+            label = next(key for key in keys if messages.has(key))
+            told[name] = messages.field_text(self.lang, code, label, **asdict(self.site.bank.policy.pin_rules))
         return told
 
     def _closed_until(self) -> datetime | None:
