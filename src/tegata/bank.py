@@ -46,10 +46,16 @@ class Bank:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a certificate stands at its door: a published code, and the bank's words where it is refused."""
+    """How a certificate stands at its door: a published code, and the bank's words where it is refused.
+
+    `renewal_open` is whether it can be renewed now, by the bank's clock, `renewal_opens` from when on.
+    """
 
     code: str
     said: str = ""
+    renewal_opens: datetime | None = None
+    not_after: datetime | None = None
+    renewal_open: bool = False
 
     @property
     def in_force(self) -> bool:
@@ -91,7 +97,12 @@ def standing(web: Web, site: str, code: str) -> Standing:
     try:
         told = json.loads(answer.body)
         said = f"{told.get('title', '')} {told.get('detail', '')}".strip()
-        result = Standing(_code(str(told["code"]), site), safe(said))
+        opens, ends = (
+            datetime.fromisoformat(told[name]) if name in told else None for name in ("renewal_opens", "not_after")
+        )
+        result = Standing(
+            _code(str(told["code"]), site), safe(said), opens, ends, renewal_open=told.get("renewal_open") is True
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as unreadable:
         raise _not_understood(site, f"status {answer.status}") from unreadable
     return result

@@ -90,6 +90,7 @@ class Unfinished(Trouble):
         "another-at-work",
         "certificate-not-found",
         "certificate-several",
+        "file-open-to-others",
         "found-something",
         "gui-missing",
         "input-ended",

@@ -59,6 +59,7 @@ OF_CODE: dict[str, int] = {
     "another-at-work": ANOTHER_AT_WORK,
     "certificate-not-found": NOT_FOUND,
     "certificate-several": USAGE,
+    "file-open-to-others": USAGE,
     "found-something": FOUND_SOMETHING,
     "gui-missing": GUI_MISSING,
     "input-ended": USAGE,

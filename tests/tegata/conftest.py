@@ -14,28 +14,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def reissue(served: Served, user_id: str) -> None:
+    """J2: the administrator chooses 「再発行」 for a user."""
+    administrator = Person(served, "administrator", served.info["administrator"])
+    try:
+        administrator.log_on_administrator()
+        page = administrator.get("/contract/users/change", user_id=user_id)
+        done = administrator.send(
+            page,
+            "/contract/users/change",
+            action="reissue",
+            confirmation_pin=served.info["contract"]["contract_confirmation_pin"],
+        )
+        assert done.outcome == "certificate-reissued"
+    finally:
+        administrator.close()
+
+
 @pytest.fixture(scope="session")
 def running_bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Callable[[], None]]]:
     served = Served(tmp_path_factory.mktemp("bank") / "data", free_port_base())
     served.start()
 
-    def grant() -> None:
-        """J2: the administrator chooses 「再発行」 for keiri02."""
-        administrator = Person(served, "administrator", served.info["administrator"])
-        try:
-            administrator.log_on_administrator()
-            page = administrator.get("/contract/users/change", user_id="keiri02")
-            done = administrator.send(
-                page,
-                "/contract/users/change",
-                action="reissue",
-                confirmation_pin=served.info["contract"]["contract_confirmation_pin"],
-            )
-            assert done.outcome == "certificate-reissued"
-        finally:
-            administrator.close()
-
-    yield served, grant
+    yield served, lambda: reissue(served, "keiri02")
     served.stop()
 
 

@@ -77,13 +77,15 @@ def _standing(visit: Visit) -> Response:
     site = visit.site
     if site.kind is None:
         raise PageUnknown
-    certificate, _ = meet_visitor(site.ports, bank=site.bank, kind=site.kind, der=visit.der)
+    certificate, now = meet_visitor(site.ports, bank=site.bank, kind=site.kind, der=visit.der)
+    opens = certificate.not_after - site.bank.policy.renewal_window
     return JSONResponse(
         {
             "code": "certificate-in-force",
             "serial": f"{certificate.serial:032x}",
             "not_after": certificate.not_after.isoformat(),
-            "renewal_opens": (certificate.not_after - site.bank.policy.renewal_window).isoformat(),
+            "renewal_opens": opens.isoformat(),
+            "renewal_open": now >= opens,
             "key_held_claimed": certificate.held.value,
         }
     )

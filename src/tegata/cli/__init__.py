@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tegata import __version__
-from tegata.cli import certificates, doctor, stores, window
+from tegata.cli import certificates, doctor, due, stores, window
 from tegata.cli.common import help_text, lang_option
 
 
@@ -26,5 +26,6 @@ for _command in (
     window.gui,
     window.open_,
     window.install_link,
+    due.install_timer,
 ):
     main.add_command(_command)

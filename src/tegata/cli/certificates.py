@@ -21,6 +21,7 @@ from tegata.cli.common import (
     store_option,
     tell_gone,
 )
+from tegata.cli.due import renew_due
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +88,8 @@ def acquire(
 @option("--contract", "contract", metavar="ID")
 @option("--user", "user", metavar="ID")
 @click.option("--without-pin", is_flag=True, help=help_text("option.without-pin"))
+@click.option("--due", "only_due", is_flag=True, help=help_text("option.due"))
+@click.option("--notify", is_flag=True, help=help_text("option.notify"))
 @ca_option
 @store_option
 @proxy_option
@@ -101,16 +104,22 @@ def renew(
     proxy: str | None,
     *,
     without_pin: bool,
+    only_due: bool,
+    notify: bool,
     pin_stdin: bool,
     as_json: bool,
 ) -> None:
-    """Renew a certificate."""
+    """Renew a certificate, or whatever is due."""
     run = begin(as_json=as_json, pin_stdin=pin_stdin, ca=ca, proxy=proxy)
     with run.terminal.telling():
         from tegata import agent
         from tegata.stores.spec import open_store, parse
 
         book = open_book()
+        if only_due:
+            with book.alone():
+                renew_due(run, book, _fitting(book, contract, user, store), notify=notify)
+            return
         with book.alone():
             record = _one_record(book, contract, user, store)
             way = run.way(record)
@@ -129,10 +138,22 @@ def renew(
 def _one_record(book: Book, contract: str | None, user: str | None, store: str | None) -> Record:
     """Return the one certificate that is meant. Raises `Unfinished`."""
     from tegata.errors import Unfinished
+
+    fitting = _fitting(book, contract, user, store)
+    if not fitting:
+        raise Unfinished("certificate-not-found", store=store or "")
+    if len(fitting) > 1:
+        names = ", ".join(sorted({record.person.est_name for record in fitting}))
+        raise Unfinished("certificate-several", names=names)
+    return fitting[0]
+
+
+def _fitting(book: Book, contract: str | None, user: str | None, store: str | None) -> list[Record]:
+    """Return the certificates that may be meant."""
     from tegata.identity import typed
 
     wanted = typed("", contract, user) if contract else None
-    fitting = [
+    return [
         record
         for record in book.all()
         if record.present is not None
@@ -140,12 +161,6 @@ def _one_record(book: Book, contract: str | None, user: str | None, store: str |
         and (user is None or (record.user_id or "").casefold() == user.casefold())
         and (store is None or record.store.startswith(str(spec_of(store))))
     ]
-    if not fitting:
-        raise Unfinished("certificate-not-found", store=store or "")
-    if len(fitting) > 1:
-        names = ", ".join(sorted({record.person.est_name for record in fitting}))
-        raise Unfinished("certificate-several", names=names)
-    return fitting[0]
 
 
 def _tell_brought(run: Run, brought: Brought, *, held: str, code: str) -> None:
