@@ -1,11 +1,13 @@
-"""J7 to J9 in Debian's Firefox ESR: opening, renewal in the page, lockout and stop."""
+"""J6 to J9 in Debian's Firefox ESR: users, PINs, mail address, opening, renewal in the page, lockout and stop."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 from tests.browser import journey
 from tests.browser.support.screens_of_opening import CHOSEN, MAIL
 from tests.browser.support.screens_of_people import WRONG, fill
@@ -129,3 +131,54 @@ def test_a_contract_is_opened(served: Served, firefox: Firefoxes, tmp_path: Path
     fill(page, mailed_code=served.mailed_code())
     press(page)
     journey.see_outcome(page, "contract-opened")
+
+
+def test_a_user_looks_after_pins_address_and_sessions(served: Served, firefox: Firefoxes) -> None:
+    keiri01 = served.user("keiri01")
+    page = of_demo(firefox, served, keiri01).page()
+    journey.log_on_user(page, served, keiri01)
+    journey.see_heading(page, "利用者ステータス")
+    page.locator("a[href='/mail-address']").last.click()
+    present = keiri01["user_confirmation_pin"]
+    fill(page, new_mail_address="ayumi@example.co.jp", confirmation_pin=present)
+    press(page)
+    fill(page, mailed_code=served.mailed_code())
+    press(page)
+    journey.see_outcome(page, "mail-address-changed")
+    page.goto(served.info["urls"]["user"] + "/pins")
+    fill(page, present_pin=keiri01["user_pin"], present_confirmation_pin=present)
+    fill(page, new_confirmation_pin="atarasii2", new_confirmation_pin_again="atarasii2")
+    press(page)
+    journey.see_outcome(page, "pins-changed")
+    page.goto(served.info["urls"]["user"] + "/status")
+    expect(page.locator("#notices-heading .tag")).to_be_visible()
+    page.locator("a[href='/inbox']").click()
+    journey.see_heading(page, "お知らせ")
+    expect(page.locator("li.unread")).not_to_have_count(0)
+    page.goto(served.info["urls"]["user"] + "/status")
+    expect(page.locator("#notices-heading .tag")).to_have_count(0)
+    expect(page.locator(".waiting a[href='/mail-address']")).to_have_count(0)
+    page.goto(served.info["urls"]["user"] + "/sessions")
+    journey.see_heading(page, "ログオン中のパソコン")
+
+
+def test_an_administrator_registers_a_user_and_permits_many(served: Served, firefox: Firefoxes) -> None:
+    page = of_demo(firefox, served, served.info["administrator"]).page()
+    confirmation = served.info["contract"]["contract_confirmation_pin"]
+    journey.log_on_administrator(page, served)
+    journey.see_heading(page, "ご契約先ステータス")
+    page.goto(served.info["urls"]["administrator"] + "/contract/users/new")
+    fill(page, user_id="soumu01", name="総務 一郎", mail_address="soumu01@example.com", confirmation_pin=confirmation)
+    press(page)
+    journey.see_outcome(page, "user-registered")
+    expect(page.locator("a[href^='data:application/pdf']")).to_have_attribute("download", re.compile(r"\.pdf$"))
+    page.goto(served.info["urls"]["administrator"] + "/contract/users/details?user_id=soumu01")
+    fill(page, name="総務 太郎", confirmation_pin=confirmation)
+    press(page)
+    journey.see_outcome(page, "user-changed")
+    page.goto(served.info["urls"]["administrator"] + "/contract/users?find=soumu")
+    expect(page.get_by_text("総務 太郎")).to_be_visible()
+    page.goto(served.info["urls"]["administrator"] + "/contract/users/confirm?user_id=soumu01&step=delete")
+    fill(page, confirmation_pin=confirmation)
+    press(page)
+    journey.see_outcome(page, "user-deleted")
