@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from sekisho.ca.journal import Journal
 from sekisho.ca.signer import Signer
 from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.domain.person import Kind
-from sekisho.pki import hierarchy, ocsp, profile
+from sekisho.pki import hierarchy, ocsp, profile, staff
 from sekisho.pki.csr import load_key
 from sekisho.pki.issuance import Issuance
 from sekisho.pki.linting import authority, form, reading
@@ -29,6 +30,7 @@ from sekisho.pki.linting.finding import Finding, LintFailed
 from sekisho.pki.linting.key import ReadingKey
 from sekisho.pki.linting.person import PersonLinter
 from sekisho.pki.linting.responder import guard_responder, responder_form
+from sekisho.pki.linting.staff import staff_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -412,6 +414,38 @@ def test_a_responder_that_breaks_a_rule_is_named_and_not_certified() -> None:
         assert [finding.rule for finding in form.differences(broken, expected)] == [rule]
     with pytest.raises(LintFailed, match="subject"):
         ocsp.responder(BANK, Kind.ADMINISTRATOR, key, **made).sign(guarded, hashes.SHA256())
+
+
+STAFF: list[tuple[str, Callable[[Parts], Parts]]] = [
+    (
+        "extended-key-usage",
+        with_extension(
+            OIDS.EXTENDED_KEY_USAGE, x509.ExtendedKeyUsage([EKU.OCSP_SIGNING]).public_bytes(), critical=False
+        ),
+    ),
+    ("key-usage", with_extension(OIDS.KEY_USAGE, key_usage(crl_sign=True), critical=True)),
+    ("key", changed(key=tlv(spki(ec.generate_private_key(ec.SECP256R1()))))),
+    ("subject", named(3, utf8("kakari02 9990"))),
+]
+
+
+def test_what_the_staffs_ca_signs_is_read_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = staff.make_staff_ca(BANK, now=NOW, entropy=os.urandom)
+    serial, key, life = 1 << 100, THROW_AWAY.public_key(), timedelta(days=365)
+    order: dict[str, Any] = {"key": key, "issuer": made.certificate, "serial": serial, "now": NOW, "life": life}
+    expected = staff_form(BANK, "kakari01", **order)
+    certified: dict[str, Any] = {"now": NOW, "life": life, "entropy": serial.to_bytes}
+    tbs = staff.issue_staff(made, BANK, "kakari01", key, **certified).tbs_certificate_bytes
+    assert list(form.differences(tbs, expected)) == []
+    for rule, change in STAFF:
+        broken = bytes(asn1.encode_der(change(reading.read(tbs))))
+        assert [finding.rule for finding in form.differences(broken, expected)] == [rule]
+    # A profile that is not the one that was meant is signed by no key.
+    monkeypatch.setattr(staff, "key_usage", lambda *, signs: x509.KeyUsage(*[not signs] * 2, *[False] * 7))
+    with pytest.raises(LintFailed, match="key-usage"):
+        staff.issue_staff(made, BANK, "kakari01", key, **certified)
+    with pytest.raises(LintFailed, match="key-usage"):
+        staff.make_staff_ca(BANK, now=NOW, entropy=os.urandom)
 
 
 def test_every_rule_is_documented_and_none_else() -> None:

@@ -62,7 +62,7 @@ def see_pins(walk: Walk, page: Page, user: dict[str, Any]) -> None:
 def see_mail_address(walk: Walk, page: Page, user: dict[str, Any]) -> None:
     """Change a logged-on user's mail address, after everything that can be wrong."""
     see, pin, new = walk.judge.see, user["user_confirmation_pin"], "keiri01@honten.example.co.jp"
-    follow(page, "a[href='/mail-address']")
+    follow(page, "nav a[href='/mail-address']")
     see(page, "user-mail-address")
     walk.press(page)
     see(page, "user-mail-address-missing", code="details-not-allowed")

@@ -28,9 +28,9 @@ ECDSA_WITH_SHA384 = bytes.fromhex("06082a8648ce3d040303")
 _BEGUN_BEFORE = timedelta(hours=1)
 _ROOT_LIFE, _ISSUING_LIFE = timedelta(days=7300), timedelta(days=3650)
 # BasicConstraints: cA TRUE, and how many CAs may stand below.
-_ONE_BELOW, _NONE_BELOW = bytes.fromhex("30060101ff020101"), bytes.fromhex("30060101ff020100")
+_ONE_BELOW, NONE_BELOW = bytes.fromhex("30060101ff020101"), bytes.fromhex("30060101ff020100")
 # KeyUsage: keyCertSign and cRLSign, bits 5 and 6.
-_SIGNS = bytes.fromhex("03020106")
+SIGNS = bytes.fromhex("03020106")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ def root_form(bank: BankName, made: Made) -> Form:
     return Form(
         signature=ECDSA_WITH_SHA384,
         serial=made.serial,
-        issuer=content(_name(subject).public_bytes()),
+        issuer=content(name_of(subject).public_bytes()),
         not_before=made.now - _BEGUN_BEFORE,
         not_after=made.now + _ROOT_LIFE,
         subject=subject,
-        key=_spki(made.key),
+        key=spki_of(made.key),
         extensions=_of_every_authority(made, _ONE_BELOW),
     )
 
@@ -85,9 +85,9 @@ def issuing_form(
 ) -> Form:
     """Return what an issuing CA has to be: none below it, clientAuth alone, held to the names of its kind."""
     role = f"{UNITS[kind]} CA" if generation == 1 else f"{UNITS[kind]} CA {generation}"
-    tree = [*_organization(bank), (NameOID.ORGANIZATIONAL_UNIT_NAME, UNITS[kind])]
+    tree = [*organization(bank), (NameOID.ORGANIZATIONAL_UNIT_NAME, UNITS[kind])]
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-    constraints = x509.NameConstraints([x509.DirectoryName(_name(tree))], None)
+    constraints = x509.NameConstraints([x509.DirectoryName(name_of(tree))], None)
     above = x509.AuthorityInformationAccess(
         [x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(root_address))]
     )
@@ -98,9 +98,9 @@ def issuing_form(
         not_before=made.now - _BEGUN_BEFORE,
         not_after=made.now + _ISSUING_LIFE,
         subject=_subject(bank, role),
-        key=_spki(made.key),
+        key=spki_of(made.key),
         extensions={
-            **_of_every_authority(made, _NONE_BELOW),
+            **_of_every_authority(made, NONE_BELOW),
             **authority_key_identifier(root),
             ExtensionOID.EXTENDED_KEY_USAGE: (False, usage.public_bytes()),
             ExtensionOID.NAME_CONSTRAINTS: (True, constraints.public_bytes()),
@@ -112,22 +112,25 @@ def issuing_form(
 def _of_every_authority(made: Made, below: bytes) -> Extensions:
     return {
         ExtensionOID.BASIC_CONSTRAINTS: (True, below),
-        ExtensionOID.KEY_USAGE: (True, _SIGNS),
+        ExtensionOID.KEY_USAGE: (True, SIGNS),
         **subject_key_identifier(made.key),
     }
 
 
-def _organization(bank: BankName) -> list[tuple[x509.ObjectIdentifier, str]]:
+def organization(bank: BankName) -> list[tuple[x509.ObjectIdentifier, str]]:
+    """Return how every name in a bank's certificates begins."""
     return [(NameOID.COUNTRY_NAME, "JP"), (NameOID.ORGANIZATION_NAME, bank.organization)]
 
 
 def _subject(bank: BankName, role: str) -> list[tuple[x509.ObjectIdentifier, str]]:
-    return [*_organization(bank), (NameOID.COMMON_NAME, f"Sekisho {bank.code} {role}")]
+    return [*organization(bank), (NameOID.COMMON_NAME, f"Sekisho {bank.code} {role}")]
 
 
-def _name(attributes: list[tuple[x509.ObjectIdentifier, str]]) -> x509.Name:
+def name_of(attributes: list[tuple[x509.ObjectIdentifier, str]]) -> x509.Name:
+    """Return a name of these attributes."""
     return x509.Name([x509.NameAttribute(oid, text) for oid, text in attributes])
 
 
-def _spki(key: ec.EllipticCurvePublicKey) -> bytes:
+def spki_of(key: ec.EllipticCurvePublicKey) -> bytes:
+    """Return the content of a key's SubjectPublicKeyInfo."""
     return content(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
