@@ -143,7 +143,8 @@ def test_a_contract_is_searched_and_read(demo: Served, at_console: Any) -> None:
         older = clerk.get(f"/contracts/{contract_id}", before=before)
         pages += 1
         assert pages < 20, "the audit trail goes back to its beginning"
-    assert "before=" not in older.text
+    # The links to the other language keep the place, so only that to older rows counts.
+    assert not re.search(r"before=\d+#audit-heading", older.text)
     again = clerk.get(f"/contracts/{contract_id}", lang="en")
     assert "Contract looked at" in again.text
     assert "staff:kakari01" in again.text

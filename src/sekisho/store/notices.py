@@ -103,8 +103,9 @@ def of(tx: Connection, person_id: int, most: int) -> list[Notice]:
 
 def newest(tx: Connection, person_id: int, most: int) -> tuple[list[Notice], int]:
     """Return the person's newest notices, the newest first, and how many of all were not read yet."""
-    unread = func.count().filter(t.c.read_at.is_(None)).over().label("unread")
-    rows = tx.execute(select(t, unread).where(t.c.person_id == person_id).order_by(t.c.id.desc()).limit(most)).all()
+    count = select(func.count()).where(t.c.person_id == person_id, t.c.read_at.is_(None))
+    query = select(t, count.scalar_subquery().label("unread"))
+    rows = tx.execute(query.where(t.c.person_id == person_id).order_by(t.c.id.desc()).limit(most)).all()
     return [from_row(row) for row in rows], rows[0].unread if rows else 0
 
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, exists, func, insert, or_, select
+from sqlalchemy import and_, delete, exists, func, insert, select
 
 from sekisho.store import audit as audit_rows
 from sekisho.store import tables as t
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection, Select, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,14 @@ def remove(tx: Connection, bank: str, contract_id: str, now: datetime) -> Remove
     ended_at = tx.scalar(select(contracts.ended_at).where(here).with_for_update())
     if ended_at is None:
         return None
-    whose = _belonging(bank, contract_id)
+    whose = _belonging(tx, bank, contract_id)
     # The tombstone stands first: the triggers let go of nothing else. Its counts are taken before, and hold, as nobody
     # writes to a contract that ended.
-    counts = {table.name: _count(tx, table, condition) for table, condition in whose if table is not t.contracts}
+    counts = {
+        table.name: tx.scalar(select(func.count()).select_from(table).where(condition)) or 0
+        for table, condition in whose
+        if table is not t.contracts
+    }
     removed = Removed(contract_id, ended_at, now, counts, digest(tx, bank, contract_id))
     tx.execute(
         insert(t.removed_contracts).values(
@@ -107,18 +111,25 @@ def removed(tx: Connection, bank: str) -> list[Removed]:
     return [Removed(row.contract_id, row.ended_at, row.removed_at, row.rows, row.audit_sha256) for row in rows]
 
 
-def _count(tx: Connection, table: Table, condition: Any) -> int:
-    return tx.scalar(select(func.count()).select_from(table).where(condition)) or 0
+def _belonging(tx: Connection, bank: str, contract_id: str) -> list[tuple[Table, Any]]:
+    """Return which rows of which tables belong to a contract, what refers to a row before that row.
 
-
-def _belonging(bank: str, contract_id: str) -> list[tuple[Table, Any]]:
-    """Return which rows of which tables belong to a contract, what refers to a row before that row."""
-    people = select(t.people.c.id).where(t.people.c.bank == bank, t.people.c.contract_id == contract_id)
-    certificates = select(t.certificates.c.id).where(t.certificates.c.person_id.in_(people))
-    orders = select(t.orders.c.id).where(t.orders.c.person_id.in_(people))
+    Rows are named by their own or their person's number, read before: a
+    statement that asked for them by a join might read a whole table.
+    """
 
     def of_contract(table: Table) -> tuple[Table, Any]:
         return table, and_(table.c.bank == bank, table.c.contract_id == contract_id)
+
+    def numbers(query: Select[Any]) -> list[int]:
+        return list(tx.scalars(query))
+
+    people = numbers(select(t.people.c.id).where(of_contract(t.people)[1]))
+    certificates = numbers(select(t.certificates.c.id).where(t.certificates.c.person_id.in_(people)))
+    orders = numbers(select(t.orders.c.id).where(t.orders.c.person_id.in_(people)))
+    forms = t.request_forms.c
+    its_forms = numbers(select(forms.id).where(of_contract(t.request_forms)[1]))
+    its_forms += numbers(select(forms.id).where(forms.filed_by_id.in_(people), forms.contract_id.is_(None)))
 
     def of_people(table: Table) -> tuple[Table, Any]:
         return table, table.c.person_id.in_(people)
@@ -126,14 +137,9 @@ def _belonging(bank: str, contract_id: str) -> list[tuple[Table, Any]]:
     def of_certificates(table: Table) -> tuple[Table, Any]:
         return table, table.c.certificate_id.in_(certificates)
 
-    forms = t.request_forms.c
-    its_forms = or_(
-        and_(forms.bank == bank, forms.contract_id == contract_id),
-        and_(forms.contract_id.is_(None), forms.filed_by_id.in_(people)),
-    )
     return [
-        (t.form_approvals, t.form_approvals.c.form_id.in_(select(forms.id).where(its_forms))),
-        (t.request_forms, its_forms),
+        (t.form_approvals, t.form_approvals.c.form_id.in_(its_forms)),
+        (t.request_forms, forms.id.in_(its_forms)),
         of_people(t.notices),
         of_people(t.mailed_codes),
         of_people(t.past_pins),
