@@ -19,6 +19,7 @@ from sekisho.usecases.publish_crl import publish_crls
 from sekisho.usecases.reconcile import notice_restore
 from sekisho.usecases.remove_contracts import RemovalNotAllowed, remove_contracts
 from sekisho.usecases.resume_orders import resume_orders
+from sekisho.usecases.sample_certificates import sample_certificates
 from sekisho.usecases.send_reminders import remind_of_permits, remind_of_renewal
 from sekisho.web.mails import Unmarked, send_mails
 
@@ -56,6 +57,7 @@ def jobs(ports: Ports, bank: Bank, stopped: Callable[[], bool]) -> list[Job]:
         Job("reminders of permits", 60, lambda: remind_of_permits(ports, bank=bank)),
         Job("ends of permits", 60, lambda: expire_permits(ports, bank=bank)),
         Job("clean-up", 600, lambda: clean_up(ports)),
+        Job("look at a sample of certificates", 3600, lambda: _sample(ports)),
         Job("removal of contracts", 600, lambda: len(remove_contracts(ports, bank=bank, actor=_SYSTEM))),
     ]
 
@@ -126,6 +128,12 @@ def pause(every_s: float, failed: int) -> float:
 def _compare(ports: Ports, bank: Bank) -> int:
     """Look whether the database was set back; there is no more of it to be done at once."""
     notice_restore(ports, bank=bank.code, actor=_SYSTEM)
+    return 0
+
+
+def _sample(ports: Ports) -> int:
+    """Show some of the last hours' certificates to pkilint; there is no more of it to be done at once."""
+    sample_certificates(ports, actor=_SYSTEM)
     return 0
 
 

@@ -50,6 +50,7 @@ COMMANDS = [
     ["certificates", "list"],
     ["certificates", "revoke"],
     ["certificates", "lift"],
+    ["certificates", "lint"],
     ["orders"],
     ["orders", "resume"],
     ["mails"],
@@ -244,6 +245,12 @@ def test_a_contract_is_registered_beside_a_running_server(demo: Served) -> None:
     again = demo.sekisho(*command, "--contract-id", made["contract_id"])
     assert (again.returncode, "contract-id-taken" in again.stderr) == (exit_codes.REFUSED, True)
     assert "登録用暗証番号" in demo.sekisho(*command).stdout
+
+
+def test_pkilint_is_asked_about_the_newest_certificates(demo: Served) -> None:
+    done = demo.sekisho("certificates", "lint", "--json")
+    assert (done.returncode, json.loads(done.stdout)["faulty"]) == (0, [])
+    assert json.loads(done.stdout)["looked_at"] > 0
 
 
 def test_a_contract_past_its_retention_is_removed_beside_a_running_server(demo: Served) -> None:

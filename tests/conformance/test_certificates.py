@@ -21,6 +21,7 @@ from tests.support.world import ADMINISTRATOR, KEIRI01, KEIRI02, World, new_csr,
 from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import CsrNotAccepted
 from sekisho.domain.person import Kind
+from sekisho.pki import second_opinion
 from sekisho.pki.csr import read_csr
 from sekisho.pki.pkcs12 import bundle
 from sekisho.store.audit import Actor
@@ -136,16 +137,16 @@ def test_the_revocation_list_is_read_by_openssl(bank: World, tmp_path: Path) -> 
 @pytest.mark.parametrize("who", [ADMINISTRATOR, KEIRI01], ids=lambda who: str(who.kind))
 def test_pkilint_finds_nothing_in_a_persons_certificate(bank: World, key: str, who: PersonId) -> None:
     leaf = bank.acquire(who, new_csr(KEYS[key]())).der
-    assert linters.of_certificate(leaf) == []
+    assert second_opinion.of_certificate(leaf) == []
     assert linters.of_pair(bank.made.issuing[who.kind].certificate.public_bytes(Encoding.DER), leaf) == []
 
 
 def test_pkilint_finds_nothing_in_the_authorities(bank: World) -> None:
     root = bank.made.root.certificate.public_bytes(Encoding.DER)
-    assert linters.of_certificate(root) == []
+    assert second_opinion.of_certificate(root) == []
     for pair in bank.made.issuing.values():
         der = pair.certificate.public_bytes(Encoding.DER)
-        assert linters.of_certificate(der) == []
+        assert second_opinion.of_certificate(der) == []
         assert linters.of_pair(root, der) == []
 
 
@@ -153,7 +154,7 @@ def test_pkilint_finds_nothing_after_a_rotation(bank: World) -> None:
     newer = bank.rotate()
     pair = bank.cas[newer]
     issuer, leaf = pair.certificate.public_bytes(Encoding.DER), bank.acquire(KEIRI01).der
-    assert linters.of_certificate(issuer) == []
+    assert second_opinion.of_certificate(issuer) == []
     assert linters.of_pair(bank.made.root.certificate.public_bytes(Encoding.DER), issuer) == []
     assert linters.of_pair(issuer, leaf) == []
 
@@ -183,7 +184,7 @@ def test_pkilint_finds_what_is_wrong(bank: World) -> None:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=False)
     )
     wrong = builder.sign(pair.key, hashes.SHA256()).public_bytes(Encoding.DER)
-    assert any("basic_constraints" in code for code in linters.of_certificate(wrong))
+    assert any("basic_constraints" in code for code in second_opinion.of_certificate(wrong))
     assert linters.of_pair(bank.made.issuing[Kind.ADMINISTRATOR].certificate.public_bytes(Encoding.DER), wrong)
 
 

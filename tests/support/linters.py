@@ -7,13 +7,8 @@ from typing import Any
 
 from pkilint import loader, pkix  # type: ignore[import-untyped]  # it has no types
 from pkilint.bin import lint_pkix_signer_signee_cert_chain as chain  # type: ignore[import-untyped]  # the same
-from pkilint.pkix import certificate, crl, extension, name  # type: ignore[import-untyped]  # the same
+from pkilint.pkix import crl, extension, name  # type: ignore[import-untyped]  # the same
 from pkilint.validation import ValidationFindingSeverity  # type: ignore[import-untyped]  # the same
-
-
-def of_certificate(der: bytes) -> list[str]:
-    """Return the codes of what RFC 5280 says against a certificate."""
-    return _found(_certificate_rules().validate(_load(der, "certificate", {}).root))
 
 
 def of_pair(issuer: bytes, subject: bytes) -> list[str]:
@@ -36,21 +31,6 @@ def of_revocation_list(der: bytes) -> list[str]:
 
 def _load(der: bytes, role: str, together: dict[str, Any]) -> Any:
     return loader.RFC5280CertificateDocumentLoader().load_der_document(der, role, role, together)
-
-
-@cache
-def _certificate_rules() -> Any:
-    decoding = certificate.create_decoding_validators(name.ATTRIBUTE_TYPE_MAPPINGS, extension.EXTENSION_MAPPINGS)
-    return certificate.create_pkix_certificate_validator_container(
-        decoding,
-        [
-            certificate.create_issuer_validator_container([]),
-            certificate.create_validity_validator_container(),
-            certificate.create_subject_validator_container([]),
-            certificate.create_extensions_validator_container([]),
-            certificate.create_spki_validator_container([]),
-        ],
-    )
 
 
 @cache

@@ -36,6 +36,24 @@ def list_certificates(data_dir: Path, *, as_json: bool) -> None:
 
 
 @certificates.command()
+@click.option("--sample", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many to look at.")
+@data_dir_option
+@json_option
+def lint(sample: int, data_dir: Path, *, as_json: bool) -> None:
+    """Show some of the newest certificates, drawn by chance, to pkilint. The worker does it each hour."""
+    from sekisho.cli.exit_codes import DO_NOT_AGREE
+    from sekisho.cli.failure import told
+    from sekisho.usecases.sample_certificates import sample_certificates
+
+    with told(), opened(data_dir) as ports:
+        count, faulty = sample_certificates(ports, actor=_operator(), lately=None, most=sample)
+        found = [{"serial": f"{one.certificate.serial:032x}", "findings": list(one.findings)} for one in faulty]
+        print_rows([{"looked_at": count, "faulty": found}], as_json=as_json, show=dict)
+    if faulty:
+        raise SystemExit(DO_NOT_AGREE)
+
+
+@certificates.command()
 @click.argument("serial")
 @click.option("--reason", type=click.Choice([reason.value for reason in Reason]), default=Reason.UNSPECIFIED.value)
 @data_dir_option

@@ -379,6 +379,25 @@ _NEWEST_OF = OfMany(
 )
 
 
+def newest(tx: Connection, issued_since: datetime | None, most: int) -> list[int]:
+    """Return the rows of the newest certificates, those issued since a moment where one is named."""
+    query = select(t.c.id).order_by(t.c.id.desc()).limit(most)
+    if issued_since is not None:
+        query = query.where(t.c.issued_at >= issued_since)
+    return list(tx.scalars(query))
+
+
+def issued_of(tx: Connection, certificate_ids: Sequence[int]) -> list[IssuedCertificate]:
+    """Return certificates with their bytes, in the order of their issue."""
+    rows = tx.execute(
+        _select(certificate_bytes.c.der)
+        .join(certificate_bytes, certificate_bytes.c.certificate_id == t.c.id)
+        .where(t.c.id.in_(certificate_ids))
+        .order_by(t.c.id)
+    )
+    return [IssuedCertificate(**_values(row), der=row.der) for row in rows]
+
+
 def newest_of(tx: Connection, person_ids: Sequence[int], most: int) -> list[Certificate]:
     """Return certificates of people in whatever state, each one's newest first."""
     return [from_row(row) for row in _NEWEST_OF.run(tx, {"people": list(person_ids), "most": most})]
