@@ -250,7 +250,8 @@ def test_a_contract_is_registered_beside_a_running_server(demo: Served) -> None:
 def test_pkilint_is_asked_about_the_newest_certificates(demo: Served) -> None:
     done = demo.sekisho("certificates", "lint", "--json")
     assert (done.returncode, json.loads(done.stdout)["faulty"]) == (0, [])
-    assert json.loads(done.stdout)["looked_at"] > 0
+    assert (count := json.loads(done.stdout)["looked_at"]) > 0
+    assert demo.sekisho("certificates", "lint").stdout == f"looked at {count}, faulty 0\n"
 
 
 def test_a_contract_past_its_retention_is_removed_beside_a_running_server(demo: Served) -> None:
