@@ -20,7 +20,7 @@ check: $(VENV)/test.stamp
 	$(BIN)/ruff check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest tests/unit -q --disable-socket --allow-unix-socket
+	$(BIN)/pytest tests/unit -q -n 2 --dist loadfile --disable-socket --allow-unix-socket
 
 test: packages $(VENV)/test.stamp
 	$(BIN)/pytest $(SUITE) $(ARGS)

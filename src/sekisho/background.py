@@ -6,6 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import Refusal, StoreAway
@@ -14,6 +15,9 @@ from sekisho.store.audit import Actor
 from sekisho.usecases.clean_up import clean_up
 from sekisho.usecases.end_overlaps import end_overlaps
 from sekisho.usecases.expire_permits import expire_permits
+from sekisho.usecases.harden_verifiers import harden_verifiers
+from sekisho.usecases.journal_endings import journal_endings
+from sekisho.usecases.keep_tallies import add_up, count_waiting, remove_old_tallies
 from sekisho.usecases.ports import MailServerAway
 from sekisho.usecases.publish_crl import publish_crls
 from sekisho.usecases.reconcile import notice_restore
@@ -21,6 +25,8 @@ from sekisho.usecases.remove_contracts import RemovalNotAllowed, remove_contract
 from sekisho.usecases.resume_orders import resume_orders
 from sekisho.usecases.sample_certificates import sample_certificates
 from sekisho.usecases.send_reminders import remind_of_permits, remind_of_renewal
+from sekisho.usecases.take_root_list import ends_of_root_list
+from sekisho.usecases.tell_of_revoked_ca import tell_of_revoked_ca
 from sekisho.web.mails import Unmarked, send_mails
 
 if TYPE_CHECKING:
@@ -33,6 +39,8 @@ _SYSTEM = Actor(audit.SYSTEM)
 log = logging.getLogger("sekisho")
 # A mail server that is away is asked again after a while, each time twice as long.
 _LONGEST_PAUSE_S = 60.0
+# Two people have to come together at the root.
+_ROOT_LIST_WARNED = timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +52,32 @@ class Job:
     run: Callable[[], int]
 
 
-def jobs(ports: Ports, bank: Bank, stopped: Callable[[], bool]) -> list[Job]:
-    """Return all of it. What takes long looks at `stopped`."""
+def jobs(ports: Ports, bank: Callable[[], Bank], stopped: Callable[[], bool]) -> list[Job]:
+    """Return all of it. What takes long looks at `stopped`; `bank` gives the bank with the policy then in force."""
     unmarked: Unmarked = {}
     return [
-        Job("mails", 0.5, lambda: send_mails(ports, bank=bank, unmarked=unmarked, stopped=stopped)),
-        Job("revocation lists", 2, lambda: publish(ports, bank)),
-        Job("comparison with the CA's journal", 300, lambda: _compare(ports, bank)),
-        Job("ends of overlaps", 60, lambda: end_overlaps(ports, bank=bank)),
+        Job("mails", 0.5, lambda: send_mails(ports, bank=bank(), unmarked=unmarked, stopped=stopped)),
+        Job("revocation lists", 2, lambda: publish(ports, bank())),
+        Job("ends for the CA's journal", 0.5, lambda: journal_endings(ports, bank=bank().code)),
+        Job("comparison with the CA's journal", 300, lambda: _compare(ports, bank())),
+        Job("notices of a revoked issuing CA", 2, lambda: tell_of_revoked_ca(ports, bank=bank().code)),
+        Job("the root's list", 86_400, lambda: _look_at_root_list(ports, bank())),
+        Job("ends of overlaps", 60, lambda: end_overlaps(ports, bank=bank())),
         Job("unfinished orders", 30, lambda: resume_orders(ports).done),
-        Job("reminders of renewal", 60, lambda: remind_of_renewal(ports, bank=bank)),
-        Job("reminders of permits", 60, lambda: remind_of_permits(ports, bank=bank)),
-        Job("ends of permits", 60, lambda: expire_permits(ports, bank=bank)),
+        Job("reminders of renewal", 60, lambda: remind_of_renewal(ports, bank=bank())),
+        Job("reminders of permits", 60, lambda: remind_of_permits(ports, bank=bank())),
+        Job("ends of permits", 60, lambda: expire_permits(ports, bank=bank())),
+        Job("verifiers of drawn PINs", 5, lambda: harden_verifiers(ports, bank=bank().code)),
+        Job("counts of what happened", 20, lambda: add_up(ports)),
+        Job("counts of what waits", 60, lambda: _count(ports)),
         Job("clean-up", 600, lambda: clean_up(ports)),
-        Job("look at a sample of certificates", 3600, lambda: _sample(ports)),
-        Job("removal of contracts", 600, lambda: len(remove_contracts(ports, bank=bank, actor=_SYSTEM))),
+        Job("clean-up of counts", 3600, lambda: remove_old_tallies(ports)),
+        Job("sample of certificates", 3600, lambda: _sample(ports)),
+        Job("removal of contracts", 600, lambda: len(remove_contracts(ports, bank=bank(), actor=_SYSTEM))),
     ]
 
 
-async def work(ports: Ports, bank: Bank, stop: asyncio.Event) -> None:
+async def work(ports: Ports, bank: Callable[[], Bank], stop: asyncio.Event) -> None:
     """Do it until `stop`. Of several processes on one database, the one that holds the lead does."""
 
     async def repeat(job: Job) -> None:
@@ -103,7 +118,7 @@ def work_once(ports: Ports, bank: Bank) -> list[Outcome] | None:
     """Do all that is there to be done now, each job until it finds nothing; None where another process does it."""
     if not ports.db.holds_lead():
         return None
-    return [_do(job) for job in jobs(ports, bank, lambda: False)]
+    return [_do(job) for job in jobs(ports, lambda: bank, lambda: False)]
 
 
 def _do(job: Job) -> Outcome:
@@ -134,6 +149,25 @@ def _compare(ports: Ports, bank: Bank) -> int:
 def _sample(ports: Ports) -> int:
     """Show some of the last hours' certificates to pkilint; there is no more of it to be done at once."""
     sample_certificates(ports, actor=_SYSTEM)
+    return 0
+
+
+def _count(ports: Ports) -> int:
+    """Count what waits; there is no more of it to be done at once."""
+    count_waiting(ports)
+    return 0
+
+
+def _look_at_root_list(ports: Ports, bank: Bank) -> int:
+    """Say daily that the root's list is about to end: only who holds the root's key can make the next."""
+    ends = ends_of_root_list(ports, bank=bank.code)
+    how = "docs/how-to/revoke-an-issuing-ca.md tells how to bring one"
+    if ends is None:
+        log.warning("no revocation list of the root is published; %s", how)
+    elif ends <= (now := ports.now()):
+        log.error("the root's revocation list has ended: whoever checks it trusts no certificate any more; %s", how)
+    elif ends - now < _ROOT_LIST_WARNED:
+        log.warning("the root's revocation list ends in %d days; %s", (ends - now).days, how)
     return 0
 
 

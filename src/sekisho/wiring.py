@@ -22,11 +22,14 @@ from sekisho.ca.authority import Authority
 from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.client import DEADLINE_S, CaClient
 from sekisho.ca.journal import Journal
+from sekisho.ca.root_list_file import RevokedCas
 from sekisho.ca.signer import Signer
+from sekisho.ca.staff_journal import StaffJournal
 from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, TokenSpec
 from sekisho.console.app import console_app
 from sekisho.domain.errors import StoreAway
 from sekisho.domain.person import Kind
+from sekisho.domain.policy import Policy, as_installed
 from sekisho.edge.choice import ChoiceBook
 from sekisho.edge.marks import Marks
 from sekisho.edge.server import Site as Listener
@@ -34,6 +37,8 @@ from sekisho.edge.server import SiteTls
 from sekisho.est.routes import public_routes, secure_routes
 from sekisho.mail_server import MailServer, ServerAddress
 from sekisho.outbox import Outbox
+from sekisho.pki import hierarchy
+from sekisho.pki.authority_request import NotOfThisBank
 from sekisho.pki.compromised_keys import CompromisedKeys
 from sekisho.pki.csr import certified_key_fits
 from sekisho.pki.profile import BankName
@@ -42,12 +47,12 @@ from sekisho.portal.not_open import not_open_app
 from sekisho.portal.public import public_app
 from sekisho.portal.user import user_app
 from sekisho.settings import DATABASE_URL, FILE, DatabaseNotUsable, DataFolderDamaged
-from sekisho.store import banks, migrate
+from sekisho.store import banks, migrate, policies
 from sekisho.store.grants import grant_web
 from sekisho.store.opening import open_database
 from sekisho.store.postgresql import PostgresDatabase, read_url
 from sekisho.usecases.ports import Ports
-from sekisho.va.routes import pki_app
+from sekisho.va.routes import PkiSite
 from sekisho.vault.pins import PinHasher
 from sekisho.vault.seal import CardSeal
 from sekisho.web.csrf import FormTokens
@@ -104,6 +109,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
             db=db,
             cas={settings.bank: ca},
             records={settings.bank: ca},
+            staff_records={settings.bank: StaffJournal(settings.staff_ca_dir, lambda: ca_passphrase(settings))},
             mail=_mail(settings),
             pins=PinHasher(_secret(settings, "pepper")),
             seal=CardSeal(_secret(settings, "card-key")),
@@ -234,19 +240,22 @@ def _first_line(error: BaseException) -> str:
 
 
 def load_bank(settings: Settings, ports: Ports) -> Bank:
-    """Return the bank of an installation. Raises `DataFolderDamaged` where the database does not know it."""
+    """Return the bank of an installation, with the policy that is in force now.
+
+    Raises `DataFolderDamaged` where the database does not know it.
+    """
     with ports.db.read() as tx:
         bank = banks.find(tx, settings.bank)
-    if bank is None:
+        in_force = None if bank is None else policies.timeline(tx, bank.code).at(ports.now())
+    if bank is None or in_force is None:
         where = settings.database if settings.database_url is None else "the database"
         raise DataFolderDamaged(f"{where} does not know the bank {settings.bank}")
-    policy = replace(
-        bank.policy,
+    installed = Policy(
         crl_shards=settings.crl_shards,
         ocsp_nonce=settings.ocsp_nonce,
         issuing_cas=keys.installed(settings.ca_dir),
     )
-    return replace(bank, policy=policy)
+    return replace(bank, policy=as_installed(in_force, installed))
 
 
 def take_prepared(settings: Settings) -> None:
@@ -273,11 +282,13 @@ def open_authority(
             if token is not None:
                 closing.callback(token.close)
             issuing = keys.load_issuing(settings.ca_dir, passphrase, token)
-        except (OSError, ValueError, TokenAway, PinRefused, KeyNotUsable) as unusable:
+            root = keys.load_certificate(settings.ca_dir, hierarchy.ROOT)
+            revoked = RevokedCas(settings.ca_dir, root, {ca: pair.certificate for ca, pair in issuing.items()})
+        except (OSError, ValueError, TokenAway, PinRefused, KeyNotUsable, NotOfThisBank) as unusable:
             raise DataFolderDamaged(f"the keys in {settings.ca_dir} cannot be used: {unusable}") from unusable
         at_once = 1 if token is None else token.processes
         bank = BankName(settings.bank, settings.organization)
-        signer = Signer(bank, issuing, settings.sites["pki"].url, now=now, at_once=at_once)
+        signer = Signer(bank, issuing, settings.sites["pki"].url, now=now, at_once=at_once, revoked=revoked)
         try:
             journal = Journal(settings.ca_dir / "journal", key)
         except JournalBroken as broken:
@@ -315,9 +326,14 @@ def _open_token(settings: Settings, journal_key: bytes) -> Token | None:
         raise
 
 
-def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list[Listener]:
-    """Return every listener with its application, of which each of so many processes has its own."""
-    bank = load_bank(settings, ports)
+def build_sites(
+    settings: Settings, ports: Ports, in_force: Callable[[], Bank], *, processes: int = 1
+) -> list[Listener]:
+    """Return every listener with its application, of which each of so many processes has its own.
+
+    `in_force` gives the bank as it is whenever it is asked for.
+    """
+    bank = in_force()
     try:
         keys.check_installed(settings.ca_dir)
         names = ("root", *(ca.name for ca in bank.policy.issuing_cas))
@@ -338,33 +354,31 @@ def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list
     }
 
     def site(name: SiteName, kind: Kind | None = None) -> Site:
-        return Site(name, bank, kind, settings.urls, ports, renderer, forms, turnstiles[name], choices[name])
+        return Site(name, in_force, kind, settings.urls, ports, renderer, forms, turnstiles[name], choices[name])
 
     def listener(
         name: SiteName,
         app: object,
         kind: Kind | None = None,
         *,
-        tls: bool = True,
         authorities: list[bytes] | None = None,
     ) -> Listener:
         where = settings.sites[name]
         if kind is not None:
             authorities = [der[ca.name] for ca in cas if ca.kind is kind]
-        security = None
-        if tls:
-            security = SiteTls(
-                certificate=settings.data_dir / settings.tls_certificate,
-                key=settings.data_dir / settings.tls_key,
-                client_authorities=authorities,
-                choices=choices[name],
-                key_fits=certified_key_fits,
-            )
+        security = SiteTls(
+            certificate=settings.data_dir / settings.tls_certificate,
+            key=settings.data_dir / settings.tls_key,
+            client_authorities=authorities,
+            choices=choices[name],
+            key_fits=certified_key_fits,
+        )
         return Listener(name, where.host, where.port, app, security)
 
     public = site("public")
     chains = {ca: [der[ca.name], der["root"]] for ca in cas}
     administrator, user = site("administrator", Kind.ADMINISTRATOR), site("user", Kind.USER)
+    pki, pki_at = PkiSite(ports, bank, der), settings.sites["pki"]
     return [
         listener("public", public_app(public, chains=chains, est=public_routes(public, cacerts))),
         listener(
@@ -374,7 +388,7 @@ def build_sites(settings: Settings, ports: Ports, *, processes: int = 1) -> list
         ),
         listener("user", user_app(user, chains=chains, est=secure_routes(user, cacerts)), Kind.USER),
         listener("console", console_app(site("console")), authorities=_staff_authorities(settings)),
-        listener("pki", pki_app(ports, bank, der), tls=False),
+        Listener("pki", pki_at.host, pki_at.port, pki, None, pki.at_hand),
         listener("app", not_open_app(site("app"))),
     ]
 

@@ -162,7 +162,7 @@ def test_a_user_looks_after_pins_address_and_sessions(served: Served, firefox: F
     journey.see_heading(page, "ログオン中のパソコン")
 
 
-def test_an_administrator_registers_a_user_and_permits_many(served: Served, firefox: Firefoxes) -> None:
+def test_an_administrator_registers_changes_and_deletes_a_user(served: Served, firefox: Firefoxes) -> None:
     page = of_demo(firefox, served, served.info["administrator"]).page()
     confirmation = served.info["contract"]["contract_confirmation_pin"]
     journey.log_on_administrator(page, served)

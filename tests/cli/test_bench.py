@@ -56,6 +56,10 @@ def test_every_measure_against_its_limit_and_each_process_weighed(tmp_path: Path
         *("flushes", "mutual-TLS handshake", "raw ASGI hello", "build and sign", "argon2", "FastAPI hello"),
         *("software issuance", "plain ASGI hello", "openssl ocsp"),
     }
+    assert {one["page"] for one in result["pages"]} >= {"overview", "search by name", "audit, a day far back"}
+    for one in result["pages"]:
+        assert 0 < one["p50_ms"] <= one["slowest_ms"], one
+        assert (one["goal_ms"], one["first_ms"] > 0, one["ratio"] > 0) == (200, True, True), one
     (made,) = result["lists"]
     assert made["entries"] == 500
     assert min(made["database_s"], made["first_s"], made["made_s"], made["ca_mib"]) > 0
@@ -89,6 +93,9 @@ def test_where_the_time_of_one_logon_and_one_issuance_goes(tmp_path: Path) -> No
 def test_what_it_cannot_measure_is_a_usage_error(tmp_path: Path) -> None:
     for wrong in (["--engines", "oracle"], ["--certificates", "many"], ["--certificates", "3"], ["--lists", "many"]):
         assert bench(tmp_path, *wrong).returncode == exit_codes.USAGE
+    refused = bench(tmp_path, "--rounds", "20")
+    assert refused.returncode == exit_codes.USAGE
+    assert "20 rounds need 1680 certificates or more" in refused.stderr
 
 
 def test_one_that_is_stopped_leaves_nothing_behind() -> None:

@@ -209,7 +209,7 @@ def test_only_what_was_requested_is_installed(root: Path, waiting: Path, tmp_pat
         7,
         NOW,
         root_certificate=forged_root.certificate,
-        root_address=f"{PKI}/9991/root.cer",
+        root_addresses=hierarchy.root_addresses("9991", PKI),
     ).sign(forged_root.key, hashes.SHA384())
     (tmp_path / "forged.pem").write_bytes(forged.public_bytes(Encoding.PEM))
     refused = run("ca", "install", tmp_path / "forged.pem", "--data-dir", waiting)

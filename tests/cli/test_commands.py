@@ -46,6 +46,12 @@ COMMANDS = [
     ["database", "upgrade"],
     ["worker"],
     ["ca"],
+    ["ca", "install"],
+    ["ca", "revoke"],
+    ["ca", "root-list"],
+    ["ca", "status"],
+    ["ca", "ceremony", "revoke"],
+    ["ca", "ceremony", "list"],
     ["certificates"],
     ["certificates", "list"],
     ["certificates", "revoke"],
@@ -58,6 +64,8 @@ COMMANDS = [
     ["mails", "retry"],
     ["audit"],
     ["audit", "list"],
+    ["audit", "export"],
+    ["audit", "verify-export"],
     ["policy"],
     ["policy", "show"],
     ["policy", "set"],
@@ -66,6 +74,10 @@ COMMANDS = [
     ["contract", "import"],
     ["contract", "purge"],
     ["contract", "removed"],
+    ["card"],
+    ["card", "maker"],
+    ["card", "print"],
+    ["card", "post"],
     ["bench"],
 ]
 
@@ -146,6 +158,32 @@ def test_audit_rows_say_who_what_when_from_where_and_about_which_certificate(dem
     assert demo.sekisho("audit", "list", "--contract", "00000000000").stdout == ""
 
 
+def test_the_audit_trail_is_exported_and_held_against_the_log(demo: Served, tmp_path: Path) -> None:
+    file = tmp_path / "audit.zip"
+    written = demo.sekisho("audit", "export", "--since", "2000-01-01", "--output", str(file), "--json")
+    told = json.loads(written.stdout)
+    assert (written.returncode, told["file"]) == (0, str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+    verified = demo.sekisho("audit", "verify-export", str(file), "--json")
+    assert json.loads(verified.stdout) == {"rows": told["rows"], "removed_since": 0}
+    again = demo.sekisho("audit", "export", "--output", str(file))
+    assert again.returncode == exit_codes.FOLDER_NOT_WRITABLE
+    nothing = demo.sekisho("audit", "export", "--until", "2000-01-01", "--output", str(tmp_path / "none.zip"))
+    assert nothing.stdout.startswith("0 rows written")
+    assert demo.sekisho("audit", "verify-export", str(tmp_path / "none.zip")).stdout == "0 rows agree\n"
+    assert demo.sekisho("audit", "export", "--since", "soon", "--output", "x.zip").returncode == exit_codes.USAGE
+    actions = [json.loads(line)["action"] for line in demo.sekisho("audit", "list", "--json").stdout.splitlines()]
+    assert actions[-4:] == ["audit-exported", "audit-export-finished"] * 2
+
+
+def test_an_export_that_was_changed_is_told(demo: Served, tmp_path: Path) -> None:
+    file = tmp_path / "audit.zip"
+    file.write_bytes(b"PK")
+    done = demo.sekisho("audit", "verify-export", str(file))
+    assert done.returncode == exit_codes.DO_NOT_AGREE
+    assert "not a whole export" in done.stderr
+
+
 def test_a_reader_who_has_had_enough_is_no_failure(demo: Served) -> None:
     argv = [sys.executable, "-m", "sekisho", "audit", "list", "--json", "--data-dir", str(demo.data_dir)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as writing:
@@ -195,7 +233,7 @@ def test_the_policy_is_shown_and_set_with_an_audit_row(demo: Served) -> None:
     assert shown == {**POLICY, "way_browser": True}
     rules = ("--grace-days", "80", "--second-steps", "passkey, card", "--no-est", "--reminders-days", "3, 20")
     done = demo.sekisho("policy", "set", *rules, "--json")
-    assert "next start" in done.stderr
+    assert "within a second" in done.stderr
     numbers = {"grace_days": 80, "reminders_days": [20, 3]}
     changed = {**shown, **numbers, "second_steps": ["card", "passkey"], "way_est": False}
     assert json.loads(done.stdout) == changed

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.est_client import curl
+from tests.support.person import Person
 from tests.support.served import ROOT, Served, free_port_base
 
 from sekisho.cli import exit_codes
@@ -109,6 +112,36 @@ def test_a_second_start_finds_the_same_data_and_both_signals_stop_it_cleanly(dem
     assert demo.stop(signal.SIGINT) == 0
     assert "Traceback" not in demo.log()
     assert "ERROR" not in demo.log()
+
+
+def test_two_policy_keepers_come_once_when_asked_for_and_change_a_rule_together(tmp_path: Path) -> None:
+    base = free_port_base()
+    argv = demo_argv(tmp_path / "data", base)
+    demo = Served(tmp_path / "data", base, argv=argv)
+    roles = [one["role"] for one in demo.start()["staff"]]
+    assert roles == ["clerk", "approver", "operator", "auditor"]
+    demo.stop()
+    demo.argv = [*argv, "--keepers"]
+    first = demo.start()
+    assert [one["role"] for one in first["staff"]] == [*roles, "keeper", "keeper"]
+    demo.stop()
+    demo.argv = argv
+    assert demo.start() == first, "they stay, with the same certificates and PINs"
+    one, other = (Person(demo, "console", keeper) for keeper in first["staff"][4:])
+    try:
+        assert one.log_on_staff().path == "/policy"
+        form = one.get("/policy/new/service")
+        fields = dict(re.findall(r'name="([a-z._]+)"[^>]*value="([^"]*)"', form.text))
+        typed = {name: unescape(value) for name, value in fields.items()} | {"users_of_contract": "50", "reason": "x"}
+        proposed = one.send(form, "/policy/new/service", **typed)
+        assert proposed.outcome == "policy-proposed"
+        other.log_on_staff()
+        assert other.send(other.get(proposed.path), proposed.path, step="approve").outcome == "policy-in-force"
+        assert demo.sekisho("policy", "set", "--users-of-contract", "60").returncode == exit_codes.REFUSED
+    finally:
+        one.close()
+        other.close()
+        demo.stop()
 
 
 def test_nothing_more_stands_on_standard_output(demo: Served) -> None:

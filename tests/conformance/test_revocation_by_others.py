@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from tests.support.world import ADMINISTRATOR, KEIRI01, KEIRI02, World, world
 from sekisho.domain.certificate import Reason
 from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.domain.person import Kind
+from sekisho.pki import root_list
 from sekisho.store.audit import Actor
 from sekisho.usecases.publish_crl import publish_crls
 from sekisho.usecases.revoke_certificate import revoke_certificate
@@ -142,14 +144,17 @@ def test_openssl_reads_what_curl_gets(published: Published) -> None:
     assert "revoked.pem: revoked" in said
 
 
-def test_curl_keeps_an_answer_as_long_as_it_is_told(published: Published) -> None:
+def test_curl_keeps_an_answer_as_long_as_it_is_told(published: Published, caplog: pytest.LogCaptureFixture) -> None:
     asked = question(published.bank.made.issuing[Kind.USER].certificate, published.good.serial)
     url = f"{published.url}/ocsp/{quote(base64.b64encode(asked).decode(), safe='')}"
     etag = published.folder / "etag"
     first = run("curl", "--silent", "--fail", "--etag-save", str(etag), "--write-out", "%{http_code}", url)
     assert first.endswith(b"200")
-    again = run("curl", "--silent", "--fail", "--etag-compare", str(etag), "--write-out", "%{http_code}", url)
-    assert again == b"304"
+    # From memory, and by the application.
+    for how in ("connection: keep-alive", "connection: close"):
+        compare = ("--header", how, "--etag-compare", str(etag), "--write-out", "%{http_code}")
+        assert run("curl", "--silent", "--fail", *compare, url) == b"304"
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_a_responder_of_the_other_issuing_ca_is_not_believed(published: Published) -> None:
@@ -308,6 +313,66 @@ def test_nss_checks_the_whole_list(published: Published, nss: str) -> None:
         assert ("has been revoked" in said) is (name == "revoked"), said
 
 
+@pytest.fixture(scope="module")
+def root_lists(published: Published) -> dict[str, str]:
+    """Make PEM files of a list of the root that names nothing, and of one that revokes the users' issuing CA."""
+    now = published.bank.clock[0]
+    root, users = published.bank.made.root, published.bank.made.issuing[Kind.USER].certificate.serial_number
+    first = root_list.sign(root, None, now=now)
+    lists = {"none": first, "users": root_list.sign(root, first, now=now, revoke=[(users, Reason.CA_COMPROMISE)])}
+    for name, made in lists.items():
+        (published.folder / f"root-{name}.crl.pem").write_bytes(made.pem)
+    return {name: str(published.folder / f"root-{name}.crl.pem") for name in lists}
+
+
+@pytest.mark.parametrize("revoked", ["none", "users"])
+def test_openssl_checks_the_whole_chain(published: Published, root_lists: dict[str, str], revoked: str) -> None:
+    code, said = program(
+        *("openssl", "verify", "-x509_strict", "-crl_check_all", "-CAfile", published.file("root")),
+        *("-CRLfile", root_lists[revoked], "-CRLfile", published.crl(published.good)),
+        *("-untrusted", published.file("user"), published.file("good")),
+    )
+    assert (code == 0) is (revoked == "none"), said
+    assert ("depth 1 depth lookup: certificate revoked" in said or "certificate revoked" in said) is (code != 0), said
+
+
+@pytest.mark.parametrize("revoked", ["none", "users"])
+def test_gnutls_checks_the_whole_chain(published: Published, root_lists: dict[str, str], revoked: str) -> None:
+    lists = published.folder / f"all-{revoked}.crl.pem"
+    lists.write_text(Path(root_lists[revoked]).read_text() + Path(published.crl()).read_text())
+    chain = published.folder / "good.chain.pem"
+    chain.write_text("".join(Path(published.file(one)).read_text() for one in ("good", "user")))
+    _, said = program(
+        *("certtool", "--verify", "--load-ca-certificate", published.file("root"), "--load-crl", str(lists)),
+        *("--infile", str(chain)),
+    )
+    assert ("Chain verification output: Verified" in said) is (revoked == "none"), said
+    assert ("revoked" in said) is (revoked == "users"), said
+
+
+@pytest.mark.parametrize("revoked", ["none", "users"])
+def test_pyhanko_checks_the_whole_chain(published: Published, root_lists: dict[str, str], revoked: str) -> None:
+    """An issuing CA declares a list, so that is asked for as well."""
+    lists = [Path(root_lists[revoked]), Path(published.crl(published.good))]
+    known = [pem.unarmor(one.read_bytes())[2] for one in lists]
+    with pytest.raises(InsufficientRevinfoError, match="intermediate certificate"):
+        path_of_pyhanko(published, "good", crls=known[1:])
+    if revoked == "none":
+        assert path_of_pyhanko(published, "good", crls=known)
+        return
+    with pytest.raises(RevokedError, match="CA being compromised"):
+        path_of_pyhanko(published, "good", crls=known)
+
+
+def test_nothing_is_found_in_a_list_of_the_root(published: Published, root_lists: dict[str, str]) -> None:
+    for file in root_lists.values():
+        assert lint(str(BIN / "lint_crl"), "lint", "-t", "CRL", "-p", "PKIX", "-s", "WARNING", file) == ""
+        code, said = program(
+            *("certtool", "--verify-crl", "--load-ca-certificate", published.file("root"), "--infile", file)
+        )
+        assert (code, "Verification output: Verified" in said) == (0, True), said
+
+
 def path_of_pyhanko(published: Published, name: str, **known: Any) -> Any:
     """Return a certificate's path for TLS clients; what is declared of revocation must be known: it asks no network."""
     leaf, *others = (
@@ -331,15 +396,17 @@ def path_of_pyhanko(published: Published, name: str, **known: Any) -> Any:
     [("good", "user", None), ("held", "administrator", "certificate hold"), ("revoked", "user", "compromised key")],
 )
 def test_pyhanko_believes_the_lists_and_the_answers(
-    published: Published, way: str, name: str, issuer: str, told: str | None
+    published: Published, root_lists: dict[str, str], way: str, name: str, issuer: str, told: str | None
 ) -> None:
     """Parts with their distribution point, and the delegated responder, by a validator of its own making."""
+    of_root = pem.unarmor(Path(root_lists["none"]).read_bytes())[2]
+    known: dict[str, list[bytes]] = {"crls": [of_root]}
     if way == "part":
         certificate: IssuedCertificate = getattr(published, name)
-        known = {"crls": [pem.unarmor(Path(published.crl(certificate)).read_bytes())[2]]}
+        known = {"crls": [of_root, pem.unarmor(Path(published.crl(certificate)).read_bytes())[2]]}
     else:
         asked_about = published.bank.made.issuing[Kind(issuer)].certificate, getattr(published, name).serial
-        known = {"ocsps": [run(*CURL, "--data-binary", "@-", f"{published.url}/ocsp", stdin=question(*asked_about))]}
+        known |= {"ocsps": [run(*CURL, "--data-binary", "@-", f"{published.url}/ocsp", stdin=question(*asked_about))]}
     if told is None:
         assert len(path_of_pyhanko(published, name, **known)) == 3
         return
@@ -347,7 +414,8 @@ def test_pyhanko_believes_the_lists_and_the_answers(
         path_of_pyhanko(published, name, **known)
 
 
-def test_pyhanko_is_not_content_with_the_part_of_another(published: Published) -> None:
+def test_pyhanko_is_not_content_with_the_part_of_another(published: Published, root_lists: dict[str, str]) -> None:
+    of_root = pem.unarmor(Path(root_lists["none"]).read_bytes())[2]
     other = next(one.der for one in published.bank.rows("SELECT name, der FROM crls") if one.name == "administrator-0")
     with pytest.raises(InsufficientRevinfoError):
-        path_of_pyhanko(published, "good", crls=[other])
+        path_of_pyhanko(published, "good", crls=[of_root, other])

@@ -130,6 +130,33 @@ def test_what_a_contracts_people_have_is_read(demo: Served, system: httpx.Client
     assert len(newest["serial"]) == 32
 
 
+def test_a_permit_is_withdrawn_and_a_certificate_suspended_at_once(demo: Served, system: httpx.Client) -> None:
+    contract_id = demo.info["contract"]["contract_id"]
+    of = f"/contracts/{contract_id}"
+    waiting = [one for one in system.get(f"{of}/permits").json()["permits"] if one["state"] == "granted"]
+    assert "keiri02" in {one["user_id"] for one in waiting}
+    taken = system.post(f"{of}/permits/withdraw", json={"user_id": "keiri02"}, headers=named("take-0001"))
+    assert (taken.json()["state"], taken.json()["user_id"]) == ("withdrawn", "keiri02")
+    again = system.post(f"{of}/permits/withdraw", json={"user_id": "keiri02"}, headers=named("take-0001"))
+    assert again.json() == taken.json()
+    assert problem(system.post(f"{of}/permits/withdraw", json={"user_id": "keiri02"}, headers=named("take-0002"))) == (
+        409, "permit-none-to-withdraw",
+    )  # fmt: skip
+    (card,) = system.get(f"{of}/cards").json()["cards"]
+    assert (card["state"], len(card["number"])) == ("in-use", 20)
+    people = {one["user_id"]: one for one in system.get(f"{of}/people").json()["people"]}
+    serial = people["keiri01"]["certificate"]["serial"]
+    before = system.get(f"/certificates/{serial.upper()}").json()
+    assert before == people["keiri01"]["certificate"]
+    suspended = system.post(f"/certificates/{serial}/suspend", headers=named("stop-0001"))
+    assert suspended.status_code == 200, suspended.text
+    assert suspended.json()["suspended_at"] is not None
+    assert system.get(f"/certificates/{serial}").json() == suspended.json()
+    assert problem(system.get("/certificates/0")) == (404, "serial-unknown")
+    assert problem(system.get("/certificates/none")) == (400, "details-not-allowed")
+    assert problem(system.post(f"/certificates/{serial}/suspend")) == (400, "idempotency-key-missing")
+
+
 def test_a_form_is_filed_once_and_moved_on_by_people(demo: Served, system: httpx.Client) -> None:
     contract_id = demo.info["contract"]["contract_id"]
     asked = {"contract_id": contract_id, "kind": "certificate-reissue", "user_id": "keiri01"}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -12,38 +10,43 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sqlalchemy import insert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete, insert, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from tests.integration.test_request_forms import actions, told
+from tests.support.card_maker import Maker
 from tests.support.counter import Counter
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, PINS, World
 
 from sekisho.domain.customer_card import CardState
 from sekisho.domain.errors import (
+    CardMakerNotUsable,
     CardMissing,
     CardMoved,
+    CardsNoneToPrint,
+    ChoiceMissing,
+    ContractUnknown,
     EntryWrong,
     FormWithoutEffect,
+    RoleMissing,
     SecondStepMissing,
     SessionRefused,
 )
 from sekisho.domain.person import Kind
 from sekisho.domain.request_forms import FormKind
+from sekisho.domain.staff import Role
 from sekisho.pki.envelope import RecipientNotUsable
 from sekisho.store import tables
 from sekisho.store.audit import Actor
-from sekisho.usecases.cards import COLUMNS, post_cards, print_cards
+from sekisho.usecases.card_desk import PrintDesk, post_at_desk, print_at_desk, read_print_desk, waiting_cards
+from sekisho.usecases.cards import COLUMNS, own_cards, post_cards, print_cards
 from sekisho.usecases.find_contracts import read_contract
 from sekisho.usecases.log_on import answer_card, enter_pin
 from sekisho.usecases.read_status import read_status
 from sekisho.usecases.register_unopened import register_unopened
+from sekisho.usecases.set_card_maker import set_card_maker
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -57,43 +60,6 @@ WAY = [CardState.ORDERED, CardState.MADE, CardState.POSTED, CardState.IN_USE]
 @pytest.fixture
 def counter(bank: World) -> Counter:
     return Counter(bank)
-
-
-class Maker:
-    """The card maker, who opens what comes with openssl."""
-
-    def __init__(self, folder: Path, now: datetime, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> None:
-        self.folder = folder
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "card maker")])
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=30))
-            .sign(key, hashes.SHA256())
-        )
-        self.pem = certificate.public_bytes(Encoding.PEM)
-        (folder / "maker.pem").write_bytes(self.pem)
-        (folder / "maker.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-
-    def read(self, encrypted: bytes) -> list[dict[str, str]]:
-        (self.folder / "cards.p7m").write_bytes(encrypted)
-        opened = subprocess.run(
-            [
-                *("openssl", "cms", "-decrypt", "-binary", "-inform", "DER"),
-                *("-in", "cards.p7m", "-recip", "maker.pem", "-inkey", "maker.key"),
-            ],
-            cwd=self.folder,
-            capture_output=True,
-            check=True,
-            timeout=60,
-        )
-        rows = list(csv.DictReader(io.StringIO(opened.stdout.decode(), newline="")))
-        assert all(tuple(row) == COLUMNS for row in rows)
-        return rows
 
 
 @pytest.fixture
@@ -161,6 +127,14 @@ def test_the_whole_way_of_a_lost_card(bank: World, counter: Counter, maker: Make
     stored = str(bank.rows("SELECT * FROM audit")) + str(bank.rows("SELECT * FROM notices"))
     assert "".join(row[column] for column in COLUMNS[3:]) not in stored
     assert not bank.rows("SELECT 1 FROM cards WHERE sealed IS NOT NULL")
+
+
+def test_a_companys_name_is_no_formula_in_the_makers_spreadsheet(bank: World, counter: Counter, maker: Maker) -> None:
+    bank.acquire(ADMINISTRATOR)
+    bank.change(f"UPDATE contracts SET name = '=cmd|''/C calc''!A0' WHERE contract_id = '{CONTRACT}'")  # noqa: S608 - a constant
+    counter.through(FormKind.CARD_REISSUE)
+    (row,) = maker.read(print_cards(bank.ports, bank=BANK, maker=maker.pem, actor=OPERATOR)[0])
+    assert row["company"] == "'=cmd|'/C calc'!A0"
 
 
 def test_an_administrator_with_another_second_step_sees_where_the_new_card_is(
@@ -279,3 +253,127 @@ def test_the_migration_gives_each_contract_the_card_that_it_has(bank: World) -> 
     assert len({row.number for row in rows}) == 2
     assert {len(row.number) for row in rows} == {20}
     bank.log_on(bank.acquire(ADMINISTRATOR))
+
+
+def test_an_operator_notes_at_the_console_what_went_to_the_post(bank: World, counter: Counter, maker: Maker) -> None:
+    operator = counter.office.add("senta01", Role.OPERATOR, branch=None).at_work()
+    assert not waiting_cards(bank.ports, staff=operator.staff).cards
+    counter.through(FormKind.CARD_REISSUE)
+    (one,) = waiting_cards(bank.ports, staff=operator.staff).cards
+    assert (one.card.contract_id, one.card.state, one.company) == (CONTRACT, CardState.ORDERED, "見本商事株式会社")
+    assert not waiting_cards(bank.ports, staff=operator.staff, after=one.card.id).cards
+    with pytest.raises(CardMoved):  # it is not made yet
+        post_at_desk(bank.ports, at_work=operator, contract_ids=[CONTRACT])
+    (row,) = maker.read(print_cards(bank.ports, bank=BANK, maker=maker.pem, actor=OPERATOR)[0])
+    with pytest.raises(ChoiceMissing):
+        post_at_desk(bank.ports, at_work=operator, contract_ids=[])
+    with pytest.raises(RoleMissing):
+        post_at_desk(bank.ports, at_work=counter.at_clerk, contract_ids=[CONTRACT])
+    with pytest.raises(ContractUnknown):
+        post_at_desk(bank.ports, at_work=operator, contract_ids=[CONTRACT, "00000000000"])
+    assert states(bank) == ["lost", "made"]
+    post_at_desk(bank.ports, at_work=operator, contract_ids=[CONTRACT])
+    assert states(bank) == ["lost", "posted"]
+    (posted,) = bank.rows("SELECT action, actor FROM audit WHERE action = 'card-posted'")
+    assert posted.actor == "staff:senta01"
+    with pytest.raises(CardMoved):
+        post_at_desk(bank.ports, at_work=operator, contract_ids=[CONTRACT])
+    held = bank.acquire(ADMINISTRATOR)
+    log_on_with(bank, held, row)
+    known = own_cards(bank.ports, ADMINISTRATOR)
+    assert [one.state for one in known] == [CardState.IN_USE]
+    assert list(known[0].moments) == WAY
+
+
+def set_maker(bank: World, maker: Maker) -> None:
+    set_card_maker(bank.ports, bank=BANK, certificate=maker.pem, actor=OPERATOR)
+
+
+def test_an_operator_of_the_centre_makes_the_print_file_at_the_console(
+    bank: World, counter: Counter, maker: Maker
+) -> None:
+    operator = counter.office.add("senta01", Role.OPERATOR, branch=None).at_work()
+    counter.through(FormKind.CARD_REISSUE)
+    assert read_print_desk(bank.ports, staff=operator.staff) == PrintDesk(1, 0, None)
+    with pytest.raises(CardMakerNotUsable):
+        print_at_desk(bank.ports, at_work=operator)
+    assert states(bank) == ["lost", "ordered"]
+    set_maker(bank, maker)
+    set_maker(bank, maker)  # the same again is no change
+    (row,) = maker.read(print_at_desk(bank.ports, at_work=operator))
+    assert (row["contract_id"], states(bank)) == (CONTRACT, ["lost", "made"])
+    (again,) = maker.read(print_at_desk(bank.ports, at_work=operator))
+    assert again == row, "a download that broke off loses nothing"
+    desk = read_print_desk(bank.ports, staff=operator.staff)
+    assert desk is not None
+    assert desk.maker is not None
+    assert (desk.ordered, desk.made, desk.maker.name) == (0, 1, "CN=card maker")
+    noted = bank.rows(
+        "SELECT action, actor, detail FROM audit WHERE action IN ('card-made', 'cards-printed') ORDER BY id"
+    )
+    assert [(one.action, one.actor) for one in noted] == [
+        ("card-made", "staff:senta01"),
+        *[("cards-printed", "staff:senta01")] * 2,
+    ]
+    assert desk.maker.sha256.hex() in str(noted[-1].detail)
+    assert actions(bank).count("card-maker-set") == 1
+    by_command, _ = print_cards(bank.ports, bank=BANK, actor=OPERATOR)
+    assert maker.read(by_command) == [row]
+    post_at_desk(bank.ports, at_work=operator, contract_ids=[CONTRACT])
+    with pytest.raises(CardsNoneToPrint):
+        print_at_desk(bank.ports, at_work=operator)
+    assert actions(bank).count("cards-printed") == 3, "where there is nothing, no file is noted"
+
+
+def test_nobody_of_a_branch_and_nobody_else_makes_a_print_file(bank: World, counter: Counter, maker: Maker) -> None:
+    set_maker(bank, maker)
+    counter.through(FormKind.CARD_REISSUE)
+    for number, (role, branch) in enumerate(
+        [(Role.OPERATOR, "001"), (Role.CLERK, None), (Role.APPROVER, None), (Role.AUDITOR, None), (Role.KEEPER, None)]
+    ):
+        somebody = counter.office.add(f"betsu{number}", role, branch=branch).at_work()
+        assert read_print_desk(bank.ports, staff=somebody.staff) is None
+        with pytest.raises(RoleMissing):
+            print_at_desk(bank.ports, at_work=somebody)
+    assert states(bank) == ["lost", "ordered"]
+
+
+def test_a_maker_whose_certificate_has_ended_gets_nothing(bank: World, counter: Counter, maker: Maker) -> None:
+    set_maker(bank, maker)
+    counter.through(FormKind.CARD_REISSUE)
+    bank.clock[0] += timedelta(days=31)
+    operator = counter.office.add("senta01", Role.OPERATOR, branch=None).at_work()
+    assert read_print_desk(bank.ports, staff=operator.staff) == PrintDesk(1, 0, None)
+    with pytest.raises(CardMakerNotUsable):
+        print_at_desk(bank.ports, at_work=operator)
+    with pytest.raises(CardMakerNotUsable):
+        print_cards(bank.ports, bank=BANK, actor=OPERATOR)
+    with pytest.raises(RecipientNotUsable, match="not in force"):
+        set_maker(bank, maker)
+    assert states(bank) == ["lost", "ordered"]
+
+
+def test_two_who_print_at_the_same_moment_both_get_the_card(bank: World, counter: Counter, maker: Maker) -> None:
+    set_maker(bank, maker)
+    counter.through(FormKind.CARD_REISSUE)
+    operators = [counter.office.add(f"senta0{n}", Role.OPERATOR, branch=None).at_work() for n in (1, 2)]
+    with ThreadPoolExecutor(4) as pool:
+        files = list(pool.map(lambda one: print_at_desk(bank.ports, at_work=one), operators * 2))
+    assert {row["contract_id"] for file in files for row in maker.read(file)} == {CONTRACT}
+    assert actions(bank).count("card-made") == 1
+    assert states(bank) == ["lost", "made"]
+
+
+def test_a_maker_that_was_set_stays_on_record(bank: World, maker: Maker) -> None:
+    set_maker(bank, maker)
+    for statement in (delete(tables.card_makers), update(tables.card_makers).values(certificate="x")):
+        with pytest.raises(DBAPIError, match="card_maker_"):
+            bank.db.write(lambda tx, statement=statement: tx.execute(statement))  # type: ignore[misc]
+
+
+def test_a_branch_sees_the_cards_of_its_own_contracts(bank: World, counter: Counter) -> None:
+    counter.through(FormKind.CARD_REISSUE)
+    bank.change("UPDATE contracts SET branch = '001'")
+    for of, seen in (("001", 1), ("998", 0), (None, 1)):
+        operator = counter.office.add(f"senta{of or 0}", Role.OPERATOR, branch=of).at_work()
+        assert len(waiting_cards(bank.ports, staff=operator.staff).cards) == seen, of

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.est_client import run
 from tests.support.person import Page, Person
+from tests.support.scans import JPEG, PDF, png
 from tests.support.served import Served, free_port_base
 
 if TYPE_CHECKING:
@@ -309,6 +310,49 @@ def test_a_form_is_found_by_its_number_and_returned(demo: Served, counter: tuple
     )
     assert "印影が違う" in clerk.get(form.path).text
     assert clerk.send(form, form.path, step="nothing").outcome == "choice-missing"
+
+
+def test_a_scan_is_added_and_comes_out_as_a_download(demo: Served, counter: tuple[Person, Person]) -> None:
+    clerk, approver = counter
+    new = f"/contracts/{demo.info['contract']['contract_id']}/forms"
+    form = clerk.send(clerk.get(new, kind="lockout-lift"), new)
+
+    def upload(by: Person, content: bytes, name: str = "a.pdf", **fields: str) -> Page:
+        answer = by.http.post(
+            f"{form.path}/scans",
+            data=by.get(form.path).hidden | fields,
+            files={"scan": (name, content, "application/pdf")},
+        )
+        return Page(answer.status_code, answer.url.path, answer.text, answer.headers)
+
+    assert upload(clerk, PDF).outcome == "scan-added"
+    # What the browser says of a file counts for nothing, its content does.
+    assert upload(clerk, b"<html><script>", "a.pdf").outcome == "scan-not-accepted"
+    assert upload(clerk, png(), "../../x.html").outcome == "scan-added"
+    large = upload(clerk, PDF[:-6] + b" " * (5 << 20) + b"%%EOF")
+    assert large.outcome == "scan-not-accepted"
+    assert "5MBまで" in large.text
+    assert upload(clerk, PDF[:-6] + b" " * (11 << 20) + b"%%EOF").status == 413
+    assert upload(clerk, JPEG, csrf="x").outcome == "form-expired"
+    assert upload(approver, JPEG).status == 403
+    links = re.findall(rf'href="({form.path}/scans/\d+)"', clerk.get(form.path).text)
+    assert len(links) == 2
+    for link, content, kind in zip(links, (PDF, png()), ("pdf", "png"), strict=True):
+        answer = approver.http.get(link)
+        assert answer.content == content
+        disposition = answer.headers["content-disposition"]
+        assert disposition.startswith("attachment;")
+        assert disposition.endswith(f'.{kind}"')
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "sandbox" in answer.headers["content-security-policy"]
+        assert "no-store" in answer.headers["cache-control"]
+    assert approver.get(f"{form.path}/scans/999999").status == 404
+
+
+def test_nobody_without_a_certificate_sends_megabytes(demo: Served, at_console: Any) -> None:
+    stranger = at_console(None)
+    answer = stranger.http.post("/forms/1/scans", files={"scan": ("a.pdf", b"0" * (1 << 20), "application/pdf")})
+    assert answer.status_code == 413
 
 
 def test_an_administrator_files_on_screen(demo: Served, counter: tuple[Person, Person]) -> None:

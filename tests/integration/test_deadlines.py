@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -164,6 +165,24 @@ def test_a_change_that_was_committed_when_the_connection_went_is_not_done_again(
     db.presence.worked(Entry.WRITE)
     with db.read() as tx:
         assert tx.exec_driver_sql("SELECT count(*) FROM things").scalar_one() == 1
+
+
+def test_connections_that_were_given_up_do_not_fill_the_server_once_it_goes_on(
+    cluster: Cluster, db: PostgresDatabase
+) -> None:
+    db.reading.dispose()
+    db.writing.dispose()
+    gc.collect()
+    gc.disable()  # what waits for the collector may wait for hours
+    try:
+        cluster.freeze()
+        given_up = Calls()
+        given_up.begin(lambda: read(db), 10)
+        assert given_up.end() == ["away"] * 10
+        cluster.thaw()
+        until(lambda: cluster.connections() == 0)
+    finally:
+        gc.enable()
 
 
 def _shown(cluster: Cluster, name: str) -> str:

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.edge import LARGE, PATIENCE_S, Pair, Running, issue, running
+from tests.support.edge import LARGE, PATIENCE_S, Pair, Running, echo, issue, running
 
 from sekisho.edge import door, protocol
 from sekisho.edge.choice import ChoiceBook
@@ -26,10 +26,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return issue(tmp_path_factory.mktemp("edge"), "server")
 
 
-@pytest.fixture(params=["plain", "tls"])
+@pytest.fixture(params=["plain", "tls", "prompt"])
 def site(request: pytest.FixtureRequest, pair: Pair, caplog: pytest.LogCaptureFixture) -> Iterator[Running]:
     tls = SiteTls(pair.file, pair.file, [pair.der], ChoiceBook()) if request.param == "tls" else None
-    with running(tls) as served:
+    with running(tls, at_hand=echo if request.param == "prompt" else None) as served:
         yield served
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 

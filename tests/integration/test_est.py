@@ -120,6 +120,14 @@ def test_a_request_is_read_however_it_was_wrapped(public: EstSite, written: str,
     assert issued.public_key() == key.public_key()
 
 
+def test_a_request_whose_last_octet_looks_like_a_blank_is_whole(public: EstSite) -> None:
+    key = new_key()
+    der = next(der for _ in range(10_000) if (der := csr_der(key))[-1:].isspace())
+    answer = public.ask("9990/simpleenroll", der, authorization=credentials())
+    (issued,) = certificates(answer)
+    assert issued.public_key() == key.public_key()
+
+
 @pytest.mark.parametrize("body", [b"", b"=", b"MIIB", b"\x00" * 100, b"-----BEGIN", "要求".encode(), b"A" * 20_000])
 def test_what_is_no_request_is_told(public: EstSite, body: bytes) -> None:
     answer = public.ask("9990/simpleenroll", body, method="POST", authorization=credentials())

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.desk import acquire, last_code, replace_pins
 from tests.support.staff import Office
-from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, PINS
+from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, PINS, code_now
 
-from sekisho.domain.customer_card import CardState
 from sekisho.domain.errors import (
-    CardMissing,
     CertificateExpired,
     CertificateReissued,
     CertificateRevoked,
@@ -29,15 +27,16 @@ from sekisho.domain.guide import Do, Question, choices, next_question, plan_for
 from sekisho.domain.request_forms import FormKind, Step
 from sekisho.domain.secret import SecretName
 from sekisho.domain.staff import Role
-from sekisho.store import cards
 from sekisho.store.audit import Actor
-from sekisho.usecases.cards import post_cards
 from sekisho.usecases.carry_out_form import carry_out_form
 from sekisho.usecases.change_user import Change, permit_reissue
 from sekisho.usecases.confirm import Confirmation
 from sekisho.usecases.emergency_stop import Demand, stop_contract
 from sekisho.usecases.file_form import file_at_counter, file_on_screen
+from sekisho.usecases.interim_step import enter_interim, interim_app, take_interim_app
 from sekisho.usecases.lift_suspension import lift_suspension
+from sekisho.usecases.log_on import enter_pin
+from sekisho.usecases.manage_second_steps import mark_of
 from sekisho.usecases.move_form import move_form
 from sekisho.usecases.provisional_pins import reset_pins
 from sekisho.usecases.suspend_certificate import suspend_certificate
@@ -45,7 +44,6 @@ from sekisho.usecases.suspend_certificate import suspend_certificate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Connection
     from tests.support.world import World
 
     from sekisho.domain.certificate import IssuedCertificate
@@ -107,6 +105,7 @@ class Company:
     pins: tuple[str, str] = PINS[ADMINISTRATOR]
     token: bytes = b""
     slips: dict[str, IssuedPins] = field(default_factory=dict)
+    code: str = ""
 
     def follow(self, plain: str) -> list[Do]:
         """Do each step of the plan for a situation."""
@@ -116,8 +115,7 @@ class Company:
             Do.STOP_BY_TELEPHONE: self.telephone,
             Do.FILE_ON_SCREEN: self.file_on_screen,
             Do.GO_TO_THE_BRANCH: self.go_to_the_branch,
-            Do.GO_AGAIN_WITH_THE_CARD: self.go_again_with_the_card,
-            Do.LOG_ON_WITH_NEW_CARD: self.log_on_with_new_card,
+            Do.LOG_ON_WITH_INTERIM_CODE: self.log_on_with_interim_code,
             Do.ACQUIRE_ADMINISTRATOR: self.acquire_administrator,
             Do.ACQUIRE_ADMINISTRATOR_WITH_CODE: self.acquire_administrator_with_code,
             Do.LOG_ON_ADMINISTRATOR: self.log_on_administrator,
@@ -157,31 +155,29 @@ class Company:
         branch = self.branch()
         for form in step.forms:
             issued = branch.carry_out(form)
-            if issued is not None:
+            if issued is not None and SecretName.INTERIM in issued.pins:
+                self.code = issued.pins[SecretName.INTERIM]
+            elif issued is not None:
                 self.slips[""] = issued
 
-    def go_again_with_the_card(self, step: GuideStep) -> None:
-        self.get_new_card()
-        self.go_to_the_branch(step)
-
-    def log_on_with_new_card(self, step: GuideStep) -> None:
-        with pytest.raises(CardMissing):
-            self.log_on_administrator(step)
-        self.get_new_card()
-        self.log_on_administrator(step)
-
-    def get_new_card(self) -> None:
-        """Have the card that was ordered made, and wait for the post."""
-        bank = self.bank
-
-        def make(tx: Connection) -> str:
-            (ordered,) = cards.to_print(tx, BANK.code)
-            cards.move(tx, ordered, CardState.MADE, bank.clock[0])
-            return ordered.sealed or ""
-
-        sealed = bank.db.write(make)
-        post_cards(bank.ports, bank=BANK, contract_ids=[CONTRACT], actor=Actor("operator:test"))
-        bank.card = bank.ports.seal.open(sealed, CONTRACT)
+    def log_on_with_interim_code(self, _step: GuideStep) -> None:
+        bank, slip = self.bank, self.slips.get("")
+        opened = enter_pin(
+            bank.ports,
+            bank=BANK,
+            kind=self.administrator.kind,
+            der=self.administrator.der,
+            pin=self.pins[0] if slip is None else slip.pins[SecretName.PIN],
+            address=ADDRESS,
+        )
+        current = bank.resume(self.administrator, opened.token)
+        enter_interim(bank.ports, bank=BANK, current=current, code=self.code, address=ADDRESS)
+        bank.app = interim_app(bank.ports, current=current)
+        digits = code_now(bank.app, bank.clock[0])
+        logged_on = take_interim_app(
+            bank.ports, bank=BANK, current=current, code=digits, shown=mark_of(bank.app), address=ADDRESS
+        )
+        assert bank.resume(self.administrator, logged_on.token)
 
     def branch(self) -> Branch:
         if not hasattr(self, "_branch"):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import tracemalloc
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,15 +14,19 @@ from tests.support.world import BANK, CONTRACT
 
 from sekisho.cli.contract_file import FileNotUsable, encoding_of, letters, lines_of
 from sekisho.domain.person import PersonId
-from sekisho.store import contracts
+from sekisho.domain.secret import SecretName
+from sekisho.store import contracts, secrets
 from sekisho.store.audit import Actor
+from sekisho.usecases.harden_verifiers import harden_verifiers
 from sekisho.usecases.import_contracts import Done, Import, Line, Outcome, import_contracts, read_line
 from sekisho.usecases.register_unopened import register_unopened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
+    from sqlalchemy import Connection
     from tests.support.world import World
 
     from sekisho.usecases.register_unopened import RegisteredContract
@@ -63,6 +70,61 @@ def test_contracts_are_registered_with_their_audit_rows_and_wait_for_their_openi
         patch.setattr("tests.support.unopened.CONTRACT", "20000000001")
         pins = (drawn.contract_pin, drawn.contract_confirmation_pin)
         assert acquire(bank, PersonId("9990", "20000000001"), pins)
+
+
+def test_drawn_pins_open_at_once_and_are_hardened_behind_without_being_known(bank: World) -> None:
+    """Quick verifiers go, wherever they stand by then; what they prove stays."""
+    kept: list[RegisteredContract] = []
+    run(bank, [line(number, f"2000000000{number}") for number in (1, 2, 3)], kept)
+    verifiers = "SELECT person_id, name, verifier FROM secrets WHERE verifier LIKE '~%' ORDER BY person_id, name"
+    before = bank.rows(verifiers)
+    assert [row.name for row in before] == ["confirmation-pin", "pin", "registration-pin"] * 3
+    assert not any(pin in row.verifier for row in before for one in kept for pin in (one.contract_pin,))
+    # One of them has been replaced meanwhile, and stands among the past ones.
+    with_past = before[1]
+    bank.db.write(lambda tx: _replace(tx, with_past.person_id, bank.clock[0]))
+    assert harden_verifiers(bank.ports, bank="9990") == 9
+    assert harden_verifiers(bank.ports, bank="9990") == 0
+    assert not bank.rows(verifiers)
+    past = bank.rows("SELECT verifier FROM past_pins WHERE person_id = :one", one=with_past.person_id)
+    assert [row.verifier[0] for row in past] == ["="]
+    assert bank.ports.pins.verify(past[0].verifier, kept[0].contract_pin)
+    audited = bank.rows("SELECT bank, detail FROM audit WHERE action = 'verifiers-hardened'")
+    assert [(row.bank, "9" in str(row.detail)) for row in audited] == [("9990", True)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.support.unopened.CONTRACT", "20000000002")
+        assert acquire(bank, PersonId("9990", "20000000002"), (kept[1].contract_pin, kept[1].contract_confirmation_pin))
+
+
+def test_an_import_makes_no_argon2_hash(bank: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three for each contract were all of its time."""
+
+    def hashed(*_args: Any, **_named: Any) -> str:
+        raise AssertionError("argon2")
+
+    monkeypatch.setattr("argon2.PasswordHasher.hash", hashed)
+    assert [one.done for one in run(bank, [line(2, "20000000001")], [])] == [Done.REGISTERED]
+
+
+def test_a_pin_that_is_set_anew_while_it_is_hardened_stays_the_new_one(bank: World) -> None:
+    run(bank, [line(2, "20000000001")], [])
+    of = "SELECT person_id FROM secrets WHERE verifier LIKE '~%' AND name = 'pin'"
+    (person,) = bank.rows(of)
+
+    class Overtaken(type(bank.ports.pins)):  # type: ignore[misc] # the class of the world's pins
+        def harden(self, quick: str) -> str:
+            bank.db.write(lambda tx: secrets.put(tx, person.person_id, SecretName.PIN, "$new", bank.clock[0]))
+            hardened: str = super().harden(quick)
+            return hardened
+
+    assert harden_verifiers(replace(bank.ports, pins=Overtaken(b"p" * 32)), bank="9990") == 2
+    kept = bank.rows("SELECT verifier FROM secrets WHERE person_id = :one AND name = 'pin'", one=person.person_id)
+    assert [row.verifier for row in kept] == ["$new"]
+
+
+def _replace(tx: Connection, person_id: int, now: datetime) -> None:
+    present = secrets.of(tx, person_id, [SecretName.PIN])[SecretName.PIN]
+    secrets.replace_pin(tx, present, "$another", now, remembered=3)
 
 
 def test_a_second_run_changes_nothing_and_a_contract_that_differs_is_told(bank: World) -> None:
@@ -179,10 +241,67 @@ def test_lines_with_too_many_columns_and_quotation_marks_that_never_end(tmp_path
     ]
 
 
+def test_a_line_of_100_mb_is_told_with_its_number_and_never_held(tmp_path: Path) -> None:
+    file = tmp_path / "contracts.csv"
+    with file.open("wb") as out:
+        out.write((HEADER + ONE + "20000000003,").encode())
+        for _ in range(100):
+            out.write(b"x" * 1_000_000)
+        out.write(b"\n" + TWO.encode())
+    tracemalloc.start()
+    try:
+        encoding, ends = encoding_of(file)
+        lines = list(lines_of(file, encoding))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert ends == 4
+    assert [(one.number, getattr(one, "code", None)) for one in lines] == [(2, None), (3, "line-too-long"), (4, None)]
+    assert most < 16_000_000, "the decoder's megabyte and little more"
+
+
+def test_a_long_line_within_quotation_marks_takes_its_row_along_and_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "contracts.csv"
+    file.write_text(HEADER + '20000000003,"見本\n' + "x" * 70_000 + '\n商事",,,菓子,\n' + TWO)
+    lines = list(lines_of(file, "utf-8-sig"))
+    assert [(one.number, getattr(one, "code", None)) for one in lines] == [(2, "line-too-long"), (5, None)]
+
+
+@pytest.mark.parametrize("never_ends", ['"\n' + '","\n' * 200_000, '"' + "x\n" * 1_000_000])
+def test_a_row_that_never_ends_is_not_held(tmp_path: Path, never_ends: str) -> None:
+    file = tmp_path / "contracts.csv"
+    file.write_text(HEADER + ONE + never_ends)
+    lines = list(lines_of(file, "utf-8-sig"))
+    assert [(one.number, getattr(one, "code", None)) for one in lines] == [(2, None), (3, "line-form")]
+
+
+def test_an_id_that_stands_twice_is_found_in_whatever_form(bank: World) -> None:
+    twice = [line(2, "20000000001"), line(3, "２０００００００００１"), line(4, "200-0000-0001")]
+    assert [one.code for one in run(bank, twice, [])] == [None, "contract-id-repeated", "contract-id-repeated"]
+
+
+def test_names_with_signs_of_legal_forms_are_names() -> None:
+    assert all(isinstance(line(2, "20000000001", name=name), Line) for name in ("㈱見本", "見本㈲", "㋐商会"))
+
+
+def test_text_in_iso_2022_jp_is_no_name(tmp_path: Path) -> None:
+    """Its bytes are ASCII, so it would pass for UTF-8."""
+    file = tmp_path / "contracts.csv"
+    file.write_bytes((HEADER + ONE).encode("iso2022_jp"))
+    (found,) = lines_of(file, encoding_of(file)[0])
+    assert isinstance(found, Outcome)
+    assert (found.column, found.code) == ("name", "entry-characters")
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"\xff\xfe\x00\x81", "neither UTF-8 nor CP932"),
+        (b"\xff\xfe\x00\x81", "UTF-16"),
+        ((HEADER + ONE).encode("utf-16"), "UTF-16"),
+        (HEADER.encode() + ONE.encode() + b"\xff\xff\n", r"neither UTF-8 \(see line 3\) nor CP932 \(see line 2\)"),
+        (codecs.BOM_UTF8 + HEADER.encode() + ONE.encode("cp932"), "line 2 is none"),
+        ((HEADER + ONE).encode("euc_jp"), "may be EUC-JP"),
+        (b"x" * 300_000, "does not name"),
         (b"", "does not name administrator, contract_id, name"),
         (b"contract_id,name\n", "does not name administrator"),
         (b"contract_id,name,administrator,pin\n", "not known"),

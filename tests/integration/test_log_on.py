@@ -34,7 +34,7 @@ from sekisho.domain.errors import (
     UserSuspended,
 )
 from sekisho.domain.person import Kind
-from sekisho.store import certificates
+from sekisho.store import certificates, people
 from sekisho.store.audit import Actor
 from sekisho.usecases.log_off import log_off
 from sekisho.usecases.log_on import answer_card, enter_pin
@@ -57,6 +57,19 @@ def test_a_user_is_logged_on_with_certificate_and_pin(bank: World) -> None:
     current = bank.resume(held, bank.log_on(held))
     assert current.person.who == KEIRI01
     assert current.session.positions == ()
+
+
+def test_who_is_at_the_door_is_the_person_of_the_contract(bank: World) -> None:
+    held = bank.acquire(KEIRI01)
+    user = "WHERE user_id = 'keiri01'"
+    bank.change(
+        f'UPDATE people SET applications = \'["transfer", "tax"]\', mail_confirmed_at = registered_at {user}'  # noqa: S608 - our own
+    )
+    with bank.db.read() as tx:
+        door = show_certificate(tx, held.der, bank="9990", kind=Kind.USER, now=bank.clock[0]).person
+        assert door == people.get(tx, door.id)
+    assert door.applications == ("transfer", "tax")
+    assert door.mail_confirmed
 
 
 def test_an_administrator_is_logged_on_only_after_the_card(bank: World) -> None:

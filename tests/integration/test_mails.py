@@ -130,6 +130,21 @@ def test_whoever_has_no_address_is_told_in_the_inbox_alone(bank: World) -> None:
     assert [r.mail_said for r in bank.rows("SELECT mail_said FROM notices ORDER BY id")].count("no address") == 1
 
 
+def test_those_without_an_address_are_left_together_but_not_what_another_has_taken(bank: World) -> None:
+    bank.change("UPDATE people SET mail_address = NULL")
+    for _ in range(4):
+        tell(bank)
+    bank.change("UPDATE notices SET mail_tries = 2 WHERE id IN (SELECT id FROM notices ORDER BY id LIMIT 2)")
+    until = bank.ports.now() + LEASE
+    taken = bank.db.write(lambda tx: outgoing.take_due(tx, bank.ports.now(), until=until, most=10))
+    assert sorted(one.tries for one in taken) == [1, 1, 3, 3]
+    lost = taken[0].notice.id
+    bank.change(f"UPDATE notices SET mail_tries = mail_tries + 1 WHERE id = {lost}")  # noqa: S608 - a number
+    bank.db.write(lambda tx: outgoing.leave_unmailed(tx, taken))
+    left = bank.rows("SELECT id FROM notices WHERE mail_said = 'no address' AND mail_due_at IS NULL ORDER BY id")
+    assert [row.id for row in left] == sorted({one.notice.id for one in taken} - {lost})
+
+
 def test_a_mail_goes_where_the_notice_says(bank: World) -> None:
     def add(tx: Any) -> None:
         person = people.find(tx, KEIRI01)

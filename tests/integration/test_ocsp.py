@@ -363,6 +363,35 @@ def faulty(bank: World) -> Iterator[Site]:
         site.close()
 
 
+def test_the_answer_to_a_post_says_nothing_to_caches(bank: World, site: Site) -> None:
+    """None may keep it (RFC 9110 section 9.3.3 asks for more than freshness); what is shorter is sent sooner."""
+    reply = site.post(about(bank, bank.acquire(KEIRI01)))
+    assert reply.headers.keys() == {"content-type", "content-length"}
+
+
+def test_made_up_questions_take_no_answers_place(
+    bank: World, site: Site, ca: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does an answer that goes leave its question without one."""
+    monkeypatch.setattr(site.responder._kept, "_most", 2)
+    first, second = bank.acquire(KEIRI01), bank.acquire(KEIRI02)
+    third = bank.acquire(ADMINISTRATOR)
+    for held in (first, second):
+        assert status(site.post(about(bank, held))) is GOOD
+    signed = ca.answers
+    for serial in range(1, 20):
+        site.ask(Kind.USER, serial)
+    assert ca.answers == signed + 19
+    for held in (first, second, first):
+        assert status(site.post(about(bank, held))) is GOOD
+    assert ca.answers == signed + 19, "both were kept"
+    assert status(site.post(about(bank, third))) is GOOD
+    assert status(site.post(about(bank, first))) is GOOD
+    revoke(bank, first)
+    site.clock[0] += 1
+    assert status(site.post(about(bank, first))) is REVOKED
+
+
 def test_without_its_database_a_node_tells_nothing_that_it_kept(bank: World, site: Site) -> None:
     held = bank.acquire(KEIRI01)
     asked = about(bank, held)

@@ -14,10 +14,10 @@ from tests.support.world import ADDRESS, BANK, KEIRI01, new_csr
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import CertificateExpired, ContractIdTaken, DetailsNotAllowed, EntryWrong, UserSuspended
 from sekisho.domain.person import Kind
-from sekisho.domain.policy import RULES, Rule, RuleOutOfBounds
+from sekisho.domain.policy import RULES, Policy, Rule, RuleOutOfBounds
 from sekisho.domain.second_step import SecondStep
 from sekisho.domain.secret import SecretName
-from sekisho.store import audit, banks
+from sekisho.store import audit, policies
 from sekisho.store.audit import Actor
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
 from sekisho.usecases.change_pins import PinEntries
@@ -99,16 +99,17 @@ def changes(bank: World) -> list[dict[str, Any]]:
         return [row["detail"] for row in audit.listed(tx) if row["action"] == "policy-changed"]
 
 
+def in_force(bank: World) -> Policy:
+    with bank.db.read() as tx:
+        return policies.timeline(tx, BANK.code).at(bank.ports.now())
+
+
 def test_a_rule_is_changed_with_what_it_was_and_the_others_stay(bank: World) -> None:
-    with bank.db.read() as tx:
-        before = banks.find(tx, BANK.code)
-    assert before is not None
+    before = in_force(bank)
     change = PolicyChange(second_steps=frozenset({SecondStep.TOTP}), rules={"grace_days": 90})
-    changed = change_policy(bank.ports, bank=BANK.code, change=change, actor=OPERATOR)
-    with bank.db.read() as tx:
-        after = banks.find(tx, BANK.code)
-    assert after == replace(before, policy=changed)
-    assert changed == replace(before.policy, grace=timedelta(days=90), second_steps=frozenset({SecondStep.TOTP}))
+    changed = change_policy(bank.ports, bank=BANK.code, change=change, actor=OPERATOR).policy
+    assert in_force(bank) == changed
+    assert changed == replace(before, grace=timedelta(days=90), second_steps=frozenset({SecondStep.TOTP}))
     assert changes(bank) == [{"grace_days": "0 > 90", "second_steps": "card,totp,passkey > totp"}]
     change_policy(bank.ports, bank=BANK.code, change=change, actor=OPERATOR)
     assert len(changes(bank)) == 1
@@ -122,12 +123,10 @@ def test_every_rule_that_is_a_number_is_a_banks_own_within_its_bounds(bank: Worl
             change_policy(bank.ports, bank=BANK.code, change=PolicyChange(rules={rule.name: beyond}), actor=OPERATOR)
     assert not changes(bank)
     other = [7, 3] if rule.several else rule.most if present != rule.most else rule.least
-    changed = change_policy(bank.ports, bank=BANK.code, change=PolicyChange(rules={rule.name: other}), actor=OPERATOR)
-    with bank.db.read() as tx:
-        found = banks.find(tx, BANK.code)
-    assert found is not None
-    assert found.policy == changed != BANK.policy
-    assert rule.write(found.policy) == other
+    change_policy(bank.ports, bank=BANK.code, change=PolicyChange(rules={rule.name: other}), actor=OPERATOR)
+    found = in_force(bank)
+    assert found != BANK.policy
+    assert rule.write(found) == other
     assert list(changes(bank)[0]) == [rule.name]
 
 
@@ -150,9 +149,7 @@ def test_rules_that_disagree_are_refused_together(bank: World, rules: dict[str, 
 
 def test_fewer_misses_close_the_door_where_a_bank_says_so(bank: World) -> None:
     change_policy(bank.ports, bank=BANK.code, change=PolicyChange(rules={"misses_before_closed": 3}), actor=OPERATOR)
-    with bank.db.read() as tx:
-        stricter = banks.find(tx, BANK.code)
-    assert stricter is not None
+    stricter = replace(BANK, policy=in_force(bank))
     held = bank.acquire(KEIRI01)
 
     def enter() -> None:
@@ -182,6 +179,6 @@ def test_the_grace_period_that_was_set_lets_an_ended_certificate_in_to_renew(ban
     with pytest.raises(CertificateExpired):
         meet_visitor(bank.ports, bank=BANK, kind=Kind.USER, der=held.der)
     change = PolicyChange(rules={"grace_days": 80})
-    grace = change_policy(bank.ports, bank=BANK.code, change=change, actor=OPERATOR).grace
+    grace = change_policy(bank.ports, bank=BANK.code, change=change, actor=OPERATOR).policy.grace
     met, _ = meet_visitor(bank.ports, bank=BANK, kind=Kind.USER, der=held.der, grace=grace)
     assert met.person == KEIRI01

@@ -13,26 +13,38 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy.exc import ProgrammingError
-from tests.integration.test_cards import Maker, log_on_with
+from tests.integration.test_cards import log_on_with
 from tests.integration.test_renew_unattended import renew
 from tests.integration.test_systems import Systems
+from tests.support.card_maker import Maker
 from tests.support.counter import Counter
 from tests.support.edge import issue
+from tests.support.keepers import Keepers
 from tests.support.nodes import Node, nodes
 from tests.support.person import Person
 from tests.support.postgres import Cluster, shared_cluster
 from tests.support.served import ROOT
-from tests.support.staff import OPERATOR
+from tests.support.staff import OPERATOR, Office
 from tests.support.world import ADMINISTRATOR, BANK, CONTRACT, KEIRI01, KEIRI02, World, world
 
 from sekisho.background import reason
 from sekisho.domain.certificate import KeyHeld
+from sekisho.domain.errors import CardMakerNotUsable
+from sekisho.domain.policy_changes import ProposalStep
 from sekisho.domain.request_forms import FormKind
+from sekisho.domain.staff import Role
 from sekisho.settings import DATABASE_URL
 from sekisho.store.postgresql import PostgresDatabase, read_url
+from sekisho.usecases.card_desk import PrintDesk, read_print_desk
 from sekisho.usecases.cards import post_cards, print_cards
+from sekisho.usecases.change_policy import CommandNotAllowed, PolicyChange, change_policy
 from sekisho.usecases.clean_up import clean_up
+from sekisho.usecases.export_audit import begin_export
+from sekisho.usecases.keep_tallies import add_up, count_waiting, remove_old_tallies
+from sekisho.usecases.read_overview import read_overview
 from sekisho.usecases.remove_contracts import RemovalNotAllowed, kept_for, remove_contracts
+from sekisho.usecases.search_audit import Wanted, search_audit
+from sekisho.usecases.set_card_maker import set_card_maker
 from sekisho.wiring import upgrade_database
 
 if TYPE_CHECKING:
@@ -96,6 +108,11 @@ def as_web(tmp_path: Path) -> Iterator[World]:
         "UPDATE banks SET way_browser = true",
         "UPDATE alembic_version SET version_num = ''",
         "CREATE TABLE mine (id integer)",
+        "UPDATE policy_approvals SET holds_from = now()",
+        "UPDATE policy_proposals SET rules = '{}'",
+        "DELETE FROM policy_proposals",
+        "INSERT INTO policy_commands (bank, rules, was, set_by, set_at) SELECT code, '{}', '{}', 'x', now() FROM banks",
+        "INSERT INTO card_makers (bank, certificate, set_by, set_at) SELECT code, 'x', 'x', now() FROM banks",
         "INSERT INTO removed_contracts SELECT bank, contract_id, now(), now(), '{}', '' FROM contracts",
         "DELETE FROM contracts",
     ],
@@ -113,13 +130,48 @@ def test_the_sites_role_says_that_removal_waits_for_the_owner(as_web: World) -> 
     assert reason(refused.value) == str(refused.value), "the log says so once, in a line"
 
 
+def test_two_people_change_rules_in_the_sites_role(as_web: World) -> None:
+    as_web.ports = replace(as_web.ports, db=as_web.db)
+    keepers = Keepers(as_web)
+    keepers.change(misses_before_closed=5)
+    keepers.decide(keepers.propose(misses_before_closed=6), ProposalStep.REFUSE)
+    assert keepers.policy().misses_before_closed == 5
+    change = PolicyChange(rules={"misses_before_closed": 6})
+    with pytest.raises(CommandNotAllowed, match="the role that owns the tables"):
+        change_policy(as_web.ports, bank=BANK.code, change=change, actor=OPERATOR, emergency="x")
+    assert keepers.policy().misses_before_closed == 5
+
+
+def test_counts_and_the_auditor_need_no_more_than_the_sites_role(as_web: World) -> None:
+    as_web.ports = replace(as_web.ports, db=as_web.db)
+    as_web.log_on(as_web.acquire(KEIRI02))
+    auditor = Office(as_web).add("kansa01", Role.AUDITOR).at_work()
+    for _ in range(2):
+        as_web.later(minutes=2)
+        assert add_up(as_web.ports) > 0
+        count_waiting(as_web.ports)
+        as_web.change("UPDATE people SET closed_at = registered_at WHERE user_id = 'keiri01'")
+        search_audit(as_web.ports, at_work=auditor, wanted=Wanted(contract_id=CONTRACT))
+    assert sum(number for _, number in read_overview(as_web.ports, staff=auditor.staff).ends) == 0
+    as_web.later(days=330)
+    assert sum(number for _, number in read_overview(as_web.ports, staff=auditor.staff).ends) == 2
+    assert sum(len(piece) for piece in begin_export(as_web.ports, bank="9990", actor=auditor.actor).pieces()) > 0
+    assert remove_old_tallies(as_web.ports) > 0
+
+
 def test_cards_systems_and_renewals_need_no_more_than_the_sites_role(as_web: World, tmp_path: Path) -> None:
     as_web.ports = replace(as_web.ports, db=as_web.db)
     maker = Maker(tmp_path, as_web.clock[0], rsa.generate_private_key(65537, 2048))
     counter, held = Counter(as_web), as_web.acquire(ADMINISTRATOR)
     as_web.log_on(held)
     counter.through(FormKind.CARD_REISSUE)
+    with pytest.raises(CommandNotAllowed, match="the role that owns the tables"):
+        set_card_maker(as_web.ports, bank=BANK, certificate=maker.pem, actor=OPERATOR)
+    with pytest.raises(CardMakerNotUsable):
+        print_cards(as_web.ports, bank=BANK, actor=OPERATOR)
     encrypted, _ = print_cards(as_web.ports, bank=BANK, maker=maker.pem, actor=OPERATOR)
+    operator = counter.office.add("senta01", Role.OPERATOR, branch=None)
+    assert read_print_desk(as_web.ports, staff=operator.at_work().staff) == PrintDesk(0, 1, None)
     post_cards(as_web.ports, bank=BANK, contract_ids=[CONTRACT], actor=OPERATOR)
     log_on_with(as_web, held, maker.read(encrypted)[0])
     systems = Systems(as_web)

@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import text
+from tests.support.edge import until
 from tests.support.world import ADMINISTRATOR, BANK, KEIRI01, KEIRI02, new_csr, new_key
 
 from sekisho.domain.errors import (
@@ -20,10 +22,13 @@ from sekisho.domain.errors import (
     Refusal,
     RenewalNotOpen,
 )
+from sekisho.store import people
 from sekisho.usecases.end_overlaps import end_overlaps
 from sekisho.usecases.read_status import read_status
+from sekisho.usecases.renew_certificate import _renew
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
     from tests.support.world import World
 
     from sekisho.domain.certificate import IssuedCertificate
@@ -149,6 +154,45 @@ def test_of_those_who_renew_at_once_one_who_is_refused_is_refused_alone(bank: Wo
     assert actions == ["renewal-ordered"] * 2
     (counted,) = bank.rows("SELECT sum(misses) AS n FROM secrets")
     assert counted.n == 1, "a right PIN that brings a used key clears nothing"
+
+
+def test_two_renewals_of_one_person_or_with_one_key_follow_one_another_in_a_crowd(bank: World) -> None:
+    olds = [bank.acquire(KEIRI01), bank.acquire(KEIRI02), bank.acquire(ADMINISTRATOR)]
+    bank.later(days=336)
+    shared = new_key()
+    held, release = threading.Event(), threading.Event()
+
+    def hold(tx: Connection) -> None:
+        people.lock(tx, [row.id for row in tx.execute(text("SELECT id FROM people ORDER BY id"))])
+        held.set()
+        assert release.wait(20)
+
+    def renew(old: IssuedCertificate, csr: Csr) -> str:
+        try:
+            return type(bank.renew(old, csr)).__name__
+        except Refusal as refusal:
+            return refusal.code
+
+    def waiting() -> int:
+        return len(bank.ports.crowd._of[_renew]._waiting)
+
+    with ThreadPoolExecutor(6) as threads:
+        holder = threads.submit(bank.ports.db.write, hold)
+        assert held.wait(20)
+        # It leads, and waits for the database; all others come together in the crowd after it.
+        leader = threads.submit(renew, olds[0], new_csr())
+        until(lambda: _renew in bank.ports.crowd._of)
+        both = [threads.submit(renew, olds[0], new_csr()) for _ in range(2)]
+        alike = [threads.submit(renew, old, new_csr(shared)) for old in olds[1:]]
+        until(lambda: waiting() == 4)
+        release.set()
+        holder.result()
+        assert leader.result() in {"IssuedCertificate", "key-reused"}
+        assert sorted(one.result() for one in both) == ["IssuedCertificate", "key-reused"]
+        assert sorted(one.result() for one in alike) == ["IssuedCertificate", "key-reused"]
+    in_force = bank.rows("SELECT person_id FROM certificates WHERE ended_at IS NULL AND supersedes IS NOT NULL")
+    assert len({row.person_id for row in in_force}) == len(in_force) == 2
+    assert bank.rows("SELECT order_id FROM unfinished_orders") == []
 
 
 def test_the_name_must_be_the_certificates(bank: World) -> None:

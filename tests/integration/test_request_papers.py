@@ -16,6 +16,7 @@ from tests.support.world import BANK
 from sekisho.domain.entries import LONGEST_NAME
 from sekisho.domain.form_fields import FIELDS
 from sekisho.domain.request_forms import FormKind, FormState, RequestForm, number_of
+from sekisho.web.card_paper import sample_pdf
 from sekisho.web.form_words import form_title
 from sekisho.web.request_papers import Prefilled, prefilled_of, render
 
@@ -146,3 +147,21 @@ def test_whom_a_form_concerns_is_ticked(paper: Path, kind: FormKind, user_id: st
     text = Paper(paper, render(kind, prefilled_of(form(kind, user_id), BANK))).text()
     assert ticked in text
     assert text.count("✓") == 1
+
+
+def test_the_sample_of_a_card_is_nobodys_and_has_everything_that_a_card_has(paper: Path) -> None:
+    read = Paper(paper, sample_pdf(BANK))
+    facts = read.facts()
+    assert (facts["Pages"], facts["Tagged"], facts["Title"]) == ("1", "yes", "お客様カードの見本")
+    assert all(font[-5:-2] == ["yes", "yes", "yes"] for font in read.fonts())
+    text = read.text()
+    for word in (
+        "見本",
+        BANK.service_name["ja"],
+        "お客様カード",
+        "00000000000",
+        "確認用パスワード",
+        BANK.help_desk_phone,
+    ):
+        assert word in text
+    assert "123457418567891029630" in text

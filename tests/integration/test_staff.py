@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy.exc import IntegrityError
-from tests.support.staff import OPERATOR, Office
+from tests.support.staff import OPERATOR, Colleague, Office
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, World, world
 
+from sekisho.domain.customer_card import CardState
 from sekisho.domain.errors import (
     CertificateExpired,
     CertificateMissing,
@@ -20,8 +21,10 @@ from sekisho.domain.errors import (
     CertificateUnknown,
     ContractUnknown,
     DetailsNotAllowed,
+    EntryDiffers,
     EntryMissing,
     EntryWrong,
+    PinNotAllowed,
     Refusal,
     RoleGranted,
     RoleMissing,
@@ -37,10 +40,12 @@ from sekisho.domain.errors import (
 )
 from sekisho.domain.staff import Role
 from sekisho.usecases.add_staff import NewStaff, add_staff, renew_staff
+from sekisho.usecases.change_staff_pin import change_staff_pin
 from sekisho.usecases.enter_console import enter_staff_pin, leave_console, meet_staff, resume_work
 from sekisho.usecases.find_contracts import ON_A_PAGE, find_contracts, read_contract
 from sekisho.usecases.grant_role import end_staff, grant_role, withdraw_role
-from sekisho.usecases.register_contract import NewPerson, register_contract
+from sekisho.usecases.put_contracts import NewPerson
+from sekisho.usecases.register_contract import register_contract
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -342,7 +347,8 @@ def test_the_contract_page_tells_all_and_who_looked(bank: World, office: Office)
     assert [line.person.who.user_id for line in whole.people] == [None, "keiri01", "keiri02"]
     assert [one.serial for one in whole.certificates] == [held.serial]
     assert whole.people[0].last_logon == bank.clock[0]
-    assert whole.card_since == bank.clock[0]
+    assert whole.card is not None
+    assert (whole.card.state, whole.card.moments) == (CardState.IN_USE, {CardState.IN_USE: bank.clock[0]})
     assert {notice.code for notice in whole.notices} >= {"certificate-issued"}
     assert "contract-read" not in {row["action"] for row in whole.audit}
     again = read_contract(bank.ports, at_work=auditor.at_work(), contract_id=CONTRACT)
@@ -357,3 +363,64 @@ def test_banks_that_share_a_database_do_not_see_each_other(tmp_path: Path) -> No
         assert found(second, stranger, "青空") == []
         with pytest.raises(ContractUnknown):
             read_contract(second.ports, at_work=stranger.at_work(), contract_id="20000000001")
+
+
+def change_pin(bank: World, colleague: Colleague, present: str, new: str, again: str | None = None) -> None:
+    change_staff_pin(
+        bank.ports,
+        bank=BANK,
+        at_work=colleague.at_work(),
+        der=colleague.der,
+        present=present,
+        new=new,
+        again=new if again is None else again,
+    )
+
+
+def test_a_pin_is_replaced_by_whoever_knows_it(bank: World, office: Office) -> None:
+    clerk = office.add("kakari01", Role.CLERK)
+    change_pin(bank, clerk, clerk.pin, "ｊｉｂｕｎ１ａａ", "jibun1aa")
+    with pytest.raises(EntryWrong):
+        clerk.log_on()
+    clerk.pin = "jibun1aa"
+    assert clerk.log_on()
+    assert bank.rows("SELECT actor FROM audit WHERE action = 'staff-pin-changed'")[0].actor == "staff:kakari01"
+
+
+@pytest.mark.parametrize(
+    ("new", "again", "refusal", "wrong"),
+    [
+        ("", "", EntryMissing, {"new_staff_pin": "entry-missing"}),
+        ("jibun1aa", "jibun1ab", EntryDiffers, {"new_staff_pin_again": "entry-differs"}),
+        ("12345678", None, PinNotAllowed, {"new_staff_pin": "pin-mixture"}),
+        ("kakari01", None, PinNotAllowed, {"new_staff_pin": "pin-equals-id"}),
+    ],
+)
+def test_a_new_pin_follows_the_rules(
+    bank: World, office: Office, new: str, again: str | None, refusal: type[Refusal], wrong: dict[str, str]
+) -> None:
+    clerk = office.add("kakari01", Role.CLERK)
+    with pytest.raises(refusal) as refused:
+        change_pin(bank, clerk, clerk.pin, new, again)
+    assert refused.value.fields == wrong
+    with pytest.raises(PinNotAllowed):
+        change_pin(bank, clerk, clerk.pin, clerk.pin)
+    assert clerk.log_on()
+
+
+def test_wrong_present_pins_count_and_shut_the_door(bank: World, office: Office) -> None:
+    clerk = office.add("kakari01", Role.CLERK)
+    session = clerk.at_work()
+
+    def guess() -> None:
+        change_staff_pin(
+            bank.ports, bank=BANK, at_work=session, der=clerk.der, present="wrong111", new="jibun1aa", again="jibun1aa"
+        )
+
+    for _ in range(6):
+        with pytest.raises(EntryWrong):
+            guess()
+    with pytest.raises(StaffClosed):
+        guess()
+    with pytest.raises(StaffClosed):
+        clerk.log_on()

@@ -241,7 +241,9 @@ class Stranger:
         urls = {"public": HOST, "administrator": "https://administrator", "user": "https://user"}
         forms, turnstile = FormTokens(b"f" * 32), Turnstile(site_at_once=2)
         open_to_browsers = replace(BANK, policy=replace(BANK.policy, way_browser=True))
-        site = Site("public", open_to_browsers, None, urls, bank.ports, Renderer(), forms, turnstile, ChoiceBook())
+        site = Site(
+            "public", lambda: open_to_browsers, None, urls, bank.ports, Renderer(), forms, turnstile, ChoiceBook()
+        )
         self.bank = bank
         self.http = Browser(portal, public_app(site, chains=dict.fromkeys(FIRST_CAS, ()), est=[]))
 

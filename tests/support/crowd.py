@@ -19,7 +19,8 @@ from sekisho import settings as settings_module
 from sekisho import wiring
 from sekisho.settings import DATABASE_URL
 from sekisho.store.audit import Actor
-from sekisho.usecases.register_contract import NewPerson, register_contract
+from sekisho.usecases.put_contracts import NewPerson
+from sekisho.usecases.register_contract import register_contract
 from sekisho.web import cookies
 
 if TYPE_CHECKING:

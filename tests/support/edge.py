@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from sekisho.edge.choice import ChoiceBook
+    from sekisho.edge.prompt import AtHand, Headers, Octets
 
 HOST = "127.0.0.1"
 PATIENCE_S = 20
@@ -109,8 +110,9 @@ class Running:
     megabyte, `/read` with the length of the body.
     """
 
-    def __init__(self, tls: SiteTls | None) -> None:
+    def __init__(self, tls: SiteTls | None, at_hand: AtHand | None = None) -> None:
         self.tls = tls
+        self.at_hand = at_hand
         self.port = 0
         self.name = "user"
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -167,7 +169,7 @@ class Running:
             self.stop_event, self.may_answer = asyncio.Event(), asyncio.Event()
             while True:
                 self.port = free_port()
-                site = Site(self.name, HOST, self.port, self.app, self.tls)
+                site = Site(self.name, HOST, self.port, self.app, self.tls, self.at_hand)
                 try:
                     await serve([site], ready=ready.set, stop=self.stop_event, **options)
                 except AddressInUse:
@@ -219,8 +221,8 @@ class Running:
 
 
 @contextmanager
-def running(tls: SiteTls | None, **options: Any) -> Iterator[Running]:
-    site = Running(tls)
+def running(tls: SiteTls | None, *, at_hand: AtHand | None = None, **options: Any) -> Iterator[Running]:
+    site = Running(tls, at_hand)
     site.start(**options)
     try:
         yield site
@@ -228,6 +230,14 @@ def running(tls: SiteTls | None, **options: Any) -> Iterator[Running]:
         site.release()
         site.ask_to_stop()
         site.stopped()
+
+
+def echo(method: str, path: str, _headers: Headers, body: bytes) -> Octets | None:
+    """Know the answers to what is asked below `/known`: it says how it was asked."""
+    if not path.startswith("/known"):
+        return None
+    told = f"{method} {path} ".encode() + body
+    return b"HTTP/1.1 200 OK\r\n", b"content-length: %d\r\n\r\n" % len(told), told
 
 
 class Visitor:

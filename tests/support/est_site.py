@@ -51,7 +51,7 @@ class EstSite:
         urls = {one: f"https://{one}.example.com" for one in ("public", "administrator", "user")}
         kind = None if name == "public" else Kind(name)
         site = Site(
-            *(name, BANK, kind, urls, ports or bank.ports, Renderer(), FormTokens(b"f" * 32)),
+            *(name, lambda: BANK, kind, urls, ports or bank.ports, Renderer(), FormTokens(b"f" * 32)),
             *(Turnstile(site_at_once=4), ChoiceBook()),
         )
         certificates = [bank.made.root.certificate, *(pair.certificate for pair in bank.cas.values())]

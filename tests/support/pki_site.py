@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sekisho.edge.server import Site, serve
-from sekisho.va.routes import pki_app
+from sekisho.va.routes import PkiSite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,8 @@ def pki_site(bank: World, port: int) -> Iterator[None]:
     """Serve it there while the block lasts."""
     names = {"root": bank.made.root} | {ca.name: pair for ca, pair in bank.cas.items()}
     certificates = {name: pair.certificate.public_bytes(Encoding.DER) for name, pair in names.items()}
-    site = Site("pki", "127.0.0.1", port, pki_app(bank.ports, bank.bank, certificates), None)
+    pki = PkiSite(bank.ports, bank.bank, certificates)
+    site = Site("pki", "127.0.0.1", port, pki, None, pki.at_hand)
     ready = threading.Event()
     ending: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 

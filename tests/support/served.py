@@ -116,11 +116,13 @@ class Served:
             context.load_cert_chain(person["certificate"], person["key"])
         return context
 
-    def sekisho(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the operators' on the same data."""
+    def sekisho(self, *arguments: str, typed: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command of the operators' on the same data; `typed` answers what it asks."""
         argv = [sys.executable, "-m", "sekisho", *arguments, "--data-dir", str(self.data_dir)]
         env = os.environ | self.env
-        return subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=ROOT, env=env, check=False)
+        return subprocess.run(
+            argv, capture_output=True, text=True, timeout=60, cwd=ROOT, env=env, check=False, input=typed
+        )
 
 
 def free_port_base() -> int:

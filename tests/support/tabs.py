@@ -70,7 +70,7 @@ def secure_site(bank: World, kind: Kind) -> ASGIApp:
     """Return the application of one of the secure sites."""
     forms, turnstile = FormTokens(b"f" * 32), Turnstile(site_at_once=2)
     urls = {"public": "https://public", "administrator": HOST, "user": HOST}
-    site = Site(kind.value, BANK, kind, urls, bank.ports, Renderer(), forms, turnstile, ChoiceBook())
+    site = Site(kind.value, lambda: BANK, kind, urls, bank.ports, Renderer(), forms, turnstile, ChoiceBook())
     make = administrator_app if kind.value == "administrator" else user_app
     return make(site, chains={}, est=[])
 

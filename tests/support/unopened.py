@@ -15,7 +15,8 @@ from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
 from sekisho.usecases.change_pins import PinEntries
 from sekisho.usecases.log_on import answer_card, enter_pin
 from sekisho.usecases.open_contract import Opener, confirm_opening, enter_opening, mail_opening_code
-from sekisho.usecases.register_contract import NewPerson, register_contract
+from sekisho.usecases.put_contracts import NewPerson
+from sekisho.usecases.register_contract import register_contract
 from sekisho.web.mails import code_mail
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from cryptography.x509.oid import NameOID
 from tests.support.postgres import shared_cluster
 
@@ -25,6 +28,7 @@ from sekisho.domain.contract import Bank
 from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.domain.person import Kind, PersonId
 from sekisho.domain.policy import Policy
+from sekisho.domain.second_step import SecondStep
 from sekisho.pki import hierarchy
 from sekisho.pki.csr import Csr, read_csr
 from sekisho.pki.profile import BankName
@@ -35,9 +39,11 @@ from sekisho.store.sqlite import SqliteDatabase
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
 from sekisho.usecases.log_on import answer_card, enter_pin
 from sekisho.usecases.ports import Ports
-from sekisho.usecases.register_contract import NewPerson, register_contract
+from sekisho.usecases.put_contracts import NewPerson
+from sekisho.usecases.register_contract import register_contract
 from sekisho.usecases.renew_certificate import renew_certificate
 from sekisho.usecases.resume_session import LoggedOn, resume_session
+from sekisho.usecases.second_step import answer_totp
 from sekisho.vault.pins import PinHasher
 from sekisho.vault.seal import CardSeal
 
@@ -118,6 +124,8 @@ class World:
     bank: Bank = BANK
     later_cas: dict[IssuingCa, hierarchy.KeyAndCertificate] = field(default_factory=dict)
     card: dict[str, str] = field(default_factory=lambda: dict(CARD))
+    # The secret of the administrator's app, where they have one: it is asked first.
+    app: str = ""
 
     @property
     def cas(self) -> dict[IssuingCa, hierarchy.KeyAndCertificate]:
@@ -160,12 +168,17 @@ class World:
 
     def log_on(self, certificate: IssuedCertificate, pin: str | None = None) -> bytes:
         who = certificate.person
+        if self.app and who.user_id is None:
+            self.later(seconds=60)  # each code is taken once
         opened = enter_pin(
             self.ports, bank=BANK, kind=who.kind, der=certificate.der, pin=pin or PINS[who][0], address=ADDRESS
         )
         if not opened.positions:
             return opened.token
         current = self.resume(certificate, opened.token)
+        if self.app and opened.step is SecondStep.TOTP:
+            code = code_now(self.app, self.clock[0])
+            return answer_totp(self.ports, bank=BANK, current=current, code=code, address=ADDRESS).token
         digits = [self.card[str(position)] for position in opened.positions]
         return answer_card(
             self.ports,
@@ -224,6 +237,12 @@ class World:
 
         with self.db.read() as tx:
             return list(tx.execute(text(sql), values))
+
+
+def code_now(secret: str, now: datetime) -> str:
+    """Return what an authenticator app shows (RFC 6238)."""
+    device = TOTP(base64.b32decode(secret), 6, SHA1(), 30)  # noqa: S303 - what apps do
+    return device.generate(now.timestamp()).decode()
 
 
 @contextmanager

@@ -31,3 +31,11 @@ def test_it_says_where_the_machine_was_not_quiet_and_where_the_load_may_be_what_
     quiet = report.tables(result | {"lines": [one | {"load_may_limit": False}], "limits": [], "others": [0.02]})
     assert "was not quiet" not in quiet
     assert "may be what limits" not in quiet
+
+
+def test_a_page_of_the_console_reaches_its_goal_where_none_took_longer() -> None:
+    result = json.loads((_REFERENCE / "bench.json").read_text("utf-8"))
+    one = {"page": "overview", "engine": "sqlite", "certificates": 10_000, "p50_ms": 20.0, "slowest_ms": 200.0}
+    one |= {"first_ms": 60.0, "hello_ms": 1.5, "ratio": 13.3, "goal_ms": 200}
+    assert "| overview | SQLite | 10,000 | 20.0 | **200.0** | 200 |" in report.tables(result | {"pages": [one]})
+    assert "| 20.0 | 200.1 | 200 |" in report.tables(result | {"pages": [one | {"slowest_ms": 200.1}]})

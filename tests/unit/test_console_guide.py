@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +11,7 @@ from tests.support.world import ADMINISTRATOR, KEIRI01
 
 from sekisho.console.guide import known_answers
 from sekisho.domain.contract import Person
+from sekisho.domain.customer_card import CardState, CustomerCard
 from sekisho.domain.errors import UserUnknown
 from sekisho.domain.guide import Question
 from sekisho.usecases.find_contracts import PersonLine, WholeContract
@@ -28,16 +29,16 @@ def line(who: PersonId, *shut: str, alive: bool | None = True) -> PersonLine:
 
 
 def whole(*people: PersonLine, card: bool = True) -> WholeContract:
-    since = NOW - timedelta(days=9) if card else None
+    state = CardState.IN_USE if card else CardState.MADE
     return WholeContract(
         contract=cast("Any", None),
         people=people,
         certificates=[],
-        card_since=since,
         notices=[],
         audit=[],
         audit_goes_on=False,
         forms=[],
+        card=CustomerCard(1, "9990", ADMINISTRATOR.contract_id, "0" * 20, state, NOW),
     )
 
 

@@ -190,15 +190,14 @@ def test_every_answer_matters() -> None:
         ),
         (
             "administrator lost stopped known lost",
-            [Do.GO_TO_THE_BRANCH, Do.ACQUIRE_ADMINISTRATOR, Do.LOG_ON_WITH_NEW_CARD],
+            [Do.GO_TO_THE_BRANCH, Do.ACQUIRE_ADMINISTRATOR, Do.LOG_ON_WITH_INTERIM_CODE],
         ),
         (
             "administrator broken no forgotten-administrator lost",
             [
                 Do.GO_TO_THE_BRANCH,
-                Do.GO_AGAIN_WITH_THE_CARD,
                 Do.ACQUIRE_ADMINISTRATOR_WITH_CODE,
-                Do.LOG_ON_ADMINISTRATOR,
+                Do.LOG_ON_WITH_INTERIM_CODE,
                 Do.REPLACE_ADMINISTRATOR_PINS,
             ],
         ),
@@ -223,7 +222,7 @@ def test_a_plan_is_exactly_what_the_situation_asks_for(situation: str, steps: li
     ("situation", "forms", "takes"),
     [
         ("user works valid no known at-hand", [], Takes.MINUTES),
-        ("user works valid no known lost", [FormKind.CARD_REISSUE], Takes.CARD),
+        ("user works valid no known lost", [FormKind.CARD_REISSUE, FormKind.INTERIM_STEP], Takes.BRANCH),
         ("user works valid contract-closed known at-hand", [FormKind.LOCKOUT_LIFT], Takes.BRANCH),
         ("user works valid stopped known at-hand", [FormKind.EMERGENCY_STOP_LIFT], Takes.BRANCH),
         ("user works valid no forgotten-administrator at-hand", [FormKind.PIN_RESET], Takes.BRANCH),
@@ -233,11 +232,12 @@ def test_a_plan_is_exactly_what_the_situation_asks_for(situation: str, steps: li
             [
                 FormKind.CERTIFICATE_REVOCATION,
                 FormKind.LOCKOUT_LIFT,
-                FormKind.CARD_REISSUE,
                 FormKind.CERTIFICATE_REISSUE,
                 FormKind.PIN_RESET,
+                FormKind.CARD_REISSUE,
+                FormKind.INTERIM_STEP,
             ],
-            Takes.CARD,
+            Takes.BRANCH,
         ),
     ],
 )
@@ -258,18 +258,15 @@ def test_what_to_have_ready_names_nothing_that_is_not_there() -> None:
         assert (Ready.USER_ID in ready) == (situation[Question.WHOSE] != guide.ADMINISTRATOR)
 
 
-def test_nothing_that_ends_after_some_days_is_asked_for_before_a_new_card_has_come() -> None:
-    short_lived = {FormKind.CERTIFICATE_REISSUE, FormKind.PIN_RESET}
+def test_whoever_lost_the_card_gets_in_without_waiting_for_the_new_one() -> None:
     for situation in SITUATIONS:
-        if situation[Question.CARD] != guide.LOST:
-            continue
-        steps = {step.do: step for step in plan_for(situation).steps}
-        forgot = situation[Question.PINS] in {guide.ADMINISTRATOR_FORGOT, guide.BOTH_FORGOT}
-        assert (Do.GO_AGAIN_WITH_THE_CARD in steps) == forgot
-        assert FormKind.CARD_REISSUE in steps[Do.GO_TO_THE_BRANCH].forms
-        if forgot:
-            assert not short_lived & set(steps[Do.GO_TO_THE_BRANCH].forms)
-            assert FormKind.PIN_RESET in steps[Do.GO_AGAIN_WITH_THE_CARD].forms
+        plan = plan_for(situation)
+        steps = {step.do: step for step in plan.steps}
+        lost = situation[Question.CARD] == guide.LOST
+        assert (Do.LOG_ON_WITH_INTERIM_CODE in steps) == (Note.CARD_FOLLOWS in plan.notes) == lost
+        assert (Ready.PHONE in plan.ready) == lost
+        if lost:
+            assert {FormKind.CARD_REISSUE, FormKind.INTERIM_STEP} <= set(steps[Do.GO_TO_THE_BRANCH].forms)
 
 
 def test_who_can_go_on_with_the_old_computer_is_told_so() -> None:

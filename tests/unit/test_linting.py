@@ -49,7 +49,7 @@ Parts = reading.Certificate
 
 
 def tbs_of(asked: profile.Order) -> bytes:
-    return ISSUANCE.builder(asked, load_key(asked.spki)).sign(THROW_AWAY, hashes.SHA256()).tbs_certificate_bytes
+    return ISSUANCE.to_be_signed(asked, load_key(asked.spki))
 
 
 def rules(tbs: bytes, asked: profile.Order) -> set[str]:
@@ -302,7 +302,7 @@ def test_unique_identifiers_are_a_finding() -> None:
 def test_dates_from_2050_on_have_the_other_form() -> None:
     late = {"not_before": datetime(2049, 6, 1, tzinfo=UTC), "not_after": datetime(2050, 5, 1, tzinfo=UTC)}
     asked = order(**late)
-    builder = ISSUANCE.builder(first := order(), load_key(first.spki))
+    builder = profile.person(order(), BANK, issuer=PAIR.certificate, addresses=ADDRESSES)
     builder = x509.CertificateBuilder(
         *(builder._issuer_name, builder._subject_name, builder._public_key, asked.serial),
         *(late["not_before"].replace(tzinfo=None), late["not_after"].replace(tzinfo=None), builder._extensions),
@@ -376,7 +376,9 @@ def test_an_authority_that_breaks_a_rule_is_named(name: str) -> None:
         authority.root_form(BANK, made)
         if name == "root"
         else authority.issuing_form(
-            *(BANK, Kind.ADMINISTRATOR, made), root=MADE.root.certificate, root_address=f"{PKI_URL}/9990/root.cer"
+            *(BANK, Kind.ADMINISTRATOR, made),
+            root=MADE.root.certificate,
+            root_addresses=hierarchy.root_addresses("9990", PKI_URL),
         )
     )
     tbs = pair.certificate.tbs_certificate_bytes

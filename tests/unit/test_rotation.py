@@ -87,7 +87,7 @@ def test_the_newer_one_has_the_same_profile_and_its_own_name() -> None:
 
 def test_the_linter_knows_which_generation_is_certified() -> None:
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
-    root, address = MADE.root, hierarchy.root_address(BANK.code, PKI_URL)
+    root, above = MADE.root, hierarchy.root_addresses(BANK.code, PKI_URL)
     guard = guard_issuing(
         root.key,
         BANK,
@@ -96,10 +96,10 @@ def test_the_linter_knows_which_generation_is_certified() -> None:
         serial=7,
         now=NOW,
         root=root.certificate,
-        root_address=address,
+        root_addresses=above,
         generation=2,
     )
-    named: dict[str, Any] = {"root_certificate": root.certificate, "root_address": address}
+    named: dict[str, Any] = {"root_certificate": root.certificate, "root_addresses": above}
     with pytest.raises(LintFailed) as told:
         profile_issuing(BANK, Kind.USER, key, 7, NOW, **named, generation=3).sign(guard, hashes.SHA384())
     assert [one.rule for one in told.value.findings] == ["subject"]
@@ -223,6 +223,7 @@ def test_a_rotation_that_was_killed_at_any_step_is_run_again_and_leaves_nothing_
         assert {file: file.read_bytes() for file in left} == left, "a key that was left is used"
         ending = "prepared.pem" if root_at_hand else "csr.pem"
         made = {f"{kind.value}2.{of}" for kind in Kind for of in ("key.pem", ending)}
+        made |= {"root.crl"} if root_at_hand else set()
         assert {file.name for file in set(loaded.ca_dir.iterdir()) - before} == made
         with pytest.raises(FileExistsError):
             installation.rotate(loaded, list(Kind))

@@ -14,6 +14,7 @@ from jinja2 import UndefinedError
 from markupsafe import Markup
 from tests.support.world import BANK
 
+from sekisho.domain.customer_card import CardState, CustomerCard
 from sekisho.domain.person import PersonId
 from sekisho.domain.request_forms import FormKind
 from sekisho.domain.secret import PinRules, SecretName
@@ -120,7 +121,10 @@ def second_steps(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
     step: dict[str, Any] = {"site": "administrator", "others": [SimpleNamespace(step="card", href="/card")]}
     key = SimpleNamespace(id=7, label='<b>Desk</b> & "key"', added_at=NOW - timedelta(days=9), used_at=NOW)
     unused = SimpleNamespace(id=8, label="key", added_at=NOW, used_at=None)
-    everything = {"card": True, "offers_totp": True, "offers_passkey": True}
+    moments = {CardState.POSTED: NOW, CardState.ORDERED: NOW - timedelta(days=9)}
+    posted = CustomerCard(1, "9990", "12345678901", "0" * 20, CardState.POSTED, NOW, NOW, moments=moments)
+    everything = {"cards": [posted], "card": True, "offers_totp": True, "offers_passkey": True}
+    app = SimpleNamespace(picture=Markup('<svg width="9" height="9"></svg>'), secret="ABCD EFGH", mark="0f" * 16)
     not_digits = {"code": messages.field_text(lang, "entry-not-six-digits", "label.code")}
     return {
         "totp": ("totp.html", step),
@@ -134,13 +138,22 @@ def second_steps(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
         "second-steps-none": (
             "second_steps.html",
             administrator
-            | {"card": False, "offers_totp": False, "offers_passkey": False, "totp_since": None, "passkeys": []},
+            | {
+                "cards": [],
+                "card": False,
+                "offers_totp": False,
+                "offers_passkey": False,
+                "totp_since": None,
+                "passkeys": [],
+            },
         ),
         "totp-add": (
             "totp_add.html",
-            administrator
-            | {"picture": Markup('<svg width="9" height="9"></svg>'), "secret": "ABCD EFGH", "mark": "0f" * 16},
+            administrator | {"app": app},
         ),
+        "interim": ("interim.html", step),
+        "interim-refused": ("interim.html", step | {"alert": alert(lang, "entry-wrong")}),
+        "interim-app": ("interim_app.html", {"site": "administrator", "app": app}),
         "passkey-add": ("passkey_add.html", administrator | {"asked": "{}"}),
         "totp-remove": ("second_step_remove.html", administrator | {"which": "totp", "label": None}),
         "passkey-remove": ("second_step_remove.html", administrator | {"which": "7", "label": "Desk & key"}),

@@ -11,10 +11,12 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import update
 
 from sekisho import wiring
-from sekisho.bench import issuing, synthetic, token
+from sekisho.bench import issuing, pages, synthetic, token
 from sekisho.bench.load import Caller, Outcome
 from sekisho.ca import child, keys
 from sekisho.cli import demo, installation
@@ -35,11 +37,13 @@ from sekisho.domain.policy import Policy
 from sekisho.domain.secret import SecretName
 from sekisho.pki.csr import Csr
 from sekisho.settings import DATABASE_URL, CaSettings, Settings, on_localhost
+from sekisho.store.bulk import OfMany
 from sekisho.store.tables import notices, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from sekisho.domain.staff import Role
     from sekisho.usecases.ports import Ports
 
 BANK = Bank(
@@ -53,6 +57,7 @@ BANK = Bank(
 PIN, CONFIRMATION_PIN = "bench1aa", "bench2bb"
 _READY_S = 120.0
 PORTS = 6
+_AT_ONCE = 32
 _LAST_DAYS = timedelta(days=10)
 _EST = f"/.well-known/est/{BANK.code}/simpleenroll"
 _EST_RENEWAL = f"/.well-known/est/{BANK.code}/simplereenroll"
@@ -91,11 +96,16 @@ class BenchBank:
     settings: Settings = field(init=False)
     tls_ca: Path = field(init=False)
     users: list[Caller] = field(init=False, default_factory=list)
-    ending: list[tuple[int, Caller]] = field(init=False, default_factory=list)
+    # Whose certificate ends soon, by their row, with it and its key: each renews once, so many in one measurement.
+    ending: list[tuple[int, Path, Path]] = field(init=False, default_factory=list)
+    renewals: int = field(init=False, default=0)
+    cheap: frozenset[int] = field(init=False, default=frozenset())
+    # The bank's own people, by their role.
+    staff: dict[Role, Caller] = field(init=False, default_factory=dict)
     # What a CA runs with whose keys are in a token; None where SoftHSM is not installed.
     in_token: Settings | None = field(init=False, default=None)
 
-    def set_up(self, callers: int, renewing: int, say: Callable[[str], None]) -> None:
+    def set_up(self, callers: int, renewals: int, measurements: int, say: Callable[[str], None]) -> None:
         """Make it, fill it, and give so many of its users a certificate of which they hold the key.
 
         Of so many more the certificate ends soon, and the PIN is checked at
@@ -126,14 +136,22 @@ class BenchBank:
                 now=now,
                 say=say,
             )
+            pages.count(db, BANK.code, now)
         finally:
             db.close()
         say(f"{self.people:,} certificates in {self.engine} after {time.monotonic() - started:.0f} s")
         with self.ca(), wiring.open_ports(self.settings) as ports:
-            certified = self._certify(ports, callers, renewing)
-            self.users = [caller for _, caller in certified[:callers]]
+            self.staff = pages.hire(self, ports, BANK)
+            certified = self._certify(ports, callers, renewals * measurements)
+            port = self.settings.sites["user"].port
+            self.users = [
+                Caller(port, _address(at), self.tls_ca, certificate, key, PIN)
+                for at, (_, certificate, key) in enumerate(certified[:callers])
+            ]
             self.ending = certified[callers:]
-            _check_in_no_time(ports, [person for person, _ in self.ending])
+            self.cheap = frozenset(person for person, _, _ in self.ending)
+            self.renewals = len(self.ending) // measurements
+            _check_in_no_time(ports, [person for person, _, _ in self.ending])
 
     @property
     def authority(self) -> bytes:
@@ -216,7 +234,9 @@ class BenchBank:
 
     def enrolling(self, callers: int, each: int) -> list[Caller]:
         """Return callers without a certificate, with so many people's requests prepared for each."""
-        people = random.sample(range(1, self.people + 1), min(self.people, callers * each))
+        # Those whose PIN is checked in no time would enroll for the price of one check instead of two.
+        some = random.sample(range(1, self.people + 1), min(self.people, callers * each + len(self.cheap)))
+        people = [person for person in some if person not in self.cheap][: callers * each]
         with wiring.open_ports(self.settings) as ports:
             issuing.grant(ports, people)
         port = self.settings.sites["public"].port
@@ -229,11 +249,18 @@ class BenchBank:
             for at in range(callers)
         ]
 
-    def renewing(self, each: int) -> list[Caller]:
-        """Return those whose certificate ends soon, with so many requests prepared for each."""
+    def renewing(self, callers: int) -> list[Caller]:
+        """Return callers with the renewals of one measurement, each of another person; nobody renews twice."""
+        mine, self.ending = self.ending[: self.renewals], self.ending[self.renewals :]
+        port = self.settings.sites["user"].port
         return [
-            replace(caller, path=_EST_RENEWAL, bodies=[_request(person, PIN) for _ in range(each)])
-            for person, caller in self.ending
+            Caller(
+                *(port, _address(at), self.tls_ca),
+                path=_EST_RENEWAL,
+                bodies=[_request(person, PIN) for person, _, _ in mine[at::callers]],
+                holders=[(certificate, key) for _, certificate, key in mine[at::callers]],
+            )
+            for at in range(callers)
         ]
 
     def tidy(self) -> None:
@@ -245,18 +272,18 @@ class BenchBank:
                 )
             )
 
-    def _certify(self, ports: Ports, lasting: int, ending: int) -> list[tuple[int, Caller]]:
+    def _certify(self, ports: Ports, lasting: int, ending: int) -> list[tuple[int, Path, Path]]:
         """Give users all over the bank a certificate more, which of the last of them ends soon.
 
-        Returns them as rows and callers.
+        Returns their rows, certificates and keys.
         """
-        count = lasting + ending
         users = [number for number in range(1, self.people + 1) if synthetic.user_id_of(number)]
-        chosen = users[:: max(1, len(users) // count)][:count]
+        count = min(lasting + ending, len(users))
+        chosen = random.sample(users, count)
         issuing.grant(ports, chosen)
         known = issuing.secrets_of(ports, chosen)
-        callers = []
-        for at, person in enumerate(chosen):
+
+        def certify(at: int, person: int) -> tuple[int, Path, Path]:
             key = ec.generate_private_key(ec.SECP256R1())
             spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
             life = issuing.LIFE if at < lasting else _LAST_DAYS
@@ -264,10 +291,12 @@ class BenchBank:
             certificate, private = self.folder / f"{at}.pem", self.folder / f"{at}.key.pem"
             certificate.write_bytes(x509.load_der_x509_certificate(issued.der).public_bytes(Encoding.PEM))
             private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            port = self.settings.sites["user"].port
-            callers.append((person, Caller(port, _address(at), self.tls_ca, certificate, private, PIN)))
+            return person, certificate, private
+
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            certified = list(threads.map(certify, range(count), chosen))
         self.tidy()
-        return callers
+        return certified
 
 
 def _address(number: int) -> str:
@@ -280,8 +309,15 @@ def _check_in_no_time(ports: Ports, people: Sequence[int]) -> None:
     pins = copy(ports.pins)
     pins._argon2 = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001 - nobody else may weaken it
     verifier = pins.hash(PIN)
-    mine = (secrets.c.person_id.in_(people), secrets.c.name == SecretName.PIN.value)
-    ports.db.write(lambda tx: tx.execute(update(secrets).where(*mine).values(verifier=verifier)))
+    pins_of = OfMany(
+        lambda among: (
+            update(secrets)
+            .where(among(secrets.c.person_id, "people"), secrets.c.name == SecretName.PIN.value)
+            .values(verifier=verifier)
+        )
+    )
+    for at in range(0, len(people), 1000):
+        ports.db.write(partial(pins_of.run, values={"people": people[at : at + 1000]}))
 
 
 def _request(person: int, password: str) -> tuple[str, bytes]:

@@ -35,8 +35,9 @@ class Caller:
     """One person: where they call from and at which port, and with which certificate, if any.
 
     `bodies` are requests prepared for an act that sends each of them once,
-    as headers and body; `requests` those of one that says more: method and
-    path, headers and body.
+    as headers and body, and `holders` the certificate and key with which each
+    is sent where they differ; `requests` those of one that says more: method
+    and path, headers and body.
     """
 
     port: int
@@ -47,6 +48,7 @@ class Caller:
     pin: str = ""
     path: str = "/"
     bodies: Sequence[tuple[str, bytes]] = ()
+    holders: Sequence[tuple[Path, Path]] = ()
     requests: Sequence[tuple[str, str, bytes]] = ()
 
 
@@ -219,10 +221,11 @@ class _Connection:
         return data
 
 
-def _context(caller: Caller) -> ssl.SSLContext:
+def _context(caller: Caller, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+    """Return what makes connections with the caller's own certificate, or with the one that is given."""
     context = ssl.create_default_context(cafile=str(caller.tls_ca))
-    if caller.certificate is not None:
-        context.load_cert_chain(caller.certificate, caller.key)
+    if (shown := certificate or caller.certificate) is not None:
+        context.load_cert_chain(shown, key or caller.key)
     return context
 
 
@@ -340,14 +343,16 @@ def _status(caller: Caller) -> Callable[[], None]:
 
 
 def _enroll(caller: Caller) -> Callable[[], None]:
-    """Send prepared requests, each over a new connection."""
-    context = _context(caller)
-    waiting = iter([_message("POST", caller.path, headers, body) for headers, body in caller.bodies])
+    """Send prepared requests, each over a new connection, and with its holder's certificate where it has one."""
+    messages = [_message("POST", caller.path, headers, body) for headers, body in caller.bodies]
+    contexts = [_context(caller, *one) for one in caller.holders] or [_context(caller)] * len(messages)
+    waiting = zip(messages, contexts, strict=True)
 
     def once() -> None:
-        message = next(waiting, None)
-        if message is None:
+        following = next(waiting, None)
+        if following is None:
             raise _NothingLeft
+        message, context = following
         connection = _Connection(caller, context)
         _expect(connection.ask(message), b" 200 ")
         connection.close()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # A load maker that is busy for so much of its time may be what limits.
 BUSY = 0.9
+# Processes that use less of a core than that for so long are at rest.
+_AT_REST, _LOOK_S = 0.05, 0.5
 
 
 def description(engines: Sequence[str]) -> dict[str, Any]:
@@ -46,6 +48,26 @@ def busy(seconds: float) -> float:
     time.sleep(seconds)
     idle_then, everything_then = _ticks()
     return 1 - (idle_then - idle) / max(1, everything_then - everything)
+
+
+def settle(pids: Sequence[int], patience_s: float = 60.0) -> None:
+    """Wait until processes that were just started are done with their first work: a limit is not measured beside it."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        before = _spent_s(pids)
+        time.sleep(_LOOK_S)
+        if _spent_s(pids) - before < _AT_REST * _LOOK_S:
+            return
+
+
+def _spent_s(pids: Iterable[int]) -> float:
+    """Return the CPU seconds of processes so far."""
+    spent = 0
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            spent += int(fields[11]) + int(fields[12])  # utime and stime: proc(5)
+    return spent / os.sysconf("SC_CLK_TCK")
 
 
 def _ticks() -> tuple[int, int]:

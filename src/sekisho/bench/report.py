@@ -28,7 +28,10 @@ def page(result: dict[str, Any]) -> str:
 def tables(result: dict[str, Any]) -> str:
     """Return what was measured as tables in Markdown."""
     parts = [_machine(result)]
-    made = (("lines", _lines), ("sizes", _sizes), ("lists", _lists), ("limits", _limits), ("memory", _memory))
+    made = (
+        *(("lines", _lines), ("sizes", _sizes), ("pages", _pages), ("lists", _lists), ("limits", _limits)),
+        ("memory", _memory),
+    )
     parts += [make(result[name]) for name, make in made if result.get(name)]
     if "profile" in result:
         parts.append(profile(result["profile"]))
@@ -112,6 +115,30 @@ def _sizes(sizes: Iterable[dict[str, Any]]) -> str:
     ]
     told = f"## {sizes[0]['large']:,} certificates to {sizes[0]['small']:,}\n\nBoth as ratios to their limits.\n\n"
     return told + _table(("measure", "database", "processes", "callers", "ratio", "goal"), rows)
+
+
+def _pages(pages: Iterable[dict[str, Any]]) -> str:
+    pages = list(pages)
+    rows = [
+        (
+            one["page"],
+            _DATABASES[one["engine"]],
+            f"{one['certificates']:,}",
+            f"{one['p50_ms']:.1f}",
+            f"**{one['slowest_ms']:.1f}**" if one["slowest_ms"] <= one["goal_ms"] else f"{one['slowest_ms']:.1f}",
+            f"{one['goal_ms']:g}",
+            f"{one['first_ms']:.1f}",
+            f"{one['hello_ms']:.2f}",
+            f"{one['ratio']:.1f}",
+        )
+        for one in pages
+    ]
+    head = (
+        *("page", "database", "certificates", "p50 ms", "slowest ms", "goal ms", "first of a process, ms"),
+        *("FastAPI hello, ms", "ratio"),
+    )
+    told = "One caller, one process; the ratio is that of the medians.\n\nBold: none took longer than the goal.\n\n"
+    return f"## Pages of the console\n\n{told}" + _table(head, rows)
 
 
 def _lists(lists: Iterable[dict[str, Any]]) -> str:

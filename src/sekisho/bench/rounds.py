@@ -15,13 +15,14 @@ import tempfile
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sekisho.bench import hello, limits, lists, machine, profile, validation
+from sekisho.bench import hello, limits, lists, machine, pages, profile, validation
 from sekisho.bench.bank import BANK, PIN, PORTS, BenchBank, free_ports
 from sekisho.bench.cluster import Cluster
 from sekisho.bench.load import Load
@@ -40,7 +41,8 @@ _FEWEST = 500
 _CROWD = 32
 _FEW, _MANY = 8, 64
 _KEPT = 4  # callers on connections that stay: as many as keep one process busy
-_RENEWALS = 500  # the same without that price
+_FEWEST_RENEWALS = 4 * _FEW  # in one measurement; each caller renews once before it counts
+_RENEWALS = 350  # the same without that price; each is another person's
 _ASKED = 50  # about so many certificates again and again
 _FIRST_QUESTIONS = 4_000  # a second, of all callers: each is about another certificate
 _PEER = "openssl ocsp"
@@ -115,14 +117,19 @@ def read_engines(text: str) -> list[str]:
     return named
 
 
-def read_sizes(text: str) -> list[int]:
-    """Return the sizes that a list separated by commas names, the smallest first. Raises `BadParameter`."""
+def read_sizes(text: str, rounds: int) -> list[int]:
+    """Return the sizes that a list separated by commas names, the smallest first.
+
+    Raises `BadParameter`, also where the smallest has too few users for so many rounds.
+    """
     try:
         sizes = sorted({int(size) for size in text.split(",")})
     except ValueError:
         raise click.BadParameter(f"{text!r} is no list of numbers", param_hint="--certificates") from None
-    if sizes[0] < _FEWEST:
-        raise click.BadParameter(f"the bench needs {_FEWEST} certificates or more", param_hint="--certificates")
+    # Of five people one is an administrator; and nobody renews twice.
+    needed = max(_FEWEST, (_MANY + _FEWEST_RENEWALS * rounds * len(WORKERS)) * 5 // 4)
+    if sizes[0] < needed:
+        raise click.BadParameter(f"{rounds} rounds need {needed} certificates or more", param_hint="--certificates")
     return sizes
 
 
@@ -146,7 +153,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
         rounds = _Rounds(plan, folder, load)
         for engine in plan.engines:
             base = free_ports(PORTS * (1 + len(plan.certificates)))
-            with _banks(folder, engine, plan.certificates, base + PORTS, say) as banks:
+            with _banks(folder, engine, plan, base + PORTS, say) as banks:
                 ca_dir = banks[0].settings.ca_dir
                 with _hello(banks[0], base) as ports, validation.openssl(folder, ca_dir, base + len(ports)) as peer:
                     for number in range(1, plan.rounds + 1):
@@ -168,9 +175,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 @contextmanager
-def _banks(
-    folder: Path, engine: str, sizes: Sequence[int], base: int, say: Callable[[str], None]
-) -> Iterator[list[BenchBank]]:
+def _banks(folder: Path, engine: str, plan: Plan, base: int, say: Callable[[str], None]) -> Iterator[list[BenchBank]]:
     """Set up a bank of each size on one database server or in files, and take all of it away after the block."""
     banks = []
     with ExitStack() as closing:
@@ -178,11 +183,11 @@ def _banks(
         if engine == "postgresql":
             cluster = Cluster(flushes=True, settings=_POSTGRESQL)
             closing.callback(cluster.remove)
-        for people in sizes:
+        for people in plan.certificates:
             url = None if cluster is None else cluster.url(cluster.new_database())
             bank = BenchBank(folder / f"{engine}-{people}", engine, people, url, base)
             closing.callback(shutil.rmtree, bank.folder, ignore_errors=True)
-            bank.set_up(_MANY, _FEW, say)
+            bank.set_up(_MANY, int(_RENEWALS * plan.seconds) + 2 * _FEW, max(1, plan.rounds) * len(WORKERS), say)
             closing.callback(shutil.rmtree, bank.settings.run_dir, ignore_errors=True)
             banks.append(bank)
             base += PORTS
@@ -216,6 +221,7 @@ class _Rounds:
         self._limits: dict[str, list[float]] = defaultdict(list)
         self._limit_load: dict[str, list[Outcome]] = defaultdict(list)
         self._seen: dict[Measure, _Seen] = defaultdict(_Seen)
+        self._pages = pages.Pages()
         self._memory: dict[tuple[str, int, int, str], dict[str, list[dict[str, float]]]] = {}
 
     def take(self, banks: Sequence[BenchBank], hello_ports: tuple[int, int, int], peer_port: int) -> None:
@@ -253,7 +259,10 @@ class _Rounds:
 
     def _served(self, bank: BenchBank, served: Served, workers: int) -> None:
         seconds = self._plan.seconds
+        machine.settle([pid for pids in served.processes().values() for pid in pids])
         self._weigh(bank, served, workers, "at rest")
+        if workers == 1:
+            self._pages.take(bank, self._fastapi[0], datetime.now(UTC))
 
         def line(name: str, limit: str, callers: int, units: int = 1) -> Measure:
             return Measure(name, limit, bank.engine, bank.people, workers, callers, units)
@@ -266,7 +275,7 @@ class _Rounds:
         # Two PINs are checked, so one enrollment takes two of the limit's checks.
         self._pair(line("EST enrollment", "argon2", _FEW, 2), lambda: self._load.run("enroll", people, seconds))
         bank.tidy()
-        holders = bank.renewing(int(_RENEWALS * seconds / _FEW) + 2)
+        holders = bank.renewing(_FEW)
         renew = partial(self._load.run, "enroll", holders, seconds)
         self._pair(line("EST renewal", "mutual-TLS handshake", _FEW), renew)
         bank.tidy()
@@ -340,6 +349,7 @@ class _Rounds:
             ],
             "lines": [_line(measure, seen) for measure, seen in self._seen.items()],
             "sizes": _sizes(self._seen),
+            "pages": self._pages.result(),
             "memory": [
                 {"engine": engine, "certificates": people, "workers": workers, "when": when, "processes": weighed}
                 for (engine, people, workers, when), weighed in self._memory.items()

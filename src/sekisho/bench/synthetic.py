@@ -5,6 +5,9 @@
                        order, a certificate with bytes of their real length (one in a hundred has ended), a
                        session that has ended, two audit rows, a notice
 
+Audit rows spread evenly over a hundred days, in the order of their numbers, so
+that an auditor finds each day among the others.
+
 The database makes the rows itself out of a series of numbers, so that millions
 take minutes. What is looked up at random in life (fingerprints, serials, keys)
 lies at random here as well.
@@ -19,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
+    Float,
     Integer,
     LargeBinary,
     case,
@@ -51,6 +55,8 @@ _AT_ONCE = 100_000
 _ENDED_EACH = 100
 _LISTED_AT_ONCE = 10_000
 _LIFE = timedelta(days=365)
+_AUDITED = ("certificate-ordered", "certificate-issued")
+_AUDITED_FOR = timedelta(days=99)
 
 
 def contract_id_of(person_id: int) -> str:
@@ -83,7 +89,9 @@ def fill(
     `verifiers` are those of everybody's secrets by name; `der` and `spki` are
     whatever real ones are as long as.
     """
-    statements = _Rows(db.writing.dialect.name, bank, verifiers, der, spki, now.replace(microsecond=0))
+    statements = _Rows(
+        db.writing.dialect.name, bank, verifiers, der, spki, now.replace(microsecond=0), range(first, first + people)
+    )
 
     def all_rows(tx: Connection) -> None:
         for done in range(0, people, _AT_ONCE):
@@ -183,7 +191,14 @@ class _Rows:
     """The rows of people numbered from `first` to `last`."""
 
     def __init__(
-        self, dialect: str, bank: str, verifiers: Mapping[str, str], der: bytes, spki: bytes, now: datetime
+        self,
+        dialect: str,
+        bank: str,
+        verifiers: Mapping[str, str],
+        der: bytes,
+        spki: bytes,
+        now: datetime,
+        people: range,
     ) -> None:
         self._sqlite = dialect == "sqlite"
         self._bank = literal(bank)
@@ -193,6 +208,7 @@ class _Rows:
         self._begun = literal(now - timedelta(days=100, hours=1), Instant)
         self._later = literal(now - timedelta(days=99), Instant)
         self._over = literal(now - timedelta(days=100) + _LIFE, Instant)
+        self._people = people
 
     def run(self, tx: Connection, first: int, last: int) -> None:
         """Write them all."""
@@ -273,12 +289,12 @@ class _Rows:
                 (
                     tables.audit,
                     {
-                        "at": then, "action": literal(action), "bank": self._bank, "contract_id": contract_id,
+                        "at": at, "action": literal(action), "bank": self._bank, "contract_id": contract_id,
                         "actor": actor, "address": literal("192.0.2.1"), "person_id": i, "serial": serial,
                         "detail": detail,
                     },
                 )
-                for action in ("certificate-ordered", "certificate-issued")
+                for action, at in zip(_AUDITED, self._audited(i, first, last), strict=True)
             ),
             (
                 tables.notices,
@@ -303,6 +319,19 @@ class _Rows:
             columns: list[Any] = list(values.values())
             rows = select(*columns).select_from(series)
             tx.execute(insert(table).from_select(list(values), rows, include_defaults=False))
+
+    def _audited(self, i: ColumnElement[int], first: int, last: int) -> list[ColumnElement[Any]]:
+        """Return the moments of the audit rows about each person, those of one action after those of another."""
+        pace = _AUDITED_FOR.total_seconds() / (len(_AUDITED) * len(self._people))
+        before = len(_AUDITED) * (first - self._people.start)
+        places = [before + at * (last - first + 1) + (i - first) for at in range(len(_AUDITED))]
+        return [self._after_then(cast(place * literal(pace, Float), Integer)) for place in places]
+
+    def _after_then(self, seconds: ColumnElement[int]) -> ColumnElement[Any]:
+        if not self._sqlite:
+            return self._then + seconds * literal_column("interval '1 second'")
+        later = literal("+").concat(cast(seconds, tables.people.c.name.type)).concat(" seconds")
+        return func.strftime("%Y-%m-%d %H:%M:%S.000000", self._then, later)
 
     def _series(self, first: int, last: int) -> tuple[FromClause, ColumnElement[int]]:
         if not self._sqlite:

@@ -122,6 +122,18 @@ class Authority:
         self._listed[name] = last
         return der
 
+    def note_ended(self, ended: Sequence[EndedRecord]) -> None:
+        """Note in the journal what has ended for good, and return once the disk has it; twice is once.
+
+        Raises `JournalNotWritten`.
+        """
+        self._journal.note_ended([Ended(one.kind, one.serial, one.at, one.reason) for one in ended])
+
+    def note_ended_now(self, ended: Sequence[EndedRecord]) -> bool:
+        """Do so; here there is nobody to wait for."""
+        self.note_ended(ended)
+        return True
+
     def answer_all(self, answers: Sequence[Answer]) -> list[bytes | Exception]:
         """Return each answer about a certificate as DER, or why that one is refused. The journal has none of them."""
         return self._signer.answer_all(answers)

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
@@ -31,6 +32,8 @@ Item = TypeVar("Item")
 DEADLINE_S = 10.0
 # Nobody waits for a list, and the first one after a start of the CA may name hundreds of thousands.
 _LIST_DEADLINE_S = 60.0
+# Whoever revokes waits for the journal so long at most, and in so long once.
+_AT_ONCE_S, _SLOW_FOR_S = 0.3, 5.0
 
 
 class CaRefused(Exception):  # noqa: N818 - names what happened
@@ -51,6 +54,7 @@ class CaClient:
         self._owner = os.getuid() if owner is None else owner
         self._idle: list[Line] = []
         self._lock = threading.Lock()
+        self._slow_until = 0.0
 
     def sign_all(self, orders: Sequence[Order]) -> list[bytes | Exception]:
         """Return the DER certificate for each order, or `CaRefused`. Raises `CaAway` where no answer comes in time."""
@@ -93,6 +97,29 @@ class CaClient:
     def endings(self, after: tuple[Kind, int] | None) -> list[EndedRecord]:
         """Return what the journal knows to have ended, in the same order. Raises as `records`."""
         return record.read_endings(self._told(Ask.ENDINGS, record.write_key(after)))
+
+    def note_ended(self, ended: Sequence[EndedRecord]) -> None:
+        """Have the journal note what has ended for good, and return once it has. Raises `CaAway`."""
+        self._note_ended(ended, None)
+
+    def note_ended_now(self, ended: Sequence[EndedRecord]) -> bool:
+        """Do so if the CA answers at once, and tell whether it did; after it did not, nobody waits for a while."""
+        if time.monotonic() < self._slow_until:
+            return False
+        try:
+            self._note_ended(ended, _AT_ONCE_S)
+        except (CaAway, CaRefused):
+            self._slow_until = time.monotonic() + _SLOW_FOR_S
+            return False
+        return True
+
+    def _note_ended(self, ended: Sequence[EndedRecord], deadline_s: float | None) -> None:
+        rest = [record.write_ended(one) for one in ended]
+        while rest:
+            some, rest = rest[: wire.MOST_ORDERS], rest[wire.MOST_ORDERS :]
+            with self._line() as line:
+                if None in line.ask(Ask.ENDED, some, deadline_s=deadline_s):
+                    raise CaRefused
 
     def latest(self) -> list[Latest]:
         """Return what the journal noted last. Raises as `records`."""
@@ -197,7 +224,7 @@ class Line:
     def _exchange(self, message: bytes, count: int, deadline_s: float) -> list[bytes | None]:
         if self._connection is None:
             self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._connection.settimeout(self._deadline_s)
+            self._connection.settimeout(min(self._deadline_s, deadline_s))
             self._connection.connect(self._address)
             if (uid := peer.uid_of(self._connection)) != self._owner:
                 log.error("%s is answered by user number %d, who is not the CA's", self._address, uid)

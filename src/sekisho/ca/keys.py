@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from sekisho.ca.segments import flush_folder
 from sekisho.ca.token import TokenKey
 from sekisho.domain.issuing_ca import FIRST, FIRST_CAS, LAST, IssuingCa
 from sekisho.domain.person import Kind
@@ -94,10 +96,11 @@ def encrypt(folder: Path, passphrase: bytes) -> list[Path]:
             continue
         _replace(file, to_pem(read_pem(content, None, file.name), passphrase))
         done.append(file)
+    for half_made in folder.glob(".journal.key.*"):  # left by a crash in the moment when it was made
+        half_made.unlink()
     file = folder / "journal.key"
     if not file.exists() or file.stat().st_size == _JOURNAL_KEY:
-        salt = os.urandom(_SALT)
-        _replace(file, salt + aes_key_wrap(_stretched(passphrase, salt), journal_key(folder, None)))
+        _replace(file, _wrapped(journal_key(folder, None), passphrase))
         done.append(file)
     return done
 
@@ -109,12 +112,13 @@ def journal_key(folder: Path, passphrase: bytes | None) -> bytes:
     be opened, or is none.
     """
     file = folder / "journal.key"
+    # Looked at first: others may be making both just now, and the key comes before the journal.
+    begun = (folder / "journal").exists()
     if not file.exists():
-        if (folder / "journal").exists():
+        if begun:
             raise ValueError("journal.key is missing, and without it the journal cannot be read")
-        write_secret(file, os.urandom(_JOURNAL_KEY))
-        if passphrase is not None:
-            encrypt(folder, passphrase)
+        key = os.urandom(_JOURNAL_KEY)
+        _write_once(file, key if passphrase is None else _wrapped(key, passphrase))
     content = file.read_bytes()
     if len(content) == _JOURNAL_KEY:
         return content
@@ -124,6 +128,24 @@ def journal_key(folder: Path, passphrase: bytes | None) -> bytes:
         return aes_key_unwrap(_stretched(passphrase, content[:_SALT]), content[_SALT:])
     except (InvalidUnwrap, ValueError):
         raise ValueError("the passphrase does not open journal.key") from None
+
+
+def _wrapped(key: bytes, passphrase: bytes) -> bytes:
+    """Return the journal's key as it lies in its file under a passphrase."""
+    salt = os.urandom(_SALT)
+    return salt + aes_key_wrap(_stretched(passphrase, salt), key)
+
+
+def _write_once(file: Path, data: bytes) -> None:
+    """Have the file hold this, or what somebody else wrote there at the same time; it is never seen half written."""
+    mine = file.with_name(f".{file.name}.{os.urandom(8).hex()}")
+    write_secret(mine, data)
+    try:
+        with suppress(FileExistsError):
+            file.hardlink_to(mine)
+    finally:
+        mine.unlink()
+    flush_folder(file.parent)
 
 
 def installed(folder: Path) -> tuple[IssuingCa, ...]:

@@ -121,6 +121,8 @@ def _results(message: bytes, authority: Authority) -> list[bytes | None]:
         return [_tell(ask, part, authority) for part in parts]
     if ask is Ask.ERASE:
         return [_erase(part, authority) for part in parts]
+    if ask is Ask.ENDED:
+        return _note_ended(parts, authority)
     if ask is Ask.OCSP:
         return _answer_about(parts, authority)
     return _sign_orders(parts, authority)
@@ -144,6 +146,19 @@ def _erase(part: bytes, authority: Authority) -> bytes | None:
     if erased:
         log.info("a contract was erased from the journal")
     return record.write_erasure(erased=erased)
+
+
+def _note_ended(parts: list[bytes], authority: Authority) -> list[bytes | None]:
+    """Note ends in the journal, one that cannot be read excepted."""
+    ended: list[record.EndedRecord | None] = []
+    for part in parts:
+        try:
+            ended.append(record.read_ended(part))
+        except ValueError as unreadable:
+            log.error("refused to note an end: %s", unreadable)  # noqa: TRY400 - the trace says no more
+            ended.append(None)
+    authority.note_ended([one for one in ended if one is not None])
+    return [None if one is None else b"+" for one in ended]
 
 
 def _tell(ask: Ask, part: bytes, authority: Authority) -> bytes | None:

@@ -30,7 +30,7 @@ _ERASURE = struct.Struct(">?q")
 class Recorded:
     """A certificate as the journal has it; `der` is None where its contract was erased.
 
-    `ended_at` and `reason` are those of the first revocation list that named it.
+    `ended_at` and `reason` are those that the journal was told of first.
     """
 
     kind: Kind
@@ -148,6 +148,22 @@ def read_endings(data: bytes) -> list[EndedRecord]:
         ]
     except (struct.error, IndexError, OverflowError, OSError) as wrong:
         raise wire.Broken("not what ended") from wrong
+
+
+def write_ended(ended: EndedRecord) -> bytes:
+    """Write one end, as it is to be noted."""
+    return write_endings([ended])
+
+
+def read_ended(data: bytes) -> EndedRecord:
+    """Read that. Raises ValueError."""
+    try:
+        found = read_endings(data)
+    except wire.Broken as wrong:
+        raise ValueError("not an end") from wrong
+    if len(found) != 1 or found[0].reason is Reason.CERTIFICATE_HOLD:
+        raise ValueError("not an end")
+    return found[0]
 
 
 def write_latest(latest: Sequence[Latest]) -> bytes:

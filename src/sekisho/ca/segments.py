@@ -141,7 +141,7 @@ class Segments:
             file = os.open(self._path(segment), os.O_RDWR | os.O_CLOEXEC | make, 0o600)
             self._files[segment] = file
             if make:
-                _flush_folder(self._folder)
+                flush_folder(self._folder)
         return file
 
 
@@ -161,7 +161,8 @@ def _hold(folder: Path) -> int:
             return file
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Have the disk know which files are in a folder."""
     file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(file)

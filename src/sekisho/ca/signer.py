@@ -6,21 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from sekisho.ca.responder import Responders
 from sekisho.domain.errors import Refusal
 from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.pki import crl, hierarchy, profile
 from sekisho.pki.csr import load_key
-from sekisho.pki.issuance import Issuance
+from sekisho.pki.issuance import SIGNATURE, Issuance
 from sekisho.pki.linting.person import PersonLinter
 from sekisho.pki.profile import ProfileBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sekisho.domain.person import Kind
     from sekisho.pki.hierarchy import KeyAndCertificate
@@ -34,7 +30,9 @@ class Signer:
     kind does not allow is refused here although the sites would never send
     it, and what the profile made of it is read once more before the key
     signs. `now` is this process's own clock. `at_once` is how many signatures
-    the keys make at once, as a token with several sessions does.
+    the keys make at once, as a token with several sessions does. `revoked`
+    tells which of them the root has revoked: these certify nobody any more,
+    and still sign their lists.
     """
 
     def __init__(
@@ -45,8 +43,10 @@ class Signer:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         at_once: int = 1,
+        revoked: Callable[[], Collection[IssuingCa]] = frozenset,
     ) -> None:
         self._issuing = issuing
+        self._revoked = revoked
         self._now = now
         self._at_once = at_once
         self._threads = ThreadPoolExecutor(at_once) if at_once > 1 else None
@@ -55,7 +55,7 @@ class Signer:
             ca: Issuance(bank, ca.kind, issuer=pair.certificate, addresses=self._addresses[ca])
             for ca, pair in issuing.items()
         }
-        self._responders = Responders(bank, issuing, now)
+        self._responders = Responders(bank, issuing, now, revoked)
         self._linters = {
             ca: PersonLinter(bank, ca.kind, issuer=pair.certificate, addresses=self._addresses[ca])
             for ca, pair in issuing.items()
@@ -67,11 +67,13 @@ class Signer:
         ca = IssuingCa(order.kind, order.generation)
         if ca not in self._issuing:
             raise ProfileBroken("issuing CA")
+        if ca in self._revoked():
+            raise ProfileBroken("issuing CA that is revoked")
         certified = load_key(order.spki)
-        builder = self._issuances[ca].builder(order, certified)
+        issuance = self._issuances[ca]
+        tbs = issuance.to_be_signed(order, certified)
         key = self._linters[ca].guard(order, self._issuing[ca].key, certified)
-        signed = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
-        return signed.public_bytes(Encoding.DER)
+        return issuance.signed(tbs, key.sign(tbs, SIGNATURE))
 
     def sign_all(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
         """Return the DER certificate for each order, or why that one is refused. Raises `TokenAway`."""
@@ -116,7 +118,7 @@ class Signer:
         asked = crl.RevocationList(entries, number, this_update, next_update, address)
         frame = crl.Frame(issuing.certificate, asked)
         tbs = frame.to_be_signed()
-        signature = issuing.key.sign(tbs, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        signature = issuing.key.sign(tbs, SIGNATURE)
         return frame.signed(tbs, signature)
 
     def answer_all(self, answers: Sequence[Answer]) -> list[bytes | Exception]:

@@ -44,6 +44,7 @@ class Ask(IntEnum):
     VERIFY = 23
     ENDINGS = 24
     ERASE = 25
+    ENDED = 26
 
 
 class Broken(Exception):  # noqa: N818 - names what was found

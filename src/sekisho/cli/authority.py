@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from functools import wraps
 from pathlib import Path
@@ -153,14 +154,28 @@ def sign_requests(root: Path, requests: tuple[Path, ...], pki_url: str, out: Pat
 @click.argument("files", type=_FILE, nargs=-1, required=True)
 @data_dir_option
 def install(files: tuple[Path, ...], data_dir: Path) -> None:
-    """Put FILES, the certificates that the root signed for this installation's issuing CAs, where they belong."""
-    from sekisho import settings
-    from sekisho.cli import installation
+    """Put FILES, which the root signed for this installation, where they belong.
+
+    Certificates of issuing CAs, and the root's revocation list: what it revokes ends at once.
+    """
+    from sekisho import settings, wiring
+    from sekisho.ca import root_list_file
+    from sekisho.cli import installation, root_lists
     from sekisho.cli.failure import told
+    from sekisho.store.audit import Actor
 
     with told():
-        for file in installation.install_certificates(settings.load(data_dir), files):
+        loaded = settings.load(data_dir)
+        lists = [file for file in files if root_list_file.is_list(file.read_bytes())]
+        certificates = [file for file in files if file not in lists]
+        for file in installation.install_certificates(loaded, certificates):
             click.echo(f"{file} is in place")
+        if lists:
+            with wiring.open_ports(loaded) as ports:
+                revoked = root_lists.install(loaded, ports, lists, Actor(f"operator:{getpass.getuser()}"))
+                click.echo(f"{loaded.ca_dir / root_list_file.NAME} is in place and published")
+                for one in revoked:
+                    click.echo(root_lists.said_of(loaded, ports, one))
 
 
 @ca.command()
@@ -198,13 +213,11 @@ def rotate(data_dir: Path, kinds: tuple[str, ...]) -> None:
 @json_option
 def reconcile(data_dir: Path, *, repair: bool, verify: bool, partial: bool, as_json: bool) -> None:
     """Compare orders and certificates with the CA's journal, beside a running server or without one."""
-    import getpass
-
     from sekisho import settings
     from sekisho.cli import exit_codes, installation
     from sekisho.cli.failure import told
     from sekisho.store.audit import Actor
-    from sekisho.usecases.reconcile import Tally
+    from sekisho.usecases.findings import Tally
     from sekisho.usecases.reconcile import reconcile as compare
 
     tally, left = Tally(), 0
@@ -216,7 +229,7 @@ def reconcile(data_dir: Path, *, repair: bool, verify: bool, partial: bool, as_j
             left += not finding.repaired
             shown = {
                 "finding": finding.what.value,
-                "kind": finding.kind.value,
+                "kind": str(finding.kind),
                 "serial": f"{finding.serial:032x}",
                 "repaired": finding.repaired,
                 "why": finding.why,
@@ -240,4 +253,6 @@ def reconcile(data_dir: Path, *, repair: bool, verify: bool, partial: bool, as_j
 
 def _line(shown: dict[str, Any]) -> str:
     state = "repaired" if shown["repaired"] else f"not repaired: {shown['why']}" if shown["why"] else ""
+    if shown["repaired"] and shown["why"]:
+        state += f"; {shown['why']}"
     return "  ".join(part for part in (shown["finding"], shown["kind"], shown["serial"], state) if part)

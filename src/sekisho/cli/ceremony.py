@@ -15,11 +15,11 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sekisho.ca import keys
+from sekisho.ca import keys, root_list_file
 from sekisho.cli import exit_codes
 from sekisho.cli.failure import fail
 from sekisho.domain.issuing_ca import FIRST
-from sekisho.pki import authority_request, hierarchy
+from sekisho.pki import authority_request, hierarchy, root_list
 from sekisho.pki.authority_request import NotOfThisBank
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sekisho.domain.issuing_ca import IssuingCa
     from sekisho.pki.profile import BankName
+    from sekisho.pki.root_list import RootList
 
 _SHORTEST = 12
 _MOST_TRIES = 3
@@ -39,7 +40,7 @@ class Ceremony:
     def __init__(self, title: str) -> None:
         self._lines: list[str] = []
         self.say(f"Sekisho key ceremony: {title}")
-        self.say(f"Date      {_now():%Y-%m-%d %H:%M:%S} UTC by this computer's clock")
+        self.say(f"Date      {present():%Y-%m-%d %H:%M:%S} UTC by this computer's clock")
         self.say(f"Computer  {platform.node()}, {platform.system()} {platform.release()}")
         self.say(f"Program   sekisho {version('sekisho')}")
         self.say("")
@@ -61,7 +62,7 @@ class Ceremony:
         self.say("")
         for name in self.people:
             answer = _asked(f"{name}: {what} (yes/no)")
-            self._lines.append(f"{_now():%H:%M:%S} {name}: {what} {answer}")
+            self._lines.append(f"{present():%H:%M:%S} {name}: {what} {answer}")
             if answer.lower() != "yes":
                 self.stop(f"{name} did not confirm.")
 
@@ -119,11 +120,35 @@ class Ceremony:
                 (folder / name).chmod(0o644)
             self.say(f"Written   {folder / name}")
             self._lines.append(f"          SHA-256 {hashlib.sha256(content).hexdigest()}")
-        self.say(f"Ended     {_now():%Y-%m-%d %H:%M:%S} UTC")
+        self.say(f"Ended     {present():%Y-%m-%d %H:%M:%S} UTC")
         self._lines += ["", *(f"Signature of {name}: ______________________________" for name in self.people)]
-        record = folder / f"record-{_now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}.txt"
+        record = folder / f"record-{present():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}.txt"
         keys.write_secret(record, ("\n".join(self._lines) + "\n").encode())
         click.echo(f"Record    {record}: print it, and have both people sign it.")
+
+    def show_list(self, what: str, made: RootList) -> None:
+        """Show a revocation list of the root as it is to be written down by hand."""
+        self.say("")
+        self.say(what)
+        self.say(f"  Number          {made.number}")
+        self.say(f"  This update     {made.this_update:%Y-%m-%d %H:%M:%S} UTC")
+        self.say(f"  Next update     {made.next_update:%Y-%m-%d %H:%M:%S} UTC")
+        for one in made.revoked:
+            self.say(f"  Revoked         {one.serial:032x} since {one.at:%Y-%m-%d %H:%M:%S} UTC, {one.reason.value}")
+        if not made.revoked:
+            self.say("  Revoked         nothing")
+        self.show_digest("List", made.der)
+
+    def open_root(self, folder: Path, certificate: x509.Certificate) -> hierarchy.KeyAndCertificate:
+        """Open the root's key with what each person knows a part of, where it is encrypted."""
+        pem = (folder / "root.key.pem").read_bytes()
+        try:
+            key = keys.read_pem(pem, self.passphrase() if b"ENCRYPTED" in pem else None, "root.key.pem")
+        except ValueError as wrong:
+            self.stop(f"{str(wrong).capitalize()}.")
+        if key.public_key() != certificate.public_key():
+            self.stop("root.key.pem is not the key of root.pem.")
+        return hierarchy.KeyAndCertificate(key, certificate)
 
     def stop(self, why: str) -> NoReturn:
         """End it with nothing done."""
@@ -132,16 +157,19 @@ class Ceremony:
 
 def make_root(bank: BankName, out: Path) -> None:
     """Make a bank's root with two people, its key encrypted with what each of them knows a part of."""
-    _must_be_new(out / "root.key.pem", out / "root.pem")
+    must_be_new(out / "root.key.pem", out / "root.pem", out / root_list_file.NAME)
     ceremony = Ceremony(f"the root of bank {bank.code} ({bank.organization})")
     ceremony.confirm("This computer has no network, and a new root key is to be made?")
     passphrase = ceremony.new_passphrase()
-    root = hierarchy.make_root(bank, now=_now(), entropy=os.urandom)
+    root = hierarchy.make_root(bank, now=present(), entropy=os.urandom)
     ceremony.show("The root", root.certificate)
-    ceremony.confirm("Have you written both SHA-256 down by hand?")
+    first = root_list.sign(root, None, now=present())
+    ceremony.show_list("Its first revocation list", first)
+    ceremony.confirm("Have you written each SHA-256 down by hand?")
     files = {
         "root.key.pem": keys.to_pem(root.key, passphrase),
         "root.pem": root.certificate.public_bytes(Encoding.PEM),
+        root_list_file.NAME: first.pem,
     }
     ceremony.write(out, files, secret=["root.key.pem"])
 
@@ -154,7 +182,7 @@ def sign_requests(root_folder: Path, requests: Sequence[Path], pki_url: str, out
     names = [f"{ca.name}.pem" for ca, _ in wanted]
     if len(set(names)) != len(names):
         raise NotOfThisBank("two requests are for the same issuing CA")
-    _must_be_new(*(out / name for name in names))
+    must_be_new(*(out / name for name in names))
     ceremony = Ceremony(f"issuing CAs of bank {bank.code} ({bank.organization})")
     ceremony.show("The root that is to sign", certificate)
     for file, (ca, requested) in zip(requests, wanted, strict=True):
@@ -162,13 +190,7 @@ def sign_requests(root_folder: Path, requests: Sequence[Path], pki_url: str, out
         ceremony.say(f"Request   {file}, for the issuing CA {_named(ca)}, published at {pki_url}")
         ceremony.show_digest("Public key", requested.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
     ceremony.confirm("Are these SHA-256 those that you wrote down, and is the root to sign?")
-    try:
-        key = keys.read_pem((root_folder / "root.key.pem").read_bytes(), ceremony.passphrase(), "root.key.pem")
-    except ValueError as wrong:
-        ceremony.stop(f"{str(wrong).capitalize()}.")
-    if key.public_key() != certificate.public_key():
-        ceremony.stop("root.key.pem is not the key of root.pem.")
-    root = hierarchy.KeyAndCertificate(key, certificate)
+    root = ceremony.open_root(root_folder, certificate)
     files = {}
     for name, (ca, requested) in zip(names, wanted, strict=True):
         issuing = hierarchy.certify_issuing(
@@ -177,7 +199,7 @@ def sign_requests(root_folder: Path, requests: Sequence[Path], pki_url: str, out
             ca.kind,
             requested,
             pki_url=pki_url,
-            now=_now(),
+            now=present(),
             entropy=os.urandom,
             generation=ca.generation,
         )
@@ -192,7 +214,8 @@ def _named(ca: IssuingCa) -> str:
     return f"for {ca.kind.value}s" + ("" if ca.generation == FIRST else f", generation {ca.generation}")
 
 
-def _must_be_new(*files: Path) -> None:
+def must_be_new(*files: Path) -> None:
+    """Raise FileExistsError where one of these is there already."""
     for file in files:
         if file.exists():
             raise FileExistsError(17, "is there already; nothing was changed", str(file))
@@ -217,5 +240,6 @@ def _plain(name: str) -> str:
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-def _now() -> datetime:
+def present() -> datetime:
+    """Return the time of this computer's clock, in whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)

@@ -1,4 +1,4 @@
-"""`sekisho certificates`: list, revoke and lift."""
+"""`sekisho certificates`: list, revoke, lift, and lint a sample."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from sekisho.cli.options import data_dir_option, json_option
 from sekisho.cli.printed import opened, pages, print_rows
-from sekisho.domain.certificate import Reason
+from sekisho.domain.certificate import REASONS_OF_PERSONS, Reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,9 @@ def lint(sample: int, data_dir: Path, *, as_json: bool) -> None:
 
 @certificates.command()
 @click.argument("serial")
-@click.option("--reason", type=click.Choice([reason.value for reason in Reason]), default=Reason.UNSPECIFIED.value)
+@click.option(
+    "--reason", type=click.Choice([reason.value for reason in REASONS_OF_PERSONS]), default=Reason.UNSPECIFIED.value
+)
 @data_dir_option
 @json_option
 def revoke(serial: str, reason: str, data_dir: Path, *, as_json: bool) -> None:
@@ -132,6 +134,8 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
 def _state(certificate: Certificate) -> str:
     if certificate.ending is not None:
         return certificate.ending.value
+    if certificate.issuer_revoked_at is not None:
+        return "issuer-revoked"
     if certificate.suspended_at is not None:
         return "suspended"
     now = datetime.now(UTC)

@@ -40,7 +40,8 @@ from sekisho.settings import DataFolderDamaged, DataFolderMissing, Settings, on_
 from sekisho.store.audit import Actor
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
 from sekisho.usecases.add_staff import NewStaff, add_staff
-from sekisho.usecases.register_contract import NewPerson, register_contract
+from sekisho.usecases.put_contracts import NewPerson
+from sekisho.usecases.register_contract import register_contract
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,11 @@ _STAFF = (
     ("kenin01", "検印 見本", _BRANCH, Role.APPROVER),
     ("center01", "センター 見本", None, Role.OPERATOR),
     ("kansa01", "監査 見本", None, Role.AUDITOR),
+)
+# Made where somebody asks for them: from then on `sekisho policy set` does not change the rules alone any more.
+_KEEPERS = (
+    ("kisoku01", "規則 見本一", None, Role.KEEPER),
+    ("kisoku02", "規則 見本二", None, Role.KEEPER),
 )
 _SERVER_LIFE = timedelta(days=90)
 _SERVER_RENEWED = timedelta(days=30)
@@ -154,25 +160,54 @@ def make_server_certificate(settings: Settings) -> Path:
     return ca_file
 
 
-def fill(settings: Settings) -> Callable[[Ports, Bank], None]:
-    """Make what registers the sample company at the first start, certificates for two of its people included."""
+def fill(settings: Settings, *, keepers: bool = False) -> Callable[[Ports, Bank], None]:
+    """Make what registers the sample company at the first start, certificates for two of its people included.
+
+    With `keepers` two policy keepers are added, once, at this start or a later one.
+    """
 
     def prepare(ports: Ports, bank: Bank) -> None:
-        described = settings.data_dir / "demo" / "demo.json"
-        if described.exists():
-            return
-        _register(settings, ports, bank)
+        if not _described(settings).exists():
+            _register(settings, ports, bank)
+        if keepers:
+            _add_keepers(settings, ports, bank)
 
     return prepare
 
 
-def describe(settings: Settings, tls_ca: Path) -> dict[str, Any]:
-    """Return the line that scripts read. Raises `DataFolderDamaged`."""
-    file = settings.data_dir / "demo" / "demo.json"
+def _described(settings: Settings) -> Path:
+    return settings.data_dir / "demo" / "demo.json"
+
+
+def _read_described(settings: Settings) -> dict[str, Any]:
+    file = _described(settings)
     try:
         company: dict[str, Any] = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as unreadable:
         raise DataFolderDamaged(f"{file} cannot be read: {unreadable}") from unreadable
+    return company
+
+
+def _add_keepers(settings: Settings, ports: Ports, bank: Bank) -> None:
+    """Add those that are not there."""
+    company = _read_described(settings)
+    for one in _KEEPERS:
+        if any(known["staff_id"] == one[0] for known in company["staff"]):
+            continue
+        company["staff"].append(_staff(settings, ports, bank, *one))
+        new = _described(settings).with_suffix(".new")
+        new.unlink(missing_ok=True)
+        write_secret(new, _written(company))
+        new.replace(_described(settings))
+
+
+def _written(company: dict[str, Any]) -> bytes:
+    return json.dumps(company, ensure_ascii=False, indent=1).encode()
+
+
+def describe(settings: Settings, tls_ca: Path) -> dict[str, Any]:
+    """Return the line that scripts read. Raises `DataFolderDamaged`."""
+    company = _read_described(settings)
     return {
         "ready": True,
         "urls": dict(settings.urls),
@@ -232,7 +267,7 @@ def _register(settings: Settings, ports: Ports, bank: Bank) -> None:
         "staff": [_staff(settings, ports, bank, *one) for one in _STAFF],
     }
     # Written last: until it is there, nothing of the demo counts as made.
-    write_secret(folder / "demo.json", json.dumps(company, ensure_ascii=False, indent=1).encode())
+    write_secret(_described(settings), _written(company))
 
 
 def _unopened(ports: Ports, bank: Bank) -> dict[str, Any]:

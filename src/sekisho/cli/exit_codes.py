@@ -33,9 +33,11 @@ _OWN = {
     "certificate-unknown": NOT_FOUND,
     "contract-unknown": NOT_FOUND,
     "form-unknown": NOT_FOUND,
+    "proposal-unknown": NOT_FOUND,
     "staff-unknown": NOT_FOUND,
     "user-unknown": NOT_FOUND,
     "too-many-requests": BUSY,
+    "serial-unknown": NOT_FOUND,
     "service-unavailable": DATABASE_NOT_USABLE,
 }
 OF_REFUSAL: dict[str, int] = {code: _OWN.get(code, REFUSED) for code in problems.STATUS}

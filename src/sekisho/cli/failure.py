@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.child import CaDidNotStart
-from sekisho.ca.segments import JournalInUse
+from sekisho.ca.segments import JournalInUse, JournalNotWritten
 from sekisho.cli import exit_codes
 from sekisho.cli.workers import WorkerDidNotStart
 from sekisho.domain.errors import Refusal
@@ -45,6 +45,7 @@ _SAID_BY_THEMSELVES: dict[type[Exception], int] = {
     FolderInUse: exit_codes.FOLDER_IN_USE,
     JournalBroken: exit_codes.FOLDER_DAMAGED,
     JournalInUse: exit_codes.FOLDER_IN_USE,
+    JournalNotWritten: exit_codes.FOLDER_NOT_WRITABLE,
     NoSuchUser: exit_codes.USAGE,
     NotOfThisBank: exit_codes.REFUSED,
     ServerCertificateUnusable: exit_codes.FOLDER_DAMAGED,

@@ -18,7 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sekisho import background, wiring
 from sekisho.ca import child, keys, peer, process
+from sekisho.ca.staff_journal import StaffJournal
 from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, make_key
+from sekisho.cli import root_lists
 from sekisho.cli.failure import FolderInUse, NoSuchUser
 from sekisho.cli.staff_keys import staff_ca
 from sekisho.cli.workers import supervise
@@ -31,6 +33,7 @@ from sekisho.pki.profile import BankName
 from sekisho.settings import DataFolderDamaged
 from sekisho.store import audit, banks, migrate
 from sekisho.store.audit import Actor
+from sekisho.usecases.follow_policy import BankInForce
 from sekisho.usecases.reconcile import notice_restore
 
 if TYPE_CHECKING:
@@ -100,6 +103,7 @@ def make_ca(settings: Settings, root: x509.Certificate | None = None) -> None:
                 issuing_keys=issuing_keys,
             )
             keys.save(settings.ca_dir, made)
+            root_lists.write_first(settings, made.root)
         else:
             keys.save_waiting(settings.ca_dir, bank, root, issuing_keys)
     passphrase = wiring.ca_passphrase(settings)
@@ -159,15 +163,11 @@ def rotate(settings: Settings, kinds: Sequence[Kind]) -> list[Path]:
     try:
         keys.check_installed(folder)
         cas = keys.next_generations(folder, kinds)
-        certificate = keys.load_certificate(folder, "root")
-        root_file, root = folder / "root.key.pem", None
-        if root_file.exists():
-            root_key = keys.read_pem(root_file.read_bytes(), passphrase, root_file.name)
-            root = hierarchy.KeyAndCertificate(root_key, certificate)
     except ValueError as unusable:
         raise DataFolderDamaged(f"the keys in {folder} cannot be used: {unusable}") from unusable
-    if root is not None and root.key.public_key() != root.certificate.public_key():
-        raise DataFolderDamaged(f"{root_file} is not the key of root.pem")
+    root = root_lists.root_at_hand(settings)
+    if root is not None:
+        root_lists.write_first(settings, root)  # what is certified now names where it is
     written = []
     with _issuing_keys(settings, cas) as in_token:
         try:
@@ -251,23 +251,28 @@ def serve(
         with wiring.open_ports(settings) as opened, ca:
             ports = adapt(opened)
             bank = wiring.load_bank(settings, ports)
+            root_lists.follow(settings, ports)
             look_for_restore(ports, bank)
             prepare(ports, bank)
-            if workers > 1:
-                supervise(settings, ports, bank, workers, ready, behind=behind)
-                return
-            listeners = [replace(site, app=around(site.app)) for site in wiring.build_sites(settings, ports)]
-            asyncio.run(_serve(listeners, ports, bank, ready, behind=behind))
+            in_force = BankInForce(ports, bank)
+            with in_force.followed():
+                if workers > 1:
+                    supervise(settings, ports, in_force, workers, ready, behind=behind)
+                    return
+                sites = wiring.build_sites(settings, ports, in_force)
+                listeners = [replace(site, app=around(site.app)) for site in sites]
+                asyncio.run(_serve(listeners, ports, in_force, ready, behind=behind))
 
 
 def work(settings: Settings, ready: Callable[[], None]) -> None:
     """Do the work that nobody waits for, and nothing else, until SIGINT or SIGTERM."""
     with wiring.open_ports(settings) as ports:
-        bank = wiring.load_bank(settings, ports)
-        asyncio.run(_work(ports, bank, ready))
+        in_force = BankInForce(ports, wiring.load_bank(settings, ports))
+        with in_force.followed():
+            asyncio.run(_work(ports, in_force, ready))
 
 
-async def _work(ports: Ports, bank: Bank, ready: Callable[[], None]) -> None:
+async def _work(ports: Ports, bank: Callable[[], Bank], ready: Callable[[], None]) -> None:
     stop = _stopped_by_signals()
     ready()
     await background.work(ports, bank, stop)
@@ -297,7 +302,8 @@ def with_ca(settings: Settings) -> Iterator[tuple[Ports, Settings]]:
 
 
 def verify_journal(settings: Settings) -> None:
-    """Have the CA read its whole journal. Raises `JournalBroken` and `CaAway`."""
+    """Have the CA read its whole journal, and read that of the staff's CA. Raises `JournalBroken` and `CaAway`."""
+    StaffJournal(settings.staff_ca_dir, lambda: wiring.ca_passphrase(settings)).verify()
     client = wiring.ca_client(settings, deadline_s=_VERIFY_S)
     try:
         client.verify()
@@ -324,7 +330,7 @@ def make_run_folder(settings: Settings) -> None:
 
 
 async def _serve(
-    listeners: list[Listener], ports: Ports, bank: Bank, ready: Callable[[], None], *, behind: bool
+    listeners: list[Listener], ports: Ports, bank: Callable[[], Bank], ready: Callable[[], None], *, behind: bool
 ) -> None:
     stop = _stopped_by_signals()
     working = asyncio.create_task(background.work(ports, bank, stop) if behind else stop.wait())

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sekisho.cli.authority import ca, ca_keys_options
+from sekisho.cli import revocation
+from sekisho.cli.audit import audit
+from sekisho.cli.authority import ca, ca_keys_options, ceremony
 from sekisho.cli.card import card
 from sekisho.cli.certificates import certificates
 from sekisho.cli.contract import contract
@@ -35,6 +37,12 @@ def main() -> None:
     start_log()
 
 
+main.add_command(audit)
+ca.add_command(revocation.revoke_here)
+ca.add_command(revocation.renew_here)
+ca.add_command(revocation.status)
+ceremony.add_command(revocation.revoke_elsewhere)
+ceremony.add_command(revocation.renew_elsewhere)
 main.add_command(ca)
 main.add_command(certificates)
 main.add_command(database)
@@ -49,7 +57,10 @@ main.add_command(policy)
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), default=Path(".demo"), show_default=True)
 @click.option("--port-base", type=click.IntRange(1024, 65530), default=8440, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when everything answers.")
-def demo(data_dir: Path, port_base: int, *, as_json: bool) -> None:
+@click.option(
+    "--keepers", is_flag=True, help="Add two policy keepers; from then on the rules take two people. They stay."
+)
+def demo(data_dir: Path, port_base: int, *, as_json: bool, keepers: bool) -> None:
     """Open the checkpoint of a sample bank on this machine."""
     from sekisho.cli import demo as sample
     from sekisho.cli.failure import told
@@ -63,7 +74,7 @@ def demo(data_dir: Path, port_base: int, *, as_json: bool) -> None:
             described = sample.describe(settings, tls_ca)
             click.echo(json.dumps(described, ensure_ascii=False) if as_json else _where_to_go(described))
 
-        serve(settings, ready, prepare=sample.fill(settings))
+        serve(settings, ready, prepare=sample.fill(settings, keepers=keepers))
 
 
 def _where_to_go(described: dict[str, Any]) -> str:
@@ -270,25 +281,6 @@ def _refused(order: PlacedOrder) -> dict[str, Any]:
     }
 
 
-@main.group()
-def audit() -> None:
-    """Read the audit rows."""
-
-
-@audit.command("list")
-@click.option("--contract", help="Only what concerns this contract ID.")
-@data_dir_option
-@json_option
-def list_audit(data_dir: Path, contract: str | None, *, as_json: bool) -> None:
-    """List who did what, when, from where and about which certificate."""
-    from sekisho.cli.failure import told
-    from sekisho.store import audit as store
-
-    with told(), opened(data_dir) as ports:
-        rows = pages(ports, lambda tx, after: store.listed(tx, after=after, contract_id=contract), lambda r: r["id"])
-        print_rows(rows, as_json=as_json, show=store.shown)
-
-
 @main.command()
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
 @click.option("--seconds", type=click.FloatRange(0.5, 600), default=2.0, show_default=True, help="Of each measurement.")
@@ -324,7 +316,7 @@ def bench(
         0 if only_profile else rounds,
         seconds,
         measured.read_engines(engines),
-        measured.read_sizes(certificates),
+        measured.read_sizes(certificates, 0 if only_profile else rounds),
         measured.read_entries(lists),
         profile=profile or only_profile,
     )

@@ -27,7 +27,7 @@ def policy() -> None:
 @data_dir_option
 @json_option
 def show_rules(data_dir: Path, *, as_json: bool) -> None:
-    """Print the rules that are stored for the bank."""
+    """Print the rules that are in force for the bank now."""
     from sekisho import settings, wiring
     from sekisho.cli.failure import told
 
@@ -38,14 +38,14 @@ def show_rules(data_dir: Path, *, as_json: bool) -> None:
 
 
 def _steps(_context: click.Context, _option: click.Parameter, typed: str | None) -> frozenset[SecondStep] | None:
-    from sekisho.domain.second_step import SecondStep
+    from sekisho.domain.second_step import OF_THE_BANK, SecondStep
 
     if typed is None:
         return None
     names = [name.strip() for name in typed.split(",")]
-    unknown = [name for name in names if name not in list(SecondStep)]
+    unknown = [name for name in names if name not in OF_THE_BANK]
     if unknown:
-        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(SecondStep)}")
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(OF_THE_BANK)}")
     return frozenset(map(SecondStep, names))
 
 
@@ -93,6 +93,11 @@ def _numbers(_context: click.Context, _option: click.Parameter, typed: str | Non
 @click.option("--key-p384/--no-key-p384", "key_p384", default=None, help="Certify P-384 keys.")
 @click.option("--key-rsa/--no-key-rsa", "key_rsa", default=None, help="Certify RSA keys.")
 @click.option("--service-hours", help='"always", or like "mon-fri 7:00-23:00; sat,sun,holidays 8:00-21:00".')
+@click.option(
+    "--emergency",
+    metavar="REASON",
+    help="Why the bank's two policy keepers are not waited for; on record, and on the page of the rules.",
+)
 @data_dir_option
 @json_option
 def set_rules(
@@ -102,37 +107,49 @@ def set_rules(
     way_tegata: bool | None,
     way_est: bool | None,
     way_browser: bool | None,
+    emergency: str | None,
     as_json: bool,
     **rules: int | list[int] | str | None,
 ) -> None:
-    """Set rules of the bank. A running server follows them from its next start."""
+    """Set rules of the bank; every server follows them within a second.
+
+    Where two policy keepers change the rules at the console, this is for an
+    emergency only.
+    """
     import getpass
 
     from sekisho import settings, wiring
     from sekisho.cli.exit_codes import USAGE
     from sekisho.cli.failure import fail, told
+    from sekisho.domain.entries import name_problem, one_line
     from sekisho.store.audit import Actor
-    from sekisho.usecases.change_policy import PolicyChange, change_policy
+    from sekisho.usecases.change_policy import CommandNotAllowed, PolicyChange, change_policy
+    from sekisho.usecases.propose_policy import LONGEST_REASON
 
     named = {name: value for name, value in rules.items() if value is not None}
     change = PolicyChange(second_steps, way_tegata, way_est, way_browser, named)
     if change == PolicyChange():
         fail("name at least one rule", USAGE)
+    why = None if emergency is None else one_line(emergency)
+    if why is not None and name_problem(why, LONGEST_REASON):
+        fail(f"--emergency takes a reason of at most {LONGEST_REASON} characters", USAGE)
     with told():
         installed = settings.load(data_dir)
         with wiring.open_ports(installed) as ports:
             actor = Actor(f"operator:{getpass.getuser()}")
             code = wiring.load_bank(installed, ports).code
             try:
-                changed = change_policy(ports, bank=code, change=change, actor=actor)
-            except RuleOutOfBounds as refused:
+                changed = change_policy(ports, bank=code, change=change, actor=actor, emergency=why)
+            except (RuleOutOfBounds, CommandNotAllowed) as refused:
                 fail(str(refused), USAGE)
-    _print(changed, as_json=as_json)
-    click.echo("A server that is running follows this from its next start.", err=True)
+    _print(changed.policy, as_json=as_json)
+    for name, decision in changed.coming.items():
+        click.echo(f"{name} changes again at {decision.holds_from.isoformat()}, as two people decided.", err=True)
+    click.echo("A server that is running follows this within a second.", err=True)
 
 
 def _print(shown: Policy, *, as_json: bool) -> None:
-    from sekisho.usecases.change_policy import stored_rules
+    from sekisho.domain.policy import stored_rules
 
     rules = stored_rules(shown)
     if as_json:

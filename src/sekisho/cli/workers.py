@@ -20,6 +20,7 @@ from sekisho.domain.errors import Refusal
 from sekisho.edge.server import bound
 from sekisho.edge.server import serve as serve_listeners
 from sekisho.settings import DatabaseNotUsable, DataFolderDamaged
+from sekisho.usecases.follow_policy import BankInForce
 
 if TYPE_CHECKING:
     import socket
@@ -48,13 +49,13 @@ class WorkerDidNotStart(Exception):  # noqa: N818 - names what happened
 
 
 def supervise(
-    settings: Settings, ports: Ports, bank: Bank, count: int, ready: Callable[[], None], *, behind: bool
+    settings: Settings, ports: Ports, bank: Callable[[], Bank], count: int, ready: Callable[[], None], *, behind: bool
 ) -> None:
     """Serve with so many workers until SIGINT or SIGTERM; SIGHUP replaces each by a new one.
 
     Raises `AddressInUse` and `WorkerDidNotStart`.
     """
-    listeners = wiring.build_sites(settings, ports, processes=count)
+    listeners = wiring.build_sites(settings, ports, bank, processes=count)
     with bound(listeners) as sockets:
         asyncio.run(Workers(settings, sockets, count).run(ports, bank, ready, behind=behind))
 
@@ -72,7 +73,7 @@ class Workers:
         self._stop = asyncio.Event()
         self._renew = asyncio.Event()
 
-    async def run(self, ports: Ports, bank: Bank, ready: Callable[[], None], *, behind: bool) -> None:
+    async def run(self, ports: Ports, bank: Callable[[], Bank], ready: Callable[[], None], *, behind: bool) -> None:
         """Start the workers, keep them running, and with `behind` do the work that nobody waits for."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -147,8 +148,10 @@ def _work(settings: Settings, sockets: list[socket.socket], count: int, ready: E
     start_log()
     try:
         with wiring.open_ports(settings) as ports:
-            listeners = wiring.build_sites(settings, ports, processes=count)
-            asyncio.run(_serve(listeners, sockets, ready))
+            in_force = BankInForce(ports, wiring.load_bank(settings, ports))
+            with in_force.followed():
+                listeners = wiring.build_sites(settings, ports, in_force, processes=count)
+                asyncio.run(_serve(listeners, sockets, ready))
     except (DatabaseNotUsable, DataFolderDamaged, Refusal) as said:
         log.error("%s", said)  # noqa: TRY400 - it says what is wrong
         raise SystemExit(1) from None

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 from starlette.routing import Mount, Route
 
 from sekisho.console.api.app import api_app
+from sekisho.console.audit import audit_routes
+from sekisho.console.cards import card_routes
 from sekisho.console.contracts import contract_routes
 from sekisho.console.door import door_routes
 from sekisho.console.forms import form_routes
 from sekisho.console.guide import guide_routes
+from sekisho.console.openings import opening_routes
+from sekisho.console.overview import overview_routes
 from sekisho.console.papers import paper_routes
+from sekisho.console.pin import pin_routes
+from sekisho.console.policy import policy_routes
+from sekisho.console.scans import scan_routes
+from sekisho.console.telephone import telephone_routes
 from sekisho.web.choose_another import choose_another
 from sekisho.web.endpoint import endpoint
 from sekisho.web.site_app import site_app
@@ -37,6 +45,14 @@ def console_app(site: Site) -> Starlette:
             *guide_routes(site),
             *paper_routes(site),
             *form_routes(site),
+            *scan_routes(site),
+            *opening_routes(site),
+            *card_routes(site),
+            *pin_routes(site),
+            *telephone_routes(site),
+            *policy_routes(site),
+            *overview_routes(site),
+            *audit_routes(site),
             api,
         ],
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from starlette.routing import Route
 
-from sekisho.console.door import EVERYBODY, HOME, at_work
+from sekisho.console.audit_words import audit_row
+from sekisho.console.door import EVERYBODY, HOME, POLICY, READERS, at_work
 from sekisho.console.forms import can_file, shown_form
+from sekisho.console.telephone import can_stop
 from sekisho.usecases.find_contracts import PersonLine, find_contracts, read_contract
 from sekisho.web import messages
 from sekisho.web.endpoint import endpoint
@@ -68,15 +70,17 @@ class ShownNotice:
 
 def contract_routes(site: Site) -> list[BaseRoute]:
     """Return the search and the page of one contract."""
-    everybody = at_work(*EVERYBODY)
+    readers = at_work(*READERS)
     return [
-        Route(HOME, endpoint(site, everybody(search_page))),
-        Route(HOME + "/{contract_id}", endpoint(site, everybody(contract_page))),
+        Route(HOME, endpoint(site, at_work(*EVERYBODY)(search_page))),
+        Route(HOME + "/{contract_id}", endpoint(site, readers(contract_page))),
     ]
 
 
 def search_page(visit: Visit, current: AtWork) -> Response:
-    """Show the search with what was found."""
+    """Show the search with what was found; whoever only changes the bank's rules goes there instead."""
+    if not current.staff.roles.intersection(READERS):
+        return visit.go(POLICY)
     looked_for, branch = visit.query.get("q", ""), visit.query.get("branch", "")
     found = find_contracts(
         visit.site.ports,
@@ -114,12 +118,13 @@ def contract_page(visit: Visit, current: AtWork) -> Response:
         contract=whole.contract,
         people=[_person(visit, line, now) for line in whole.people],
         certificates=[_certificate(one, now) for one in whole.certificates],
-        card_since=whole.card_since,
         card=whole.card,
         notices=[_notice(visit, notice, persons[notice.person_id]) for notice in whole.notices],
-        audit=[_audit_row(visit, row) for row in whole.audit],
+        audit=[audit_row(visit.lang, row) for row in whole.audit],
         older=f"?before={whole.audit[-1]['id']}#audit-heading" if whole.audit_goes_on else None,
         forms=[shown_form(visit, form) for form in whole.forms],
+        done="stopped-by-telephone" if visit.query.get("done") == "stopped" else None,
+        can_stop=whole.contract.ended_at is None and can_stop(current.staff),
         can_file=whole.contract.ended_at is None and can_file(current.staff),
     )
 
@@ -172,11 +177,3 @@ def _state(certificate: Certificate, now: datetime) -> str:
 def _notice(visit: Visit, notice: Notice, reader: Person) -> ShownNotice:
     told = messages.notice(visit.lang, notice.code, **notice_values(notice, reader))
     return ShownNotice(notice.at, reader.who.user_id or "", told.title)
-
-
-def _audit_row(visit: Visit, row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row in words; what has none is told by its code."""
-    key = f"audit.{row['action']}"
-    action = messages.text(visit.lang, key) if messages.has(key) else row["action"]
-    detail = " ".join(f"{name}={value}" for name, value in row["detail"].items() if value is not None)
-    return {name: row[name] for name in ("at", "actor", "address")} | {"action": action, "detail": detail}

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from sekisho.web.visit import Visit
 
 HOME = "/contracts"
+POLICY = "/policy"
 EVERYBODY = tuple(role for role in Role if role is not Role.SYSTEM)
+# Who looks at customers. Changing the bank's rules takes no look at any.
+READERS = tuple(role for role in EVERYBODY if role is not Role.KEEPER)
 
 
 @dataclass(frozen=True, slots=True)

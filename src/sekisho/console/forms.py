@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from sekisho.console.door import EVERYBODY, HOME, at_work
+from sekisho.console.door import HOME, READERS, at_work
 from sekisho.domain.errors import (
     ChoiceMissing,
+    ContractIdTaken,
     DetailsNotAllowed,
     FormExpired,
     FormMoved,
@@ -18,7 +19,7 @@ from sekisho.domain.errors import (
     FormWithoutEffect,
     FourEyes,
 )
-from sekisho.domain.request_forms import CHANGED_FIELDS, OF_USERS, FormKind, RequestForm, Step, roles_for, row_of
+from sekisho.domain.request_forms import CHANGED_FIELDS, ENDED, OF_USERS, FormKind, RequestForm, Step, roles_for, row_of
 from sekisho.domain.secret import normal_form
 from sekisho.usecases.carry_out_form import carry_out_form
 from sekisho.usecases.file_form import AT_COUNTER, file_at_counter, read_kind
@@ -74,11 +75,11 @@ def form_routes(site: Site) -> list[BaseRoute]:
     def taken(path: str, take: Callable[[Visit], Response]) -> Route:
         return Route(path, endpoint(site, take, turnstile=True), methods=["POST"])
 
-    everybody, receiving, moving = at_work(*EVERYBODY), at_work(*_RECEIVING), at_work(*_MOVING)
+    readers, receiving, moving = at_work(*READERS), at_work(*_RECEIVING), at_work(*_MOVING)
     new = HOME + "/{contract_id}/forms"
     return [
-        page(FORMS, everybody(list_page)),
-        page(FORMS + "/{number}", everybody(form_page)),
+        page(FORMS, readers(list_page)),
+        page(FORMS + "/{number}", readers(form_page)),
         taken(FORMS + "/{number}", moving(take_step)),
         page(new, receiving(new_page)),
         taken(new, receiving(take_new)),
@@ -120,6 +121,7 @@ def list_page(visit: Visit, current: AtWork) -> Response:
         "console/forms.html",
         staff=current.staff,
         forms=[shown_form(visit, form) for form in found.forms],
+        can_file=can_file(current.staff),
         more=None if found.after is None else f"{FORMS}?after={found.after}",
     )
 
@@ -136,6 +138,8 @@ def form_page(visit: Visit, current: AtWork) -> Response:
         form=shown_form(visit, form),
         contract=whole.contract,
         history=whole.done,
+        scans=whole.scans,
+        can_scan=form.state not in ENDED and can_file(current.staff),
         step=steps[0].value if steps else None,
         can_step=bool(steps) and _may(current.staff, steps[0]),
         others=[step.value for step in steps[1:] if _may(current.staff, step)],
@@ -155,7 +159,15 @@ def take_step(visit: Visit, current: AtWork) -> Response:
                 return _slip(visit, current, issued, here)
         else:
             move_form(site.ports, at_work=current, number=number, step=step, reason=visit.form.get("reason", ""))
-    except (ChoiceMissing, DetailsNotAllowed, FormExpired, FormMoved, FormWithoutEffect, FourEyes) as refusal:
+    except (
+        ChoiceMissing,
+        ContractIdTaken,
+        DetailsNotAllowed,
+        FormExpired,
+        FormMoved,
+        FormWithoutEffect,
+        FourEyes,
+    ) as refusal:
         return visit.back(here, refusal)
     return visit.go(here, done=step.value)
 
@@ -217,6 +229,8 @@ def _slip(visit: Visit, current: AtWork, issued: IssuedPins, back: str) -> Respo
 
 def _told(visit: Visit, form: RequestForm) -> str | None:
     """Return what was done a moment ago, where the form still stands there."""
+    if visit.query.get("done") == "scan":
+        return "scan-added"
     done = f"form-{form.state.value}"
     return done if visit.query.get("done") and messages.has(f"done.{done}") else None
 

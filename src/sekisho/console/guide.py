@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from sekisho.console.door import EVERYBODY, HOME, at_work
+from sekisho.console.door import HOME, READERS, at_work
 from sekisho.domain import guide
+from sekisho.domain.customer_card import CardState
 from sekisho.domain.errors import UserUnknown
 from sekisho.domain.guide import Question
 from sekisho.usecases.find_contracts import PersonLine, WholeContract, read_contract
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from sekisho.domain.contract import Person
+    from sekisho.domain.customer_card import CustomerCard
     from sekisho.usecases.enter_console import AtWork
     from sekisho.web.site import Site
     from sekisho.web.visit import Visit
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 def guide_routes(site: Site) -> list[BaseRoute]:
     """Return the way from a contract into the guide."""
-    return [Route(HOME + "/{contract_id}/guide", endpoint(site, at_work(*EVERYBODY)(to_guide)))]
+    return [Route(HOME + "/{contract_id}/guide", endpoint(site, at_work(*READERS)(to_guide)))]
 
 
 def to_guide(visit: Visit, current: AtWork) -> Response:
@@ -55,7 +57,11 @@ def known_answers(whole: WholeContract, user_id: str | None, now: datetime) -> d
         Question.CERTIFICATE: guide.VALID if _in_force(administrator, now) else guide.ENDED,
         Question.LOCKED: _locked(line.person),
     }
-    return answers | ({Question.CARD: guide.LOST} if whole.card_since is None else {})
+    return answers | ({} if _has_card(whole.card) else {Question.CARD: guide.LOST})
+
+
+def _has_card(card: CustomerCard | None) -> bool:
+    return card is not None and card.state in {CardState.POSTED, CardState.IN_USE}
 
 
 def _user(whole: WholeContract, user_id: str) -> PersonLine:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sekisho.console.door import EVERYBODY, at_work
+from sekisho.console.door import READERS, at_work
 from sekisho.console.forms import FORMS
 from sekisho.usecases.read_forms import read_form
 from sekisho.web.endpoint import endpoint
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def paper_routes(site: Site) -> list[BaseRoute]:
     """Return the papers of forms."""
-    return [Route(FORMS + "/{number}/paper.pdf", endpoint(site, at_work(*EVERYBODY)(show_paper)))]
+    return [Route(FORMS + "/{number}/paper.pdf", endpoint(site, at_work(*READERS)(show_paper)))]
 
 
 def show_paper(visit: Visit, current: AtWork) -> Response:

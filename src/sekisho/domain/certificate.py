@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import (
     CertificateExpired,
+    CertificateIssuerRevoked,
     CertificateNotConfirmed,
     CertificateNotYetValid,
     CertificateOtherBank,
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 class Reason(StrEnum):
     """Why a certificate was revoked: RFC 5280 section 5.3.1, in the spelling of its ReasonFlags.
 
-    Left out are those of authorities (`cACompromise`, `aACompromise`) and `removeFromCRL`, which only delta lists have.
+    Left out are `aACompromise`, which is for attribute authorities, and `removeFromCRL`, which only delta lists have.
     Certificate hold is the one that is no end: the certificate is suspended until that is lifted or it ends for good.
+    The journal has their places in this list, so a new one comes last.
     """
 
     UNSPECIFIED = "unspecified"
@@ -39,6 +41,14 @@ class Reason(StrEnum):
     CESSATION_OF_OPERATION = "cessationOfOperation"
     CERTIFICATE_HOLD = "certificateHold"
     PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
+    CA_COMPROMISE = "cACompromise"
+
+
+# A person's certificate ends for none of an issuing CA's own reasons, and an issuing CA is never suspended.
+REASONS_OF_PERSONS = tuple(reason for reason in Reason if reason is not Reason.CA_COMPROMISE)
+REASONS_OF_ISSUING_CAS = tuple(
+    reason for reason in Reason if reason not in {Reason.KEY_COMPROMISE, Reason.CERTIFICATE_HOLD}
+)
 
 
 class Ending(StrEnum):
@@ -69,7 +79,8 @@ class Certificate:
     `suspended_at` is when it was suspended, until that is lifted; where it
     ends for good meanwhile, it stays. `shard` is the part of the revocation
     list that its distribution point names, None for the undivided list.
-    `generation` is that of the issuing CA that signed it. One that was renewed
+    `generation` is that of the issuing CA that signed it, and where that one
+    was revoked, `issuer_revoked_at` is since when. One that was renewed
     without a PIN `waits_for_logon` of its person with the one before.
     """
 
@@ -91,6 +102,7 @@ class Certificate:
     shard: int | None = None
     generation: int = 1
     waits_for_logon: bool = False
+    issuer_revoked_at: datetime | None = None
 
     @property
     def exportable(self) -> bool:
@@ -102,9 +114,14 @@ class Certificate:
         """Whose door it opens."""
         return self.person.kind
 
+    @property
+    def over(self) -> bool:
+        """Whether it was ended for good, by itself or with its issuing CA."""
+        return self.ended_at is not None or self.issuer_revoked_at is not None
+
     def in_force(self, now: datetime) -> bool:
         """Tell whether it is neither ended nor suspended nor outside its life at `now`."""
-        return self.ended_at is None and self.suspended_at is None and self.not_before <= now < self.not_after
+        return not self.over and self.suspended_at is None and self.not_before <= now < self.not_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +146,9 @@ def ended_as(ending: Ending) -> CertificateRefused:
 def admit(certificate: Certificate, *, bank: str, kind: Kind, now: datetime) -> None:
     """Let the certificate in at the door of `bank` and `kind`, or raise the one refusal that fits best.
 
-    Whose it is comes first, then that it was ended, then its dates: an ended
-    certificate stays ended whatever the clock says. That it is suspended is
+    Whose it is comes first, then that it was ended, by itself or with all of
+    its issuing CA's, then its dates: an ended certificate stays ended whatever
+    the clock says. That it is suspended is
     told before its dates as well, since whoever suspended it is to be asked.
     """
     if certificate.person.bank != bank:
@@ -139,6 +157,8 @@ def admit(certificate: Certificate, *, bank: str, kind: Kind, now: datetime) -> 
         raise CertificateWrongKind
     if certificate.ending is not None:
         raise ended_as(certificate.ending)
+    if certificate.issuer_revoked_at is not None:
+        raise CertificateIssuerRevoked
     if certificate.suspended_at is not None:
         raise CertificateSuspended
     if certificate.waits_for_logon:

@@ -6,7 +6,7 @@ replaced, and from everything that has not ended to ended.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -51,7 +51,7 @@ _LEADS_TO: Mapping[CardState, frozenset[CardState]] = {
 
 @dataclass(frozen=True, slots=True)
 class CustomerCard:
-    """A card as it stands; `sealed` is its table until it is posted."""
+    """A card as it stands; `sealed` is its table until it is posted, `moments` are when it came to each state."""
 
     id: int
     bank: str
@@ -61,6 +61,7 @@ class CustomerCard:
     moved_at: datetime
     expected_at: datetime | None = None
     sealed: str | None = None
+    moments: Mapping[CardState, datetime] = field(default_factory=dict)
 
     def check_move(self, to: CardState) -> None:
         """Raise `CardMoved` where a card in this state does not come to that one."""

@@ -26,9 +26,14 @@ def name_problem(name: str, longest: int = LONGEST_NAME) -> str | None:
         return "entry-missing"
     if len(name) > longest:
         return "entry-too-long"
-    if any(not unicodedata.category(letter).startswith(_IN_A_NAME) for letter in name):
+    if not all(map(_in_a_name, name)):
         return "entry-characters"
     return None
+
+
+def _in_a_name(letter: str) -> bool:
+    """Tell whether a name may have it; a sign such as 「㈱」 counts as the letters that it stands for."""
+    return all(unicodedata.category(one).startswith(_IN_A_NAME) for one in unicodedata.normalize("NFKC", letter))
 
 
 def read_mail_address(typed: str) -> str:

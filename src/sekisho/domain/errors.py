@@ -91,6 +91,12 @@ class CertificateRevoked(CertificateRefused):
     code = "certificate-revoked"
 
 
+class CertificateIssuerRevoked(CertificateRefused):
+    """Ended with all others of the issuing CA that signed it, which was revoked."""
+
+    code = "certificate-issuer-revoked"
+
+
 class CertificateSuspended(CertificateRefused):
     """Shut out until that is lifted (RFC 5280: certificateHold)."""
 
@@ -263,6 +269,12 @@ class FormUnknown(StaffRefused):
     code = "form-unknown"
 
 
+class SerialUnknown(StaffRefused):
+    """No certificate of that serial number is theirs to see."""
+
+    code = "serial-unknown"
+
+
 class FormMoved(StaffRefused):
     """The form does not stand where that can be done: somebody else moved it, or nothing is left to do."""
 
@@ -273,6 +285,36 @@ class FourEyes(StaffRefused):
     """Whoever entered it, compared its seal or granted the role does not approve it."""
 
     code = "four-eyes"
+
+
+class ProposalOwn(FourEyes):
+    """Whoever proposed a change of the rules, or made the approver one, does not approve it."""
+
+    code = "proposal-own"
+
+
+class ProposalUnknown(StaffRefused):
+    """The bank has no proposal of that number."""
+
+    code = "proposal-unknown"
+
+
+class ProposalDecided(StaffRefused):
+    """The proposal does not stand where that can be done: somebody else decided, or it is in force."""
+
+    code = "proposal-decided"
+
+
+class ProposalOutdated(StaffRefused):
+    """A rule is not any more what it was when the change was written down."""
+
+    code = "proposal-outdated"
+
+
+class PolicyByTwo(StaffRefused):
+    """The bank has two people who change its rules together, so no command changes them but in an emergency."""
+
+    code = "policy-by-two"
 
 
 class FormWithoutEffect(StaffRefused):
@@ -329,6 +371,18 @@ class FormExpired(EntryRefused):
     code = "form-expired"
 
 
+class RulesNotAllowed(EntryRefused):
+    """A proposal cannot be taken; `fields` says what is wrong with which rule, the day or the reason."""
+
+    code = "rules-not-allowed"
+
+
+class RulesUnchanged(EntryRefused):
+    """Every rule of the proposal is so already."""
+
+    code = "rules-unchanged"
+
+
 class UserUnknown(EntryRefused):
     """The contract has no such user."""
 
@@ -377,6 +431,18 @@ class CardMoved(EntryRefused):
     code = "card-moved"
 
 
+class CardsNoneToPrint(EntryRefused):
+    """Every card of the bank is posted already."""
+
+    code = "cards-none-to-print"
+
+
+class CardMakerNotUsable(EntryRefused):
+    """No certificate of a card maker is set that something can be encrypted for now."""
+
+    code = "card-maker-not-usable"
+
+
 class PasskeyNotAccepted(EntryRefused):
     """What the passkey answered does not hold, or answers a question that was asked before."""
 
@@ -393,6 +459,18 @@ class DetailsNotAllowed(EntryRefused):
     """What was typed about a user cannot be taken; `fields` says what and why."""
 
     code = "details-not-allowed"
+
+
+class IdentityNotConfirmed(EntryRefused):
+    """What was answered on the telephone does not show that it was the customer who called."""
+
+    code = "identity-not-confirmed"
+
+
+class ScanNotAccepted(EntryRefused):
+    """A file is not taken as a scan of a form's paper; `fields` says why."""
+
+    code = "scan-not-accepted"
 
 
 class UserIdTaken(EntryRefused):
@@ -588,6 +666,12 @@ class SigningRefused(ServiceRefused):
     """The CA would not sign the order, which ended with that; its log says why."""
 
     code = "signing-refused"
+
+
+class IssuingCaRevoked(ServiceRefused):
+    """The issuing CA for this kind was revoked, and none has followed it yet; no permit was spent."""
+
+    code = "issuing-ca-revoked"
 
 
 class MailAway(ServiceRefused):

@@ -39,6 +39,7 @@ FIELDS: Mapping[FormKind, tuple[Field, ...]] = {
         Field("reason", ("card-lost", "card-stolen", "card-damaged", "card-not-arrived", "other")),
         Field("delivery", ("registered-address", "at-branch")),
     ),
+    FormKind.INTERIM_STEP: (Field("reason", ("card-on-its-way", "app-lost", "other")),),
     FormKind.LOCKOUT_LIFT: (
         Field("closed", ("contract-pin", "contract-confirmation-pin", "card-answer", "not-known")),
         Field("circumstances", lines=2),

@@ -35,11 +35,10 @@ class Do(StrEnum):
     STOP_BY_TELEPHONE = "stop-by-telephone"
     FILE_ON_SCREEN = "file-on-screen"
     GO_TO_THE_BRANCH = "go-to-the-branch"
-    GO_AGAIN_WITH_THE_CARD = "go-again-with-the-card"
     ACQUIRE_ADMINISTRATOR = "acquire-administrator"
     ACQUIRE_ADMINISTRATOR_WITH_CODE = "acquire-administrator-with-code"
     LOG_ON_ADMINISTRATOR = "log-on-administrator"
-    LOG_ON_WITH_NEW_CARD = "log-on-with-new-card"
+    LOG_ON_WITH_INTERIM_CODE = "log-on-with-interim-code"
     REPLACE_ADMINISTRATOR_PINS = "replace-administrator-pins"
     LIFT_SUSPENSION = "lift-suspension"
     REISSUE_USER = "reissue-user"
@@ -61,17 +60,17 @@ class Ready(StrEnum):
     ADMINISTRATOR_MAIL = "administrator-mail"
     CARD = "card"
     OTHER_STEP = "other-step"
+    PHONE = "phone"
     USER_ID = "user-id"
     USER_PINS = "user-pins"
     USER_MAIL = "user-mail"
 
 
 class Takes(StrEnum):
-    """How long it takes at the longest: on screen alone, with the branch, until a new card has come."""
+    """How long it takes at the longest: on screen alone, or with the branch."""
 
     MINUTES = "minutes"
     BRANCH = "branch"
-    CARD = "card"
 
 
 class Note(StrEnum):
@@ -79,6 +78,7 @@ class Note(StrEnum):
 
     OLD_WORKS_UNTIL_REISSUE = "old-works-until-reissue"
     ENDED_AT_ONCE = "ended-at-once"
+    CARD_FOLLOWS = "card-follows"
     REMOVE_OLD = "remove-old"
 
 
@@ -121,7 +121,6 @@ AT_HAND, OTHER_STEP = "at-hand", "other-step"
 
 _USERS = ("administrator", "/contract/users")
 _NEW_FORM = ("administrator", "/contract/forms/new")
-_WITH_THE_CARD = frozenset({FormKind.CERTIFICATE_REISSUE, FormKind.PIN_RESET})
 
 
 def asked(answers: Answers) -> tuple[Question, ...]:
@@ -203,22 +202,6 @@ class _Situation:
         """Whether the administrator can still log on with the old computer, and so needs no paper."""
         return self.alive and self.forms == (FormKind.CERTIFICATE_REISSUE,)
 
-    @property
-    def twice_at_the_branch(self) -> bool:
-        """Whether some forms are of use only once the new card has come.
-
-        Provisional PINs and a permit end after the bank's window (14 days),
-        and a card may take longer; whoever forgot their PINs can use neither
-        before they log on with the card.
-        """
-        return self.card == LOST and self.administrator_forgot
-
-    def forms_for(self, *, second_visit: bool) -> tuple[FormKind, ...]:
-        """Return what is handed in at the first visit, or at the second."""
-        if not self.twice_at_the_branch:
-            return () if second_visit else self.forms
-        return tuple(form for form in self.forms if (form in _WITH_THE_CARD) is second_visit)
-
 
 def plan_for(answers: Answers) -> Plan:
     """Return the plan of a situation of which every question is answered."""
@@ -240,6 +223,8 @@ def _situation(answers: Answers) -> _Situation:
         FormKind.CERTIFICATE_REISSUE: reissued,
         FormKind.PIN_RESET: forgot,
         FormKind.CARD_REISSUE: card == LOST,
+        # A card takes weeks; with the branch's code and an app nobody waits for it.
+        FormKind.INTERIM_STEP: card == LOST,
     }
     return _Situation(
         administrator_moves=administrator_moves,
@@ -266,20 +251,16 @@ def _at_the_branch(situation: _Situation) -> Iterator[GuideStep]:
     if situation.on_screen:
         yield GuideStep(Do.FILE_ON_SCREEN, Kind.ADMINISTRATOR, _NEW_FORM)
     elif situation.forms:
-        yield GuideStep(Do.GO_TO_THE_BRANCH, Kind.ADMINISTRATOR, forms=situation.forms_for(second_visit=False))
-    if situation.twice_at_the_branch:
-        forms = situation.forms_for(second_visit=True)
-        yield GuideStep(Do.GO_AGAIN_WITH_THE_CARD, Kind.ADMINISTRATOR, forms=forms)
+        yield GuideStep(Do.GO_TO_THE_BRANCH, Kind.ADMINISTRATOR, forms=situation.forms)
 
 
 def _of_the_administrator(situation: _Situation) -> Iterator[GuideStep]:
-    """Yield what the administrator does. A permit ends before a new card comes, so they acquire before they wait."""
+    """Yield what the administrator does."""
     forgot = situation.administrator_forgot
     if situation.administrator_reissued:
         acquire = Do.ACQUIRE_ADMINISTRATOR_WITH_CODE if forgot else Do.ACQUIRE_ADMINISTRATOR
         yield GuideStep(acquire, Kind.ADMINISTRATOR, ("public", "/acquire/administrator"))
-    waits = situation.card == LOST and not situation.twice_at_the_branch
-    log_on = Do.LOG_ON_WITH_NEW_CARD if waits else Do.LOG_ON_ADMINISTRATOR
+    log_on = Do.LOG_ON_WITH_INTERIM_CODE if situation.card == LOST else Do.LOG_ON_ADMINISTRATOR
     yield GuideStep(log_on, Kind.ADMINISTRATOR, ("administrator", "/"))
     if forgot:
         yield GuideStep(Do.REPLACE_ADMINISTRATOR_PINS, Kind.ADMINISTRATOR, ("administrator", "/pins"))
@@ -313,6 +294,7 @@ def _ready(situation: _Situation) -> tuple[Ready, ...]:
         Ready.ADMINISTRATOR_MAIL: situation.administrator_forgot and situation.administrator_reissued,
         Ready.CARD: situation.card == AT_HAND,
         Ready.OTHER_STEP: situation.card == OTHER_STEP,
+        Ready.PHONE: situation.card == LOST,
         Ready.USER_ID: situation.user_moves,
         Ready.USER_PINS: situation.user_moves and not situation.user_forgot,
         Ready.USER_MAIL: situation.user_moves and situation.user_forgot,
@@ -321,8 +303,6 @@ def _ready(situation: _Situation) -> tuple[Ready, ...]:
 
 
 def _takes(situation: _Situation) -> Takes:
-    if situation.card == LOST:
-        return Takes.CARD
     return Takes.BRANCH if situation.forms else Takes.MINUTES
 
 
@@ -331,6 +311,7 @@ def _notes(answers: Answers, situation: _Situation) -> tuple[Note, ...]:
     notes = {
         Note.OLD_WORKS_UNTIL_REISSUE: situation.administrator_moves and situation.alive,
         Note.ENDED_AT_ONCE: situation.user_moves and not situation.administrator_moves,
+        Note.CARD_FOLLOWS: situation.card == LOST,
         Note.REMOVE_OLD: works,
     }
     return tuple(note for note, is_good_to_know in notes.items() if is_good_to_know)

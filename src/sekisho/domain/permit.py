@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import PermitExpired, PermitSpent, PermitWithdrawn
@@ -11,6 +12,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sekisho.domain.person import PersonId
+
+
+class PermitState(StrEnum):
+    """Where a permit stands."""
+
+    GRANTED = "granted"
+    SPENT = "spent"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,14 @@ class Permit:
     def is_open(self, now: datetime) -> bool:
         """Tell whether it can still be spent at `now`."""
         return self.spent_at is None and self.withdrawn_at is None and now < self.expires_at
+
+    def state(self, now: datetime) -> PermitState:
+        """Return where it stands at `now`."""
+        if self.spent_at is not None:
+            return PermitState.SPENT
+        if self.withdrawn_at is not None:
+            return PermitState.WITHDRAWN
+        return PermitState.GRANTED if now < self.expires_at else PermitState.EXPIRED
 
     def spend(self, now: datetime) -> Permit:
         """Return the permit as spent at `now`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sekisho.domain.certified_keys import KeyRules
 from sekisho.domain.issuing_ca import FIRST_CAS, IssuingCa
-from sekisho.domain.second_step import SecondStep
+from sekisho.domain.second_step import OF_THE_BANK, SecondStep
 from sekisho.domain.secret import PinRules
 from sekisho.domain.service_hours import ALWAYS, ServiceHours, read_hours
 
@@ -35,7 +35,7 @@ class Policy:
     last_logons_shown: int = 3
     pin_age: timedelta = timedelta(days=90)
     grace: timedelta = timedelta(0)
-    second_steps: frozenset[SecondStep] = frozenset(SecondStep)
+    second_steps: frozenset[SecondStep] = frozenset(OF_THE_BANK)
     way_tegata: bool = True
     way_est: bool = True
     way_browser: bool = False
@@ -68,8 +68,10 @@ class Policy:
 
 
 SERVICE_HOURS = "service_hours"
+SECOND_STEPS = "second_steps"
 # The rules that are on or off and stand among the stored ones.
 SWITCHES = ("renewal_without_pin", "key_p384", "key_rsa")
+WAYS = ("way_tegata", "way_est", "way_browser")
 LONGEST_CERTIFICATE_LIFE = timedelta(days=398)
 LONGEST_ACQUISITION_WINDOW = timedelta(days=80)
 _DAY, _HOUR, _MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -98,7 +100,7 @@ class Rule:
         """Return the value of the field. Raises `RuleOutOfBounds`."""
         numbers = [stored] if isinstance(stored, int) else list(stored)
         if not all(self.least <= number <= self.most for number in numbers) or not numbers:
-            raise RuleOutOfBounds(self.name, f"must lie between {self.least} and {self.most}")
+            raise RuleOutOfBounds(self.name, f"must lie between {self.least} and {self.most}", "bounds")
         values = [number if self.unit is None else number * self.unit for number in numbers]
         return tuple(sorted(set(values), reverse=True)) if self.several else values[0]
 
@@ -110,11 +112,12 @@ class Rule:
 
 
 class RuleOutOfBounds(ValueError):  # noqa: N818 - names what is the case
-    """A rule was to be set to what it must not be; `rule` names it, the text says why."""
+    """A rule was to be set to what it must not be; `rule` names it, the text says why, `code` which words say it."""
 
-    def __init__(self, rule: str, why: str) -> None:
+    def __init__(self, rule: str, why: str, code: str) -> None:
         super().__init__(f"{rule} {why}")
         self.rule = rule
+        self.code = code
 
 
 RULES = (
@@ -141,27 +144,64 @@ RULES = (
 
 
 def with_rules(policy: Policy, stored: Mapping[str, Any]) -> Policy:
-    """Return the policy with rules by their names set anew.
+    """Return the policy with rules by their names set anew, each as `stored_rules` writes it.
 
     Raises `RuleOutOfBounds`, for rules that disagree with one another as well.
     """
+    new = set_rules(policy, stored)
+    if new.renewal_window >= new.certificate_life:
+        raise RuleOutOfBounds("renewal_window_days", "must be shorter than the life of a certificate", "window")
+    if max(new.reminders) > new.renewal_window:
+        raise RuleOutOfBounds("reminders_days", "must not begin before the renewal window", "reminders")
+    if new.session_idle > new.session_life:
+        raise RuleOutOfBounds("session_idle_minutes", "must not be longer than a session", "idle")
+    return new
+
+
+def set_rules(policy: Policy, stored: Mapping[str, Any]) -> Policy:
+    """Return the policy with rules set anew, whether they agree with one another or not. Raises `RuleOutOfBounds`."""
     changed: dict[str, Any] = {rule.field: rule.read(stored[rule.name]) for rule in RULES if rule.name in stored}
-    changed |= {name: bool(stored[name]) for name in SWITCHES if name in stored}
+    changed |= {name: bool(stored[name]) for name in (*SWITCHES, *WAYS) if name in stored}
+    if SECOND_STEPS in stored:
+        changed[SECOND_STEPS] = frozenset(map(SecondStep, stored[SECOND_STEPS]))
+        if not changed[SECOND_STEPS]:
+            raise RuleOutOfBounds(SECOND_STEPS, "must be at least one", "steps")
     if SERVICE_HOURS in stored:
         try:
             changed[SERVICE_HOURS] = read_hours(str(stored[SERVICE_HOURS]))
         except ValueError as wrong:
-            raise RuleOutOfBounds(SERVICE_HOURS, str(wrong)) from wrong
-    new = replace(policy, **changed)
-    if new.renewal_window >= new.certificate_life:
-        raise RuleOutOfBounds("renewal_window_days", "must be shorter than the life of a certificate")
-    if max(new.reminders) > new.renewal_window:
-        raise RuleOutOfBounds("reminders_days", "must not begin before the renewal window")
-    if new.session_idle > new.session_life:
-        raise RuleOutOfBounds("session_idle_minutes", "must not be longer than a session")
-    return new
+            raise RuleOutOfBounds(SERVICE_HOURS, str(wrong), "hours") from wrong
+    return replace(policy, **changed)
+
+
+def as_installed(policy: Policy, installed: Policy) -> Policy:
+    """Return the policy with what no bank decides: what the settings and the keys of the installation say."""
+    return replace(
+        policy,
+        crl_shards=installed.crl_shards,
+        ocsp_nonce=installed.ocsp_nonce,
+        issuing_cas=installed.issuing_cas,
+    )
+
+
+def stored_rules(policy: Policy) -> dict[str, Any]:
+    """Return every rule that a bank sets for itself, by its name: a number, numbers, on or off, names, or hours."""
+    return {
+        **{rule.name: rule.write(policy) for rule in RULES},
+        SERVICE_HOURS: written_hours(policy),
+        **{name: getattr(policy, name) for name in SWITCHES},
+        SECOND_STEPS: [step.value for step in OF_THE_BANK if step in policy.second_steps],
+        **{name: getattr(policy, name) for name in WAYS},
+    }
 
 
 def written_hours(policy: Policy) -> str:
     """Return a policy's service hours as they are stored."""
     return ALWAYS if policy.service_hours is None else policy.service_hours.text
+
+
+def written(value: object) -> str:
+    """Return what a rule is set to, as the audit log and the command line tell it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -31,6 +31,7 @@ class FormKind(StrEnum):
     CERTIFICATE_REISSUE = "certificate-reissue"
     CERTIFICATE_REVOCATION = "certificate-revocation"
     CARD_REISSUE = "card-reissue"
+    INTERIM_STEP = "interim-step"
     LOCKOUT_LIFT = "lockout-lift"
     PIN_RESET = "pin-reset"
     EMERGENCY_STOP = "emergency-stop"
@@ -137,6 +138,11 @@ class RequestForm:
     def number(self) -> str:
         """The form's number, which stands on its paper."""
         return number_of(self.id)
+
+    @property
+    def recorded_under(self) -> str | None:
+        """The contract ID under which its audit rows stand: for an opening the one that the contract is to have."""
+        return self.contract_id or self.detail.get("contract_id")
 
     def next_steps(self) -> tuple[Step, ...]:
         """Return what can be done to it now, the way on first."""

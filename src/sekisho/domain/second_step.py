@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 
 from sekisho.domain.errors import EntryNotDigits
@@ -9,6 +10,8 @@ from sekisho.domain.secret import normal_form
 
 _DIGITS = 6
 LONGEST_LABEL = 40
+# How long an app counts that stands in for a lost card at a bank that offers none: a card takes three weeks at most.
+INTERIM_APP = timedelta(days=60)
 
 
 class SecondStep(StrEnum):
@@ -17,6 +20,12 @@ class SecondStep(StrEnum):
     CARD = "card"
     TOTP = "totp"
     PASSKEY = "passkey"
+    # A code from the branch for whoever has lost the card or the app: with it an app is set up, nothing else.
+    INTERIM = "interim"
+
+
+# What a bank offers or does not; the branch's code needs a form each time.
+OF_THE_BANK = (SecondStep.CARD, SecondStep.TOTP, SecondStep.PASSKEY)
 
 
 def read_code(entry: str) -> str:

@@ -23,12 +23,14 @@ class SecretName(StrEnum):
     TOTP = "totp"
     # Shown to a person who adds one, and not theirs until they have typed a code of it.
     NEW_TOTP = "new-totp"
+    # From the branch, to set up an app with where the card or the app before is lost.
+    INTERIM = "interim"
     # An administrator's, until they have used it for the opening.
     REGISTRATION_PIN = "registration-pin"
 
 
 _PLAIN = "abcdefghijkmnpqrstuvwxyz23456789"
-_PROVISIONAL_LENGTH = 10
+PROVISIONAL_LENGTH = 10
 # A person's two; the card is a bank's.
 PINS = (SecretName.PIN, SecretName.CONFIRMATION_PIN)
 
@@ -58,7 +60,7 @@ def new_provisional_pin(entropy: Callable[[int], bytes]) -> str:
     short nor too long at any bank. It may lack a digit or a letter:
     `pin_problems` tells.
     """
-    return "".join(_PLAIN[byte & 31] for byte in entropy(_PROVISIONAL_LENGTH))
+    return "".join(_PLAIN[byte & 31] for byte in entropy(PROVISIONAL_LENGTH))
 
 
 def pin_problems(pin: str, *, ids: tuple[str, ...], sister: str | None = None, rules: PinRules = USUAL) -> list[str]:

@@ -1,4 +1,7 @@
-"""The bank's own people at the console: clerk 係, approver 検印者, operator センター, auditor 監査; and its systems."""
+"""The bank's own people at the console, and its systems.
+
+clerk 係, approver 検印者, operator センター, auditor 監査, policy keeper 規則担当.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,8 @@ class Role(StrEnum):
     APPROVER = "approver"
     OPERATOR = "operator"
     AUDITOR = "auditor"
+    # Changes the bank's rules, together with another one.
+    KEEPER = "keeper"
     # A program of the bank, which has a certificate and logs on nowhere.
     SYSTEM = "system"
 
@@ -70,9 +75,20 @@ class Staff:
         """
         return bank == self.bank and self.branch in {None, branch}
 
+    @property
+    def of_the_centre(self) -> bool:
+        """Whether they are of the operations centre, and of no branch."""
+        return self.branch is None
+
     def require(self, *roles: Role) -> None:
         """Raise `RoleMissing` unless one of the roles is theirs."""
         if not self.roles.intersection(roles):
+            raise RoleMissing
+
+    def require_at_centre(self, *roles: Role) -> None:
+        """Raise `RoleMissing` unless one of the roles is theirs, and they are of the operations centre."""
+        self.require(*roles)
+        if not self.of_the_centre:
             raise RoleMissing
 
     def check_door(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from sekisho.edge.prompt import PromptProtocol
 from sekisho.edge.protocol import EdgeProtocol
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sekisho.edge.current import CurrentContext
+    from sekisho.edge.prompt import AtHand
 
 log = logging.getLogger("sekisho.edge")
 _HANDSHAKE_S = 10.0
@@ -36,9 +38,18 @@ class Door:
     process's signals, and bounds neither connections nor their handshakes.
     """
 
-    def __init__(self, listening: socket.socket, app: Any, current: CurrentContext | None, most: int) -> None:
+    def __init__(
+        self,
+        listening: socket.socket,
+        app: Any,
+        current: CurrentContext | None,
+        most: int,
+        at_hand: AtHand | None = None,
+    ) -> None:
+        """Without TLS, `at_hand` is asked before the application."""
         self._listening = listening
         self._app = app
+        self._at_hand = at_hand if current is None else None
         self._current = current
         self._choices = None if current is None else current.tls.choices
         self._places = asyncio.Semaphore(most)
@@ -78,10 +89,15 @@ class Door:
                     log.error("no visitor can be let in for now: %s", failure.strerror)  # noqa: TRY400
                     await asyncio.sleep(_EXHAUSTED_S)
                 continue
-            protocol = EdgeProtocol(self._config, self._state, self._choices)
+            protocol = self._protocol()
             visit = loop.create_task(self._visit(visitor, protocol))
             self._visits[visit] = protocol
             visit.add_done_callback(self._leave)
+
+    def _protocol(self) -> EdgeProtocol:
+        if self._at_hand is not None:
+            return PromptProtocol(self._config, self._state, self._at_hand)
+        return EdgeProtocol(self._config, self._state, self._choices)
 
     async def _somebody_knocks(self) -> None:
         """Wait until there may be a visitor to accept.

@@ -27,6 +27,11 @@ _STALL_S = 30.0  # for which a visitor may leave the answer unread
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
+def date_header() -> list[tuple[bytes, bytes]]:
+    """Return what says when an answer was made: RFC 9110 section 6.6.1."""
+    return _date(int(time.time()))
+
+
 @lru_cache(maxsize=1)
 def _date(second: int) -> list[tuple[bytes, bytes]]:
     return [(b"date", formatdate(second, usegmt=True).encode("ascii"))]
@@ -52,13 +57,17 @@ class EdgeProtocol(HttpToolsProtocol):
     @property
     def is_idle(self) -> bool:
         """Whether nothing is being answered."""
-        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr] # None before the first
+        return not self._is_answering
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr] # None before the first
 
     def leave(self) -> None:
         """Make the answer that is under way, or else the next, the last one; without any the connection times out."""
         self._is_last = True
         # Once the answer's head is on its way it cannot say any more that it is the last one.
-        if not self.is_idle and not self.cycle.response_started:
+        if self._is_answering and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -108,7 +117,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self.server_state.default_headers = _date(int(time.time()))
+        self.server_state.default_headers = date_header()
         super().on_message_begin()
         if self._extensions:
             self.scope["extensions"] = dict(self._extensions)
@@ -119,19 +128,26 @@ class EdgeProtocol(HttpToolsProtocol):
             # Another process was told to refuse the next handshake: the browser asks again over a new connection.
             self.transport.abort()
             return
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _LONGEST_HEAD:
-            raise ValueError("the head is too long")  # where it came in one piece
-        self._in_head = False
-        self._set_deadline(_BODY_S)
+        if self._in_head:
+            self._end_head()
         super().on_headers_complete()
         if self._is_last:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Stop the clock: from here on it is the application's time."""
+        self._end_message()
+        super().on_message_complete()
+
+    def _end_head(self) -> None:
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _LONGEST_HEAD:
+            raise ValueError("the head is too long")  # where it came in one piece
+        self._in_head = False
+        self._set_deadline(_BODY_S)
+
+    def _end_message(self) -> None:
         self._in_head, self._bytes = True, 0
         self._set_deadline(None)
-        super().on_message_complete()
 
     def pause_writing(self) -> None:
         """Wait for a visitor who reads slower than they are answered."""

@@ -17,6 +17,8 @@ from sekisho.edge.door import Door
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from sekisho.edge.prompt import AtHand
+
 __all__ = ["AddressInUse", "ServerCertificateUnusable", "Site", "SiteTls", "serve"]
 
 _GRACE_S = 10.0
@@ -32,13 +34,17 @@ class AddressInUse(Exception):  # noqa: N818 - names what happened
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One listener: an ASGI application on an address, behind TLS or (None) without."""
+    """One listener: an ASGI application on an address, behind TLS or (None) without.
+
+    Without TLS, `at_hand` may know whole answers, and is asked first.
+    """
 
     name: str
     host: str
     port: int
     app: Any
     tls: SiteTls | None
+    at_hand: AtHand | None = None
 
 
 @contextlib.contextmanager
@@ -76,7 +82,7 @@ async def serve(
             sockets = closing.enter_context(bound(sites))
         contexts = [None if site.tls is None else CurrentContext(site.tls) for site in sites]
         doors = [
-            Door(listening, site.app, context, most)
+            Door(listening, site.app, context, most, site.at_hand)
             for listening, site, context in zip(sockets, sites, contexts, strict=True)
         ]
         work = [asyncio.create_task(door.serve()) for door in doors]

@@ -13,7 +13,7 @@ import typst
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Template = Literal["request_form", "slip"]
+Template = Literal["customer_card", "request_form", "slip"]
 
 
 def set_pdf(template: Template, data: Mapping[str, object]) -> bytes:

@@ -90,7 +90,7 @@ def check_issuing(
         certificate.serial_number,
         certificate.not_valid_before_utc + profile.BACKDATE,
         root_certificate=root,
-        root_address=hierarchy.root_address(bank.code, pki_url),
+        root_addresses=hierarchy.root_addresses(bank.code, pki_url),
         generation=ca.generation,
     ).sign(ec.generate_private_key(ec.SECP384R1()), hashes.SHA384())
     # All but the signature is the same.

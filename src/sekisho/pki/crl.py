@@ -30,6 +30,7 @@ LONGEST_LIFE = timedelta(days=10)
 _LAST_UTC_TIME = 2049  # section 5.1.2.6
 _CODES = {  # section 5.3.1
     Reason.KEY_COMPROMISE: 1,
+    Reason.CA_COMPROMISE: 2,
     Reason.AFFILIATION_CHANGED: 3,
     Reason.SUPERSEDED: 4,
     Reason.CESSATION_OF_OPERATION: 5,

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 
+ROOT = "root"
+"""What the root's files and addresses are called, its list among them."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyAndCertificate:
     """A CA's key and the certificate that names it."""
@@ -80,7 +84,7 @@ def certify_issuing(
 ) -> x509.Certificate:
     """Return the issuing CA of that generation for `kind` with this key, signed by the root."""
     now, serial = now.replace(microsecond=0), serial_number(entropy)
-    address = root_address(bank.code, pki_url)
+    above = root_addresses(bank.code, pki_url)
     builder = profile.issuing(
         bank,
         kind,
@@ -88,7 +92,7 @@ def certify_issuing(
         serial,
         now,
         root_certificate=root.certificate,
-        root_address=address,
+        root_addresses=above,
         generation=generation,
     )
     guarded = guard_issuing(
@@ -99,15 +103,15 @@ def certify_issuing(
         serial=serial,
         now=now,
         root=root.certificate,
-        root_address=address,
+        root_addresses=above,
         generation=generation,
     )
     return builder.sign(guarded, hashes.SHA384())
 
 
-def root_address(bank_code: str, pki_url: str) -> str:
-    """Return where the pki site serves the root."""
-    return f"{pki_url}/{bank_code}/root.cer"
+def root_addresses(bank_code: str, pki_url: str) -> profile.RootAddresses:
+    """Return where the pki site serves what belongs to the root."""
+    return profile.RootAddresses(f"{pki_url}/{bank_code}/root.cer", f"{pki_url}/{bank_code}/{ROOT}.crl")
 
 
 def addresses(bank_code: str, kind: Kind, pki_url: str, generation: int = FIRST) -> profile.Addresses:

@@ -166,12 +166,19 @@ def responder(
 
 def check(answer: Answer) -> None:
     """Raise ValueError unless the answer is one that is given."""
-    if not timedelta(0) < answer.life <= LONGEST_LIFE:
+    if not timedelta(0) < answer.life <= LONGEST_LIFE or answer.life.microseconds:
         raise ValueError("length of life")
+    if answer.serial < 0:
+        raise ValueError("serial number")
     if (answer.revoked is not None) is not (answer.status is Status.REVOKED):
         raise ValueError("a revocation without its date, or a date without one")
     if answer.nonce is not None and not 0 < len(answer.nonce) <= LONGEST_NONCE:
         raise ValueError("a nonce of no allowed length")
+
+
+def ends(answer: Answer, certificate: x509.Certificate, now: datetime) -> datetime:
+    """Return until when the answer is good, which is not longer than its responder's certificate."""
+    return min(now + answer.life, certificate.not_valid_after_utc)
 
 
 def response(
@@ -188,7 +195,7 @@ def response(
             _ALGORITHMS[answer.digest],
             _STATUSES[answer.status],
             now,
-            min(now + answer.life, certificate.not_valid_after_utc),
+            ends(answer, certificate, now),
             # No answer names a moment after its own, whatever a clock that was ahead had written.
             None if since is None else min(since, now),
             # An absent reason means unspecified (RFC 5280 section 5.3.1).

@@ -77,6 +77,14 @@ class Addresses:
         return f"{self.folder}/{list_name(IssuingCa(self.kind, self.generation), shard)}.crl"
 
 
+@dataclass(frozen=True, slots=True)
+class RootAddresses:
+    """Where relying parties find the root's certificate and its revocation list."""
+
+    certificate: str
+    crl: str
+
+
 def subject(bank: BankName, kind: Kind, common_name: str | None = None) -> x509.Name:
     """Return the name of a person's certificate, or without `common_name` the subtree that holds them all."""
     parts = [
@@ -146,14 +154,15 @@ def issuing(
     now: datetime,
     *,
     root_certificate: x509.Certificate,
-    root_address: str,
+    root_addresses: RootAddresses,
     generation: int = FIRST,
 ) -> x509.CertificateBuilder:
     """Return the issuing CA for `kind`, to be signed by the root.
 
     It is held to what it issues: no CA below it, clientAuth alone, and names
     inside the subtree of its kind (RFC 5280 section 4.2.1.10), so a user's
-    issuing CA cannot make an administrator even with its key stolen.
+    issuing CA cannot make an administrator even with its key stolen. It names
+    the root's list, where it stands should it be revoked.
     """
     root_key_id = root_certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     return (
@@ -180,12 +189,14 @@ def issuing(
             x509.AuthorityInformationAccess(
                 [
                     x509.AccessDescription(
-                        AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(root_address)
+                        AuthorityInformationAccessOID.CA_ISSUERS,
+                        x509.UniformResourceIdentifier(root_addresses.certificate),
                     )
                 ]
             ),
             critical=False,
         )
+        .add_extension(x509.CRLDistributionPoints([_point(root_addresses.crl)]), critical=False)
     )
 
 
@@ -197,6 +208,8 @@ def check_order(order: Order, bank: BankName, *, issuer_ends: datetime) -> None:
         raise ProfileBroken("serial number")
     if order.not_before.microsecond or order.not_after.microsecond:
         raise ProfileBroken("dates in fractions of a second")
+    if order.not_before.utcoffset() != timedelta(0) or order.not_after.utcoffset() != timedelta(0):
+        raise ProfileBroken("dates that are not in UTC")
     if not timedelta(0) < order.not_after - order.not_before <= LONGEST_CERTIFICATE_LIFE:
         raise ProfileBroken("length of life")
     if order.not_after > issuer_ends:
@@ -221,7 +234,6 @@ def person(order: Order, bank: BankName, *, issuer: x509.Certificate, addresses:
     """Return the certificate that the order asks for, to be signed by the issuing CA of its kind."""
     check_order(order, bank, issuer_ends=issuer.not_valid_after_utc)
     key = load_key(order.spki)
-    before, after = person_extensions(issuer, addresses, order.shard)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject(bank, order.kind, order.common_name))
@@ -232,39 +244,31 @@ def person(order: Order, bank: BankName, *, issuer: x509.Certificate, addresses:
         .not_valid_after(order.not_after)
     )
     key_id = x509.SubjectKeyIdentifier.from_public_key(key)
-    for extension in (*before, x509.Extension(key_id.oid, critical=False, value=key_id), *after):
-        builder = builder.add_extension(extension.value, critical=extension.critical)
+    for extension, critical in _person_extensions(issuer, addresses, order.shard, key_id):
+        builder = builder.add_extension(extension, critical=critical)
     return builder
 
 
-_Extensions = list[x509.Extension[x509.ExtensionType]]
+def _point(address: str) -> x509.DistributionPoint:
+    return x509.DistributionPoint(
+        full_name=[x509.UniformResourceIdentifier(address)], relative_name=None, reasons=None, crl_issuer=None
+    )
 
 
-def person_extensions(
-    issuer: x509.Certificate, addresses: Addresses, shard: int | None
-) -> tuple[_Extensions, _Extensions]:
-    """Return what every person's certificate of an issuing CA has, before and after the subject's key identifier.
-
-    The last one names the revocation list.
-    """
+def _person_extensions(
+    issuer: x509.Certificate, addresses: Addresses, shard: int | None, key_id: x509.SubjectKeyIdentifier
+) -> list[tuple[x509.ExtensionType, bool]]:
+    """Return the extensions of a person's certificate in their order, each with whether it is critical."""
     issuer_key_id = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    usage = key_usage(signs=False)
     information = [
         (AuthorityInformationAccessOID.OCSP, addresses.ocsp),
         (AuthorityInformationAccessOID.CA_ISSUERS, addresses.issuer),
     ]
-    point = x509.DistributionPoint(
-        full_name=[x509.UniformResourceIdentifier(addresses.crl(shard))],
-        relative_name=None,
-        reasons=None,
-        crl_issuer=None,
-    )
-    before: list[tuple[x509.ExtensionType, bool]] = [
+    return [
         (x509.BasicConstraints(ca=False, path_length=None), True),
-        (usage, True),
+        (key_usage(signs=False), True),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
-    ]
-    after: list[tuple[x509.ExtensionType, bool]] = [
+        (key_id, False),
         (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key_id), False),
         (
             x509.AuthorityInformationAccess(
@@ -272,9 +276,5 @@ def person_extensions(
             ),
             False,
         ),
-        (x509.CRLDistributionPoints([point]), False),
+        (x509.CRLDistributionPoints([_point(addresses.crl(shard))]), False),
     ]
-    return (
-        [x509.Extension(value.oid, critical, value) for value, critical in before],
-        [x509.Extension(value.oid, critical, value) for value, critical in after],
-    )

@@ -16,6 +16,7 @@ from sekisho.domain.errors import (
 )
 from sekisho.domain.person import Kind
 from sekisho.portal.emergency import emergency_routes
+from sekisho.portal.interim import interim_routes
 from sekisho.portal.mail_address import mail_address_routes
 from sekisho.portal.many_users import many_routes
 from sekisho.portal.opening import opening_routes
@@ -83,6 +84,7 @@ def administrator_app(site: Site, *, chains: Chains, est: Sequence[BaseRoute]) -
         *emergency_routes(site),
         *sessions_routes(site),
         *second_step_routes(site),
+        *interim_routes(site),
         *renewal_routes(site, Kind.ADMINISTRATOR, chains),
         Route("/contract", endpoint(site, logged_on(contract_page))),
         Route(USERS, endpoint(site, logged_on(users_page))),
@@ -184,7 +186,7 @@ def changed_page(visit: Visit, current: LoggedOn) -> Response:
 
 def _shown(visit: Visit, line: UserLine) -> ShownUser:
     certificate = line.certificate
-    in_force = certificate is not None and certificate.ended_at is None
+    in_force = certificate is not None and not certificate.over
     return ShownUser(
         user_id=line.person.who.user_id or "",
         name=line.person.name,

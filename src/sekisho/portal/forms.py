@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -18,6 +17,7 @@ from sekisho.web.request_papers import Prefilled, render
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
+    from sekisho.domain.contract import Bank
     from sekisho.web.site import Site
     from sekisho.web.visit import Visit
 
@@ -26,6 +26,7 @@ _KEPT = "public, max-age=3600"
 
 @dataclass(frozen=True, slots=True)
 class _Blank:
+    bank: Bank
     pdf: bytes
     etag: str
 
@@ -36,12 +37,15 @@ def form_path(kind: FormKind) -> str:
 
 
 def forms_routes(site: Site) -> list[BaseRoute]:
-    """Return the blank forms. Each is set once, when it is first asked for."""
+    """Return the blank forms. Each is set when it is first asked for, and again where the bank's rules have changed."""
+    kept: dict[FormKind, _Blank] = {}
 
-    @cache
     def blank(kind: FormKind) -> _Blank:
-        pdf = render(kind, Prefilled(site.bank))
-        return _Blank(pdf, f'"{hashlib.sha256(pdf).hexdigest()[:32]}"')
+        bank, form = site.bank, kept.get(kind)
+        if form is None or form.bank != bank:
+            pdf = render(kind, Prefilled(bank))
+            form = kept[kind] = _Blank(bank, pdf, f'"{hashlib.sha256(pdf).hexdigest()[:32]}"')
+        return form
 
     def show(visit: Visit) -> Response:
         try:

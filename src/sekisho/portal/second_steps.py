@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import io
 from functools import partial
 from typing import TYPE_CHECKING
 
-import segno
-from markupsafe import Markup
 from starlette.routing import Route
 
 from sekisho.domain.errors import DoorClosed, EntryRefused, SecondStepMissing
 from sekisho.domain.second_step import SecondStep
+from sekisho.portal.new_app import new_app
 from sekisho.portal.secure import ask_second_step, logged_on, other_steps, take_second_step
+from sekisho.usecases.cards import own_cards
 from sekisho.usecases.manage_second_steps import (
     Confirmed,
     add_passkey,
     add_totp,
     ask_new_passkey,
     begin_totp,
-    mark_of,
     new_totp,
     remove_passkey,
     remove_totp,
 )
 from sekisho.usecases.read_second_steps import read_second_steps
 from sekisho.usecases.second_step import answer_passkey, answer_totp, ask_passkey
-from sekisho.vault import totp
 from sekisho.vault.passkeys import PasskeyJudge
 from sekisho.web.endpoint import endpoint
 
@@ -47,8 +44,6 @@ _ADD_TOTP = f"{_STEPS}/totp"
 _ADD_PASSKEY = f"{_STEPS}/passkey"
 _REMOVE = f"{_STEPS}/remove"
 _LONGEST_NUMBER = 18
-# A QR code's quiet zone and the size of one module, in pixels.
-_BORDER, _SCALE = 4, 5
 
 
 def second_step_routes(site: Site) -> list[BaseRoute]:
@@ -132,6 +127,7 @@ def steps_page(visit: Visit, current: LoggedOn) -> Response:
         "second_steps.html",
         person=current.person,
         card=steps.card,
+        cards=own_cards(visit.site.ports, current.person.who),
         offers_totp=SecondStep.TOTP in offered,
         offers_passkey=SecondStep.PASSKEY in offered,
         totp_since=None if steps.totp is None else steps.totp.set_at,
@@ -157,11 +153,7 @@ def add_totp_page(visit: Visit, current: LoggedOn) -> Response:
         secret = new_totp(site.ports, bank=site.bank, current=current)
     except SecondStepMissing as refusal:
         return visit.back(_STEPS, refusal)
-    account = f"****{current.person.who.contract_id[-4:]}"
-    address = totp.address(secret, issuer=site.bank.service_name[visit.lang], account=account)
-    groups = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
-    picture, mark = _qr(address), mark_of(secret)
-    return visit.page("totp_add.html", person=current.person, picture=picture, secret=groups, mark=mark)
+    return visit.page("totp_add.html", person=current.person, app=new_app(visit, current, secret))
 
 
 def take_add_totp(visit: Visit, current: LoggedOn) -> Response:
@@ -246,13 +238,3 @@ def _number(text: str) -> int:
 
 def _confirmed(visit: Visit, current: LoggedOn) -> Confirmed:
     return Confirmed(current, visit.entry("confirmation_pin"), visit.address)
-
-
-def _qr(text: str) -> Markup:
-    """Return a QR code as SVG to stand in a page, black on white whatever stands around it."""
-    out = io.BytesIO()
-    segno.make(text, error="m", micro=False).save(
-        out, kind="svg", xmldecl=False, svgns=False, border=_BORDER, scale=_SCALE, dark="#000", light="#fff",
-        svgclass="qr", lineclass=None, omitsize=False,
-    )  # fmt: skip
-    return Markup(out.getvalue().decode())  # noqa: S704 - made by the library, and the text in it is drawn

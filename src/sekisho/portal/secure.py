@@ -40,7 +40,12 @@ OPENING_PATH = "/opening"
 # For so long a page that tells an outcome may be looked at again.
 JUST_NOW = timedelta(minutes=10)
 # Where each second step of an administrator's logon is taken.
-STEP_PATH = {SecondStep.CARD: "/card", SecondStep.TOTP: "/totp", SecondStep.PASSKEY: "/passkey"}
+STEP_PATH = {
+    SecondStep.CARD: "/card",
+    SecondStep.TOTP: "/totp",
+    SecondStep.PASSKEY: "/passkey",
+    SecondStep.INTERIM: "/interim",
+}
 OPENED = "contract-opened"
 
 
@@ -189,8 +194,13 @@ def ask_second_step(visit: Visit, step: SecondStep, ask: Callable[[LoggedOn, Sec
     return ask(current, steps) if step in steps.offered else visit.go(STEP_PATH[steps.first])
 
 
-def take_second_step(visit: Visit, step: SecondStep, answer: Callable[[LoggedOn], OpenedSession]) -> Response:
-    """Take an answer to a second step and go to the status screen with the cookie of the complete logon."""
+def take_second_step(
+    visit: Visit, step: SecondStep, answer: Callable[[LoggedOn], OpenedSession], *, at: str | None = None
+) -> Response:
+    """Take an answer to a second step and go to the status screen with the cookie of the complete logon.
+
+    `at` is where a refused answer is typed anew, the step's own page by default.
+    """
     current = resume(visit)
     if not current.session.positions:
         return visit.go("/status")
@@ -200,7 +210,7 @@ def take_second_step(visit: Visit, step: SecondStep, answer: Callable[[LoggedOn]
     except EntryRefused as refusal:
         left = read_second_steps(visit.site.ports, bank=visit.site.bank, person=current.person)
         if step in left.offered:
-            return visit.back(STEP_PATH[step], refusal)
+            return visit.back(at or STEP_PATH[step], refusal)
         # It was taken away in another window; what is left is asked, and that is said there.
         return visit.back(STEP_PATH[left.first], SecondStepMissing())
     except DoorClosed as refusal:

@@ -1,14 +1,14 @@
-"""Banks and their policies."""
+"""Banks, and the policy that each began with."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 
 from sekisho.domain.contract import Application, Bank
 from sekisho.domain.policy import RULES, SERVICE_HOURS, SWITCHES, Policy, with_rules, written_hours
-from sekisho.domain.second_step import SecondStep
+from sekisho.domain.second_step import OF_THE_BANK, SecondStep
 from sekisho.store.tables import banks as t
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ def add(tx: Connection, bank: Bank, now: datetime) -> None:
             way_browser=bank.policy.way_browser,
             rules=differing(bank.policy),
             applications=[{"code": one.code, **one.name} for one in bank.applications],
-            second_steps=",".join(step for step in SecondStep if step in bank.policy.second_steps),
+            second_steps=",".join(step for step in OF_THE_BANK if step in bank.policy.second_steps),
             registered_at=now,
         )
     )
 
 
 def find(tx: Connection, code: str) -> Bank | None:
-    """Return the bank, or None."""
+    """Return the bank with the policy that it began with, or None; `policies.timeline` tells what is in force."""
     row = tx.execute(select(t).where(t.c.code == code)).one_or_none()
     if row is None:
         return None
@@ -58,24 +58,9 @@ def find(tx: Connection, code: str) -> Bank | None:
     )
 
 
-def hold_policy(tx: Connection, code: str) -> Policy:
-    """Return the stored rules of a bank; whoever wants to change them at the same time waits until `tx` has ended."""
-    return _policy(tx.execute(select(t).where(t.c.code == code).with_for_update()).one())
-
-
-def set_policy(tx: Connection, code: str, policy: Policy) -> None:
-    """Set the rules of a bank."""
-    tx.execute(
-        update(t)
-        .where(t.c.code == code)
-        .values(
-            way_tegata=policy.way_tegata,
-            way_est=policy.way_est,
-            way_browser=policy.way_browser,
-            second_steps=",".join(step for step in SecondStep if step in policy.second_steps),
-            rules=differing(policy),
-        )
-    )
+def first_policy(tx: Connection, code: str) -> Policy:
+    """Return the policy that the bank began with."""
+    return _policy(tx.execute(select(t).where(t.c.code == code)).one())
 
 
 def differing(policy: Policy) -> dict[str, int | list[int] | str]:

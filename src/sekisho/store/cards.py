@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import and_, bindparam, func, insert, select, update
 
 from sekisho.domain.customer_card import NOT_POSTED, ON_ITS_WAY, CardState, CustomerCard
 from sekisho.domain.errors import CardMoved
+from sekisho.store import bulk
 from sekisho.store.tables import cards as t
+from sekisho.store.tables import contracts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +39,14 @@ _WAITS_FOR_THE_POST = t.c.state.in_(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingCard:
+    """A card that is not posted yet, and whose company it is for."""
+
+    card: CustomerCard
+    company: str
+
+
 def add(
     tx: Connection,
     who: PersonId,
@@ -60,6 +71,23 @@ def add(
     return int(tx.scalars(insert(t).values(values).returning(t.c.id)).one())
 
 
+def add_first(tx: Connection, new: Sequence[tuple[PersonId, str]], now: datetime, *, in_use: Sequence[bool]) -> None:
+    """Write first cards, each with its contract and number: posted, or `in_use` where the contract is open already."""
+    rows = [
+        {
+            "bank": who.bank,
+            "contract_id": who.contract_id,
+            "number": number,
+            "state": (CardState.IN_USE if used else CardState.POSTED).value,
+            "moved_at": now,
+            "posted_at": None if used else now,
+            "in_use_at": now if used else None,
+        }
+        for (who, number), used in zip(new, in_use, strict=True)
+    ]
+    bulk.add(tx, t, rows)
+
+
 def latest(tx: Connection, who: PersonId) -> CustomerCard | None:
     """Return the card that was ordered last: on its way, in use, lost without another, or ended."""
     row = tx.execute(_of(who).order_by(t.c.id.desc()).limit(1)).one_or_none()
@@ -73,9 +101,33 @@ def of_contract(tx: Connection, who: PersonId, *states: CardState) -> list[Custo
 
 
 def to_print(tx: Connection, bank: str) -> list[CustomerCard]:
-    """Return the bank's cards that are ordered, or made and not posted, in the order of their rows."""
-    rows = tx.execute(select(t).where(t.c.bank == bank, _WAITS_FOR_THE_POST).order_by(t.c.id))
+    """Return the bank's cards that are ordered, or made and not posted, in the order of their rows, held by `tx`.
+
+    Whoever prints at the same moment waits, and then finds made what was made meanwhile.
+    """
+    rows = tx.execute(select(t).where(t.c.bank == bank, _WAITS_FOR_THE_POST).order_by(t.c.id).with_for_update())
     return [_card(row) for row in rows]
+
+
+def count_not_posted(tx: Connection, bank: str) -> dict[CardState, int]:
+    """Return how many of the bank's cards are ordered, and how many made and not posted."""
+    query = select(t.c.state, func.count()).where(t.c.bank == bank, _WAITS_FOR_THE_POST).group_by(t.c.state)
+    found = {CardState(state): int(number) for state, number in tx.execute(query)}
+    return {state: found.get(state, 0) for state in NOT_POSTED}
+
+
+def waiting(tx: Connection, bank: str, branch: str | None, *, after: int, most: int) -> list[WaitingCard]:
+    """Return the bank's cards that are not posted, or one branch's, the oldest first, from after a row on."""
+    query = (
+        select(t, contracts.c.name)
+        .join(contracts, and_(contracts.c.bank == t.c.bank, contracts.c.contract_id == t.c.contract_id))
+        .where(t.c.bank == bank, _WAITS_FOR_THE_POST, t.c.id > after)
+        .order_by(t.c.id)
+        .limit(most)
+    )
+    if branch is not None:
+        query = query.where(contracts.c.branch == branch)
+    return [WaitingCard(_card(row), row.name) for row in tx.execute(query)]
 
 
 def on_its_way(tx: Connection, bank: str, contract_ids: Sequence[str]) -> dict[str, CustomerCard]:
@@ -113,6 +165,15 @@ def _of(who: PersonId):  # type: ignore[no-untyped-def]  # noqa: ANN202 - as SQL
 
 
 def _card(row: Row) -> CustomerCard:  # type: ignore[type-arg]
+    came = {state: getattr(row, column) for state, column in _AT.items()}
     return CustomerCard(
-        row.id, row.bank, row.contract_id, row.number, CardState(row.state), row.moved_at, row.expected_at, row.sealed
+        row.id,
+        row.bank,
+        row.contract_id,
+        row.number,
+        CardState(row.state),
+        row.moved_at,
+        row.expected_at,
+        row.sealed,
+        {state: at for state, at in came.items() if at is not None},
     )

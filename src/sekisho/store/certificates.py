@@ -10,8 +10,9 @@ from sqlalchemy import bindparam, func, or_, select, update
 from sekisho.domain.certificate import Certificate, Ending, IssuedCertificate, KeyHeld, Reason
 from sekisho.domain.person import Kind, PersonId
 from sekisho.store import bulk
+from sekisho.store import revoked_cas as revoked
 from sekisho.store.bulk import OfMany
-from sekisho.store.tables import audit, certificate_bytes, crl_entries, notices, people
+from sekisho.store.tables import audit, certificate_bytes, crl_entries, notices, people, revoked_cas
 from sekisho.store.tables import certificates as t
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def _values(row: Row[Any]) -> dict[str, Any]:
         "supersedes": row.supersedes,
         "first_logon_at": row.first_logon_at,
         "waits_for_logon": row.waits_for_logon,
+        "issuer_revoked_at": row.issuer_revoked_at,
         "suspended_at": row.suspended_at,
         "shard": row.shard,
         "generation": row.generation,
@@ -48,22 +50,31 @@ def _values(row: Row[Any]) -> dict[str, Any]:
 
 
 def from_row(row: Row[Any]) -> Certificate:
-    """Return the certificate of a row that has the columns of the table and of `people` that name the person."""
+    """Return the certificate of a row: all columns of the table, those of `people` that name the person.
+
+    And when its issuing CA was revoked, as `issuer_revoked_at`.
+    """
     return Certificate(**_values(row))
 
 
+ISSUER_REVOKED_AT = revoked_cas.c.revoked_at.label("issuer_revoked_at")
+
+
 def _select(*more: Any) -> Select[Any]:
-    return select(t, people.c.bank, people.c.contract_id, people.c.user_id, *more).join(
-        people, people.c.id == t.c.person_id
+    return (
+        select(t, people.c.bank, people.c.contract_id, people.c.user_id, ISSUER_REVOKED_AT, *more)
+        .join(people, people.c.id == t.c.person_id)
+        .outerjoin(revoked_cas, revoked.of_certificate())
     )
 
 
-# What every logon and every issuance runs is built once: building a statement costs more than running it.
+# What every logon, issuance and renewal runs is built once: building a statement costs more than running it.
 _MARK_FIRST_LOGON = (
     update(t)
     .where(t.c.id == bindparam("certificate_id"), t.c.first_logon_at.is_(None))
     .values(first_logon_at=bindparam("now"))
 )
+_SUCCESSORS = OfMany(lambda among: _select().where(among(t.c.supersedes, "certificates"), t.c.ended_at.is_(None)))
 _LATEST_OF = OfMany(
     lambda among: _select().where(
         t.c.id.in_(select(func.max(t.c.id)).where(among(t.c.person_id, "people")).group_by(t.c.person_id))
@@ -262,10 +273,9 @@ def confirm_successors(tx: Connection, certificate_id: int) -> None:
     )
 
 
-def successors(tx: Connection, certificate_id: int) -> list[Certificate]:
-    """Return the certificates not ended that take this one's place at their first completed logon."""
-    rows = tx.execute(_select().where(t.c.supersedes == certificate_id, t.c.ended_at.is_(None)))
-    return [from_row(row) for row in rows]
+def successors(tx: Connection, certificate_ids: Sequence[int]) -> list[Certificate]:
+    """Return the certificates not ended that take the place of one of these at their first completed logon."""
+    return [from_row(row) for row in _SUCCESSORS.run(tx, {"certificates": list(certificate_ids)})]
 
 
 def with_overlap_over(tx: Connection, issued_before: datetime, most: int) -> list[Certificate]:
@@ -318,7 +328,10 @@ def _revoked(row: Row[Any]) -> tuple[datetime, Reason] | None:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """A certificate on its way to its end; `dealt_with` where it was ended, or the person has a newer one in use."""
+    """A certificate on its way to its end.
+
+    `dealt_with` where it was ended, by itself or with its issuing CA, or the person has a newer one in use.
+    """
 
     id: int
     person_id: int
@@ -347,9 +360,10 @@ def by_end(tx: Connection, bank: str, *, after: tuple[datetime, int], until: dat
             t.c.person_id,
             t.c.issued_at,
             t.c.not_after,
-            or_(t.c.ended_at.is_not(None), replaced).label("dealt_with"),
+            or_(t.c.ended_at.is_not(None), revoked_cas.c.revoked_at.is_not(None), replaced).label("dealt_with"),
         )
         .join(people, people.c.id == t.c.person_id)
+        .outerjoin(revoked_cas, revoked.of_certificate())
         .where(
             people.c.bank == bank,
             t.c.not_after >= reached_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, literal, select, tuple_
 
 from sekisho.store.tables import contract_names
 from sekisho.store.tables import contracts as t
@@ -66,15 +66,16 @@ def of_ids(tx: Connection, bank: str, contract_ids: Sequence[str]) -> dict[str, 
 
 def by_id(tx: Connection, search: Search, digits: str) -> list[Found]:
     """Return contracts whose ID begins with these digits (none at all is every contract), in the order of IDs."""
+    first = digits.ljust(_ID_DIGITS, "0")
+    # One bound and never two: SQLite reads on from the first that it finds.
+    goes_on = search.after is not None and search.after >= first
     query = select(t).where(
         t.c.bank == search.bank,
-        t.c.contract_id >= digits.ljust(_ID_DIGITS, "0"),
+        t.c.contract_id > search.after if goes_on else t.c.contract_id >= first,
         t.c.contract_id <= digits.ljust(_ID_DIGITS, "9"),
     )
     if search.branch is not None:
         query = query.where(t.c.branch == search.branch)
-    if search.after is not None:
-        query = query.where(t.c.contract_id > search.after)
     rows = tx.execute(query.order_by(t.c.contract_id).limit(search.most))
     return [Found(_contract(row), row.contract_id) for row in rows]
 
@@ -85,13 +86,16 @@ def by_name(tx: Connection, search: Search, key: str) -> list[Found]:
     query: Select[Any] = (
         select(t, of.key)
         .join(contract_names, and_(of.bank == t.c.bank, of.contract_id == t.c.contract_id))
-        .where(of.bank == search.bank, of.key >= key, of.key < key + _LAST)
+        .where(of.bank == search.bank, of.key < key + _LAST)
     )
     if search.branch is not None:
         query = query.where(of.branch == search.branch)
-    if search.after is not None:
-        last, _, contract_id = search.after.rpartition(" ")
-        query = query.where(of.key >= last, or_(of.key > last, of.contract_id > contract_id))
+    last, _, contract_id = (search.after or "").rpartition(" ")
+    # Key and ID are compared as one, by the index: many companies have the same name.
+    goes_on = last >= key
+    query = query.where(
+        tuple_(of.key, of.contract_id) > tuple_(literal(last), literal(contract_id)) if goes_on else of.key >= key
+    )
     rows = tx.execute(query.order_by(of.key, of.contract_id).limit(search.most))
     return [Found(_contract(row), f"{row.key} {row.contract_id}") for row in rows]
 

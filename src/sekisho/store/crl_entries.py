@@ -42,6 +42,9 @@ _REVOKED = OfMany(
         certificates.c.serial, certificates.c.reason, certificates.c.suspended_at, certificates.c.ended_at
     ).where(among(certificates.c.id, "certificates"))
 )
+_JOURNALED = OfMany(
+    lambda among: update(t).where(among(t.c.certificate_id, "certificates")).values(journal_due_at=None)
+)
 _REMOVE = OfMany(lambda among: delete(t).where(among(t.c.certificate_id, "certificates")))
 
 
@@ -60,16 +63,20 @@ def put(tx: Connection, certificate: Certificate, revoked: tuple[datetime, Reaso
     """Write when and why a certificate was revoked, or None where it is revoked no more.
 
     The moment of a change is later than that of the one before, whatever the
-    clock says: who knows the moment knows the state.
+    clock says: who knows the moment knows the state. An end for good is due
+    in the CA's journal from then on.
     """
-    entry = None
+    entry, due = None, None
     if revoked is not None:
         at, reason = revoked
         entry = crl.entry(certificate.serial, min(at, now).astimezone(UTC), reason)
+        due = None if reason is Reason.CERTIFICATE_HOLD else now
     mine = t.c.certificate_id == certificate.id
     last = tx.scalar(select(t.c.changed_at).where(mine))
     if last is not None:
-        tx.execute(update(t).where(mine).values(changed_at=max(now, last + _MICROSECOND), entry=entry))
+        tx.execute(
+            update(t).where(mine).values(changed_at=max(now, last + _MICROSECOND), entry=entry, journal_due_at=due)
+        )
         return
     tx.execute(
         insert(t).values(
@@ -82,8 +89,33 @@ def put(tx: Connection, certificate: Certificate, revoked: tuple[datetime, Reaso
             not_after=certificate.not_after,
             changed_at=now,
             entry=entry,
+            journal_due_at=due,
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ToJournal:
+    """An end that the CA's journal was not told of yet: kind, serial number, since when and why."""
+
+    certificate_id: int
+    ended: tuple[Kind, int, datetime, Reason]
+
+
+def to_journal(tx: Connection, bank: str, most: int) -> list[ToJournal]:
+    """Return some of these, the oldest first."""
+    rows = tx.execute(
+        select(t.c.certificate_id, t.c.kind, t.c.entry)
+        .where(t.c.journal_due_at.is_not(None), t.c.bank == bank, t.c.entry.is_not(None))
+        .order_by(t.c.journal_due_at)
+        .limit(most)
+    )
+    return [ToJournal(row.certificate_id, (Kind(row.kind), *crl.read_entry(row.entry))) for row in rows]
+
+
+def mark_journaled(tx: Connection, certificate_ids: Sequence[int]) -> None:
+    """Note that the journal has the ends of these certificates."""
+    _JOURNALED.run(tx, {"certificates": list(certificate_ids)})
 
 
 def joined(tx: Connection, bank: str, ca: IssuingCa, shard: int | None, *, since: datetime, now: datetime) -> bytes:

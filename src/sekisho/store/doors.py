@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, select
 
 from sekisho.domain.contract import Person
 from sekisho.store import certificates as issued
+from sekisho.store.bulk import OfMany
+from sekisho.store.revoked_cas import of_certificate
 from sekisho.store.secrets import Secret, read_asked
-from sekisho.store.tables import certificates, contracts, people, secrets
+from sekisho.store.tables import certificates, contracts, people, revoked_cas, secrets
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection, Row
 
     from sekisho.domain.certificate import Certificate
     from sekisho.domain.secret import SecretName
@@ -30,7 +34,7 @@ class AtDoor:
 
 _administrator = people.alias("administrator")
 # Every page and every logon runs it, so it is built once: building a statement costs more than running it.
-_OF_FINGERPRINT = (
+_FOUND = (
     select(
         certificates,
         people.c.bank,
@@ -39,6 +43,7 @@ _OF_FINGERPRINT = (
         people.c.name.label("person_name"),
         people.c.mail_address,
         people.c.mail_confirmed_at,
+        people.c.applications,
         people.c.language,
         people.c.closed_at,
         people.c.stopped_at,
@@ -50,6 +55,7 @@ _OF_FINGERPRINT = (
         secrets.c.misses,
         secrets.c.asked,
         secrets.c.provisional_until,
+        issued.ISSUER_REVOKED_AT,
     )
     .join(people, people.c.id == certificates.c.person_id)
     .join(contracts, and_(contracts.c.bank == people.c.bank, contracts.c.contract_id == people.c.contract_id))
@@ -61,16 +67,26 @@ _OF_FINGERPRINT = (
             _administrator.c.user_key == "",
         ),
     )
+    .outerjoin(revoked_cas, of_certificate())
     .outerjoin(secrets, and_(secrets.c.person_id == people.c.id, secrets.c.name == bindparam("secret")))
-    .where(certificates.c.fingerprint == bindparam("fingerprint"))
 )
+_OF_FINGERPRINT = _FOUND.where(certificates.c.fingerprint == bindparam("fingerprint"))
+_OF_FINGERPRINTS = OfMany(lambda among: _FOUND.where(among(certificates.c.fingerprint, "fingerprints")))
 
 
 def of_fingerprint(tx: Connection, fingerprint: bytes, secret: SecretName) -> AtDoor | None:
     """Return who holds the certificate with exactly those bytes (SHA-256), or None."""
     row = tx.execute(_OF_FINGERPRINT, {"fingerprint": fingerprint, "secret": secret.value}).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _at_door(row, secret)
+
+
+def of_fingerprints(tx: Connection, fingerprints: Sequence[bytes], secret: SecretName) -> dict[bytes, AtDoor]:
+    """Return who holds the certificates with exactly those bytes, by their SHA-256."""
+    rows = _OF_FINGERPRINTS.run(tx, {"fingerprints": list(fingerprints), "secret": secret.value})
+    return {row.fingerprint: _at_door(row, secret) for row in rows}
+
+
+def _at_door(row: Row[Any], secret: SecretName) -> AtDoor:
     certificate = issued.from_row(row)
     person = Person(
         id=row.person_id,
@@ -79,6 +95,7 @@ def of_fingerprint(tx: Connection, fingerprint: bytes, secret: SecretName) -> At
         contract_name=row.contract_name,
         mail_address=row.mail_address,
         language=row.language,
+        applications=tuple(row.applications or ()),
         mail_confirmed=row.mail_confirmed_at is not None,
         closed_at=row.closed_at if row.user_id is not None else None,
         contract_closed_at=row.contract_closed_at,

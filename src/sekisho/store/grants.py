@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # By table, the columns that a use case changes. Every other column is written once.
 _CHANGED = {
+    "banks": ("policy_version",),
     "contracts": ("opened_at", "name", "branch", "ended_at"),
     "people": (
         "name",
@@ -50,6 +51,7 @@ _CHANGED = {
         "moved_at",
         "reason",
     ),
+    "policy_proposals": ("ended", "ended_by_id", "ended_at", "ended_reason"),
     "cards": (
         "state",
         "sealed",
@@ -62,14 +64,18 @@ _CHANGED = {
         "ended_at",
     ),
     "system_answers": ("answer",),
+    "revoked_cas": ("told_upto", "told_at"),
     "reminders": ("reached_at", "reached_id"),
+    "tallies": ("number",),
+    "tally_places": ("reached_id", "at"),
     "crls": ("number", "der", "this_update", "next_update", "lately"),
-    "crl_entries": ("changed_at", "entry"),
+    "crl_entries": ("changed_at", "entry", "journal_due_at"),
 }
 # A secret that is set anew is another secret, and of those that it replaced only the last few are kept; a session that
 # ended long ago is of no use to anybody; of an expired certificate no revocation list says anything; a passkey that
 # its holder has taken away opens nothing; a restore that was put right is over; an order whose certificate is stored is
-# unfinished no more; a system asks again within the day.
+# unfinished no more; a system asks again within the day; of a request that no contract came of nobody needs the papers;
+# nobody looks at counts of long ago.
 _REMOVED = (
     "secrets",
     "past_pins",
@@ -81,9 +87,13 @@ _REMOVED = (
     "contract_names",
     "unfinished_orders",
     "system_answers",
+    "form_scans",
+    "tallies",
 )
-# What only the tables' owner adds to: who could say that a contract was removed could remove what is on record of it.
-_READ = ("removed_contracts",)
+# What only the tables' owner adds to: who could say that a contract was removed could remove what is on record of it,
+# who could write down a command could change a bank's rules alone, and who could set a card maker could have every card
+# table made readable for themselves.
+_READ = ("removed_contracts", "policy_commands", "card_makers")
 
 
 def grant_web(tx: Connection, role: str) -> None:

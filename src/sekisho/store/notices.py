@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, literal, or_, select, text, update
+from sqlalchemy import bindparam, func, insert, literal, or_, select, text, update
 
 from sekisho.store import bulk
+from sekisho.store.bulk import OfMany
 from sekisho.store.columns import Instant
 from sekisho.store.tables import notices as t
 from sekisho.store.tables import people, permits
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
+
+
+_TOLD_SINCE = OfMany(
+    lambda among: select(t.c.person_id).where(
+        among(t.c.person_id, "people"), t.c.code == bindparam("code"), t.c.at >= bindparam("since")
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,12 @@ def add_mailed(tx: Connection, person_id: int, code: str, now: datetime) -> int:
     ).one()
     notice_id: int = row.id
     return notice_id
+
+
+def told_since(tx: Connection, person_ids: Sequence[int], code: str, since: datetime) -> set[int]:
+    """Return who of these people was told something since a moment."""
+    rows = _TOLD_SINCE.run(tx, {"people": list(person_ids), "code": code, "since": since})
+    return {row.person_id for row in rows}
 
 
 def tell_of_ended_permit(tx: Connection, person_id: int, now: datetime) -> None:

@@ -62,6 +62,18 @@ _TAKE = OfMany(
         .returning(t)
     )
 )
+_LEAVE = OfMany(
+    lambda among: (
+        update(t)
+        .where(
+            among(t.c.id, "rows"),
+            t.c.mail_tries == bindparam("tries"),
+            t.c.mail_due_at.is_not(None),
+            t.c.mailed_at.is_(None),
+        )
+        .values(mail_due_at=None, mail_said=NO_ADDRESS)
+    )
+)
 
 
 def any_due(tx: Connection, now: datetime) -> bool:
@@ -100,9 +112,11 @@ def give_back(tx: Connection, taken: Sequence[Outgoing], now: datetime) -> None:
         _settle(tx, one, mail_due_at=now, mail_tries=one.tries - 1)
 
 
-def leave_unmailed(tx: Connection, one: Outgoing) -> None:
-    """Note that there is nowhere to mail it to; the inbox has it."""
-    _settle(tx, one, mail_due_at=None, mail_said=NO_ADDRESS)
+def leave_unmailed(tx: Connection, taken: Sequence[Outgoing]) -> None:
+    """Note that there is nowhere to mail them to; the inbox has them."""
+    for tries in {one.tries for one in taken}:
+        rows = [one.notice.id for one in taken if one.tries == tries]
+        _LEAVE.run(tx, {"rows": rows, "tries": tries})
 
 
 def give_up(tx: Connection, one: Outgoing, said: str, now: datetime) -> bool:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, case, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from sekisho.domain.company_name import search_key
 from sekisho.domain.contract import Person
-from sekisho.domain.errors import ContractIdTaken
 from sekisho.domain.person import PersonId
 from sekisho.store.bulk import OfMany
 from sekisho.store.tables import contract_names, contracts
@@ -22,43 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Select
 
 _administrator = t.alias("administrator")
-
-
-def add_contract(
-    tx: Connection,
-    bank: str,
-    contract_id: str,
-    name: str,
-    now: datetime,
-    *,
-    opened_at: datetime | None,
-    branch: str | None = None,
-    kana: str | None = None,
-) -> None:
-    """Register a company; `opened_at` is None until its administrator has confirmed the opening.
-
-    `branch` is three digits, None for the operations centre. The company is
-    found by its name and by `kana`, how that is read. Raises
-    `ContractIdTaken` where the bank has a contract of that ID, also one that
-    is registered at the same moment (the primary key decides), or once had.
-    """
-    row = {
-        "bank": bank,
-        "contract_id": contract_id,
-        "name": name,
-        "registered_at": now,
-        "opened_at": opened_at,
-        "branch": branch,
-    }
-    try:
-        tx.execute(insert(contracts).values(row))
-    except IntegrityError as clash:
-        # PostgreSQL names the key, SQLite its columns.
-        told = str(clash.orig)
-        if any(one in told for one in ("pk_contracts", "contracts.contract_id", "contract_id_was_given")):
-            raise ContractIdTaken from clash
-        raise
-    _name_contract(tx, bank, contract_id, (name, kana), branch)
 
 
 def open_contract(tx: Connection, who: PersonId, now: datetime) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, case, func, insert, select, update
 
 from sekisho.domain.permit import Permit
 from sekisho.domain.person import PersonId
+from sekisho.store import bulk
 from sekisho.store.bulk import OfMany
 from sekisho.store.tables import people
 from sekisho.store.tables import permits as t
@@ -60,6 +61,12 @@ def grant(tx: Connection, person_id: int, *, now: datetime, expires_at: datetime
     ).one()
     permit_id: int = row.id
     return permit_id
+
+
+def grant_all(tx: Connection, person_ids: Sequence[int], *, now: datetime, expires_at: datetime) -> list[int]:
+    """Grant each of some people a permit and return their ids, in the people's order."""
+    rows = [{"person_id": one, "granted_at": now, "expires_at": expires_at, "misses": 0} for one in person_ids]
+    return bulk.add_with_ids(tx, t, rows, by="person_id") if rows else []
 
 
 def latest(tx: Connection, person_id: int) -> Permit | None:
@@ -137,6 +144,28 @@ def open_of_contract(tx: Connection, bank: str, contract_id: str, now: datetime)
         .order_by(t.c.expires_at)
     )
     return [_permit(row) for row in rows]
+
+
+def of_contract(tx: Connection, bank: str, contract_id: str, most: int) -> list[Permit]:
+    """Return the permits that a contract's people ever had, the newest first."""
+    rows = tx.execute(
+        select(t, people.c.bank, people.c.contract_id, people.c.user_id)
+        .join(people, people.c.id == t.c.person_id)
+        .where(people.c.bank == bank, people.c.contract_id == contract_id)
+        .order_by(t.c.id.desc())
+        .limit(most)
+    )
+    return [_permit(row) for row in rows]
+
+
+def get(tx: Connection, permit_id: int) -> Permit:
+    """Return the permit of that row."""
+    row = tx.execute(
+        select(t, people.c.bank, people.c.contract_id, people.c.user_id)
+        .join(people, people.c.id == t.c.person_id)
+        .where(t.c.id == permit_id)
+    ).one()
+    return _permit(row)
 
 
 def ending_soon(tx: Connection, bank: str, *, now: datetime, until: datetime, granted_until: datetime) -> list[Permit]:

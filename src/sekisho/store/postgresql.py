@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InvalidRequestError
 
@@ -190,6 +191,15 @@ def _engine(url: URL, pool_size: int, **execution_options: Any) -> Engine:
         hide_parameters=True,
         execution_options=execution_options,
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _record: object, args: Any, kwargs: Any) -> Any:
+        try:
+            return dialect.connect(*args, **kwargs)
+        except psycopg.Error as failure:
+            # The trace names the frame of `psycopg.connect`, which names the failure and the half-made connection: a
+            # circle. The server would hold a session for it until Python's collector came by.
+            raise failure.with_traceback(None)  # noqa: B904 - the same failure
 
     @event.listens_for(engine, "checkout")
     def still_there(connection: Any, _record: object, _proxy: object) -> None:

@@ -138,6 +138,7 @@ def _belonging(tx: Connection, bank: str, contract_id: str) -> list[tuple[Table,
         return table, table.c.certificate_id.in_(certificates)
 
     return [
+        (t.form_scans, t.form_scans.c.form_id.in_(its_forms)),
         (t.form_approvals, t.form_approvals.c.form_id.in_(its_forms)),
         (t.request_forms, forms.id.in_(its_forms)),
         of_people(t.notices),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 
-from sekisho.domain.secret import SecretName
+from sekisho.domain.secret import PINS, SecretName
+from sekisho.store import bulk
 from sekisho.store.bulk import OfMany
 from sekisho.store.tables import past_pins, permits
 from sekisho.store.tables import secrets as t
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 class Secret:
     """What one entry is checked against, as it was when it was read.
 
-    A provisional PIN counts until `provisional_until`; None for one that its
-    owner chose.
+    A provisional PIN counts until `provisional_until`, and so do the branch's
+    code for an app and an app that stands in for a card; None for what has no end.
     """
 
     person_id: int
@@ -37,10 +38,12 @@ class Secret:
     provisional_until: datetime | None = None
 
     def ended(self, now: datetime) -> bool:
-        """Tell whether it is a provisional PIN whose time is over."""
+        """Tell whether its time is over."""
         return self.provisional_until is not None and now >= self.provisional_until
 
 
+# What ends with a permit; the branch's code for an app, and an app that stands in for a card, have times of their own.
+_IS_PIN = t.c.name.in_([name.value for name in PINS])
 # Built once: building a statement costs more than running it.
 _OF = OfMany(lambda among: select(t).where(among(t.c.person_id, "people"), among(t.c.name, "names")))
 # A secret that was set anew since it was read is another secret: an entry
@@ -56,10 +59,13 @@ _COUNT_MISS = (
     .values(misses=t.c.misses + 1)
     .returning(t.c.misses)
 )
-_CLEAR = (
-    update(t)
-    .where(t.c.person_id == bindparam("of_person"), t.c.name.in_(bindparam("names", expanding=True)))
-    .values(misses=0)
+# Nearly everybody's count is zero already, and what is not written costs nothing.
+_CLEAR = OfMany(
+    lambda among: (
+        update(t)
+        .where(among(t.c.person_id, "people"), t.c.name.in_(bindparam("names", expanding=True)), t.c.misses != 0)
+        .values(misses=0)
+    )
 )
 
 
@@ -86,6 +92,15 @@ def put(
     )
 
 
+def put_new(tx: Connection, new: Sequence[tuple[int, SecretName, str]], now: datetime) -> None:
+    """Set secrets of people who had none of these names: of each the person's row, the name and the verifier."""
+    rows = [
+        {"person_id": person_id, "name": name.value, "verifier": verifier, "misses": 0, "set_at": now}
+        for person_id, name, verifier in new
+    ]
+    bulk.add(tx, t, rows)
+
+
 def replace_pin(
     tx: Connection,
     present: Secret,
@@ -109,7 +124,9 @@ def replace_pin(
 
 def end_provisional(tx: Connection, person_id: int, now: datetime) -> None:
     """End the person's provisional PINs, if they have any: the permit that they came with has ended."""
-    tx.execute(update(t).where(t.c.person_id == person_id, t.c.provisional_until > now).values(provisional_until=now))
+    tx.execute(
+        update(t).where(t.c.person_id == person_id, _IS_PIN, t.c.provisional_until > now).values(provisional_until=now)
+    )
 
 
 def end_provisional_of_ended_permit(tx: Connection, person_id: int, now: datetime) -> None:
@@ -121,7 +138,7 @@ def end_provisional_of_ended_permit(tx: Connection, person_id: int, now: datetim
     ended = select(permits.c.id).where(permits.c.person_id == person_id, permits.c.withdrawn_at == now)
     tx.execute(
         update(t)
-        .where(t.c.person_id == person_id, t.c.provisional_until > now, ended.exists())
+        .where(t.c.person_id == person_id, _IS_PIN, t.c.provisional_until > now, ended.exists())
         .values(provisional_until=now)
     )
 
@@ -191,9 +208,9 @@ def count_miss(tx: Connection, secret: Secret, limit: int) -> int | None:
     return misses
 
 
-def clear_misses(tx: Connection, person_id: int, names: Iterable[SecretName]) -> None:
-    """Start the counts anew, after the last step."""
-    tx.execute(_CLEAR, {"of_person": person_id, "names": [name.value for name in names]})
+def clear_misses(tx: Connection, person_ids: Sequence[int], names: Iterable[SecretName]) -> None:
+    """Start people's counts anew, after the last step."""
+    _CLEAR.run(tx, {"people": list(person_ids), "names": [name.value for name in names]})
 
 
 def read_asked(text: str | None) -> tuple[int, ...]:

@@ -59,6 +59,13 @@ _END_OF_PEOPLE = (
 )
 
 
+_END_OF_CERTIFICATES = OfMany(
+    lambda among: (
+        update(t)
+        .where(among(t.c.certificate_id, "certificates"), t.c.ended_at.is_(None))
+        .values(ended_at=bindparam("now"), end=bindparam("why"))
+    )
+)
 _LAST_LOGON_OF = OfMany(
     lambda among: (
         select(t.c.person_id, func.max(t.c.completed_at).label("at"))
@@ -153,6 +160,13 @@ def end_of_certificate(tx: Connection, certificate_id: int, now: datetime) -> in
         .where(t.c.certificate_id == certificate_id, t.c.ended_at.is_(None))
         .values(ended_at=now, end=SessionEnd.CERTIFICATE.value)
     ).rowcount
+
+
+def end_of_certificates(tx: Connection, certificate_ids: Sequence[int], now: datetime) -> int:
+    """End the sessions that any of these certificates opened, and return how many that were."""
+    values = {"certificates": list(certificate_ids), "now": now, "why": SessionEnd.CERTIFICATE.value}
+    ended: int = _END_OF_CERTIFICATES.run(tx, values).rowcount
+    return ended
 
 
 def last_logons(tx: Connection, person_id: int, most: int, *, but: int | None = None) -> list[PastLogon]:

@@ -114,6 +114,40 @@ def end_certificates(tx: Connection, staff_row: int, now: datetime) -> int:
     ).rowcount
 
 
+@dataclass(frozen=True, slots=True)
+class StoredCertificate:
+    """A certificate of one of the bank's people, as it is compared with what the staff's CA wrote down."""
+
+    staff_id: str
+    serial: int
+    fingerprint: bytes
+    der: bytes
+    not_after: datetime
+    issued_at: datetime
+    ended_at: datetime | None
+
+
+def certificates_of_bank(tx: Connection, bank: str) -> list[StoredCertificate]:
+    """Return every certificate that the bank's people ever had, in the order of their issue."""
+    of = staff_certificates.c
+    columns = (t.c.staff_id, of.serial, of.fingerprint, of.der, of.not_after, of.issued_at, of.ended_at)
+    rows = tx.execute(select(*columns).join(t, t.c.id == of.holder_id).where(t.c.bank == bank).order_by(of.id))
+    return [StoredCertificate(*row) for row in rows]
+
+
+def end_certificate(tx: Connection, bank: str, serial: int, at: datetime) -> int | None:
+    """End the certificate with a serial number and return its holder's row; None where it had ended, or is unknown."""
+    of = staff_certificates.c
+    holders = select(t.c.id).where(t.c.bank == bank)
+    holder: int | None = tx.scalar(
+        update(staff_certificates)
+        .where(of.serial == serial, of.ended_at.is_(None), of.holder_id.in_(holders))
+        .values(ended_at=at)
+        .returning(of.holder_id)
+    )
+    return holder
+
+
 def is_certified(tx: Connection, certificate_id: int) -> bool:
     """Tell whether a certificate has not ended."""
     of = staff_certificates.c

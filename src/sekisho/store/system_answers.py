@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from sekisho.store.tables import system_answers as t
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OF_REQUEST = ""
 """The `ref` of what the request itself was answered."""
+SHUT = "shut"
+"""The `ref` that stands beside it where the request shut something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,12 @@ def keep(tx: Connection, asked: Asked, answers: Mapping[str, str], now: datetime
                 answered_at=now,
             )
         )
+
+
+def count_since(tx: Connection, system: int, ref: str, since: datetime) -> int:
+    """Return how many answers of a `ref` a system was given since a moment."""
+    given = (t.c.system_id == system, t.c.ref == ref, t.c.answered_at > since)
+    return int(tx.scalar(select(func.count()).select_from(t).where(*given)) or 0)
 
 
 def remove_old(tx: Connection, before: datetime, most: int) -> int:

@@ -11,6 +11,7 @@ from sekisho.domain.session import SessionEnd
 from sekisho.domain.staff import Role, Staff, check_roles, is_branch, is_staff_id
 from sekisho.store import audit, staff, staff_sessions
 from sekisho.usecases.grant_role import granter
+from sekisho.usecases.reconcile_staff import journal_staff, signed_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +47,8 @@ def add_staff(
 ) -> tuple[Staff, str]:
     """Register them with roles and a certificate, and return them with their PIN, which is nowhere kept in clear.
 
-    `issue` makes the certificate for a staff ID. `by` is the staff ID of
+    `issue` makes the certificate for a staff ID; nobody is to have it before
+    this returns, since it stands in the journal of its CA only then. `by` is the staff ID of
     whoever grants the roles. Raises `DetailsNotAllowed`, `RolesConflict`,
     `StaffIdTaken`, and `StaffUnknown` for `by`.
     """
@@ -77,7 +79,9 @@ def add_staff(
             )
         return staff.get(tx, row)
 
-    return ports.db.write(add), pin
+    added = ports.db.write(add)
+    journal_staff(ports, bank=bank.code, signed=signed_of(added.staff_id, certificate, now))
+    return added, pin
 
 
 def renew_staff(
@@ -103,7 +107,9 @@ def renew_staff(
         )
         return staff.get(tx, known.id)
 
-    return ports.db.write(renew), pin
+    renewed = ports.db.write(renew)
+    journal_staff(ports, bank=bank.code, signed=signed_of(known.staff_id, certificate, now))
+    return renewed, pin
 
 
 def _present(tx: Connection, bank: Bank, staff_id: str) -> Staff:

@@ -14,11 +14,14 @@ from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, certificates, contracts, notices, passkeys, people, request_forms, secrets, sessions
 from sekisho.usecases.cards import DrawnCard, draw_card, end_cards, replace_lost
 from sekisho.usecases.change_user import end_all, reissue_of, tell_both
-from sekisho.usecases.emergency_stop import hold_everyone, shut
+from sekisho.usecases.emergency_stop import hold_everyone, stop_at_branch
+from sekisho.usecases.file_opening import carry_out_opening
+from sekisho.usecases.interim_step import draw_interim, give_interim
+from sekisho.usecases.journal_endings import journal_at_once
 from sekisho.usecases.lift_certificate import lift_suspension
 from sekisho.usecases.move_form import find_form, hold_form, tell, write_down
 from sekisho.usecases.provisional_pins import DrawnPins, IssuedPins, draw_pins, reset_of
-from sekisho.usecases.tell_users import LET_IN, SHUT_OUT, tell_users
+from sekisho.usecases.tell_users import LET_IN, tell_users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,13 +53,16 @@ class _Work:
 def carry_out_form(ports: Ports, *, bank: Bank, at_work: AtWork, number: str) -> IssuedPins | None:
     """Carry out an approved form, tell the customer, and return new provisional PINs where it gave any.
 
-    Raises `FormUnknown`, `RoleMissing`, `FormMoved`, and `FormWithoutEffect`
-    where it would change nothing: then it stays approved, to be returned.
+    Raises `FormUnknown`, `RoleMissing`, `FormMoved`, `ContractIdTaken`, and
+    `FormWithoutEffect` where it would change nothing: then it stays approved,
+    to be returned.
     """
     now = ports.now()
     with ports.db.read() as tx:
         seen = find_form(tx, at_work.staff, number)
-    drawn = draw_pins(ports, _whose(seen)) if _sets_pins(seen) else None
+    if seen.kind is FormKind.CONTRACT_OPENING:
+        return carry_out_opening(ports, bank=bank, at_work=at_work, number=number)
+    drawn = _draw(ports, seen)
     card = draw_card(ports, _whose(seen), now) if seen.kind is FormKind.CARD_REISSUE else None
 
     def carry_out(tx: Connection) -> IssuedPins | None:
@@ -70,7 +76,9 @@ def carry_out_form(ports: Ports, *, bank: Bank, at_work: AtWork, number: str) ->
         tell(tx, form, "form-carried-out", now)
         return issued
 
-    return ports.db.write(carry_out)
+    issued = ports.db.write(carry_out)
+    journal_at_once(ports, bank=bank.code)
+    return issued
 
 
 def _whose(form: RequestForm) -> PersonId:
@@ -89,8 +97,13 @@ def _hold(tx: Connection, form: RequestForm) -> Person:
     return people.hold(tx, person.id)
 
 
-def _sets_pins(form: RequestForm) -> bool:
-    return form.kind is FormKind.PIN_RESET or "new_administrator" in form.detail
+def _draw(ports: Ports, form: RequestForm) -> DrawnPins | None:
+    """Draw the secrets that a form gives, where it gives any."""
+    if form.kind is FormKind.INTERIM_STEP:
+        return draw_interim(ports)
+    if form.kind is FormKind.PIN_RESET or "new_administrator" in form.detail:
+        return draw_pins(ports, _whose(form))
+    return None
 
 
 def _reissue(work: _Work) -> None:
@@ -109,7 +122,7 @@ def _revoke(work: _Work) -> None:
 def _lift_lockout(work: _Work) -> None:
     if not people.reopen(work.tx, work.person.id):
         raise FormWithoutEffect
-    secrets.clear_misses(work.tx, work.person.id, list(SecretName))
+    secrets.clear_misses(work.tx, [work.person.id], list(SecretName))
     _note(work, "lockout-lifted")
     notices.add(work.tx, work.person.id, "lockout-lifted", work.now)
     tell_users(work.tx, work.person.who, LET_IN, work.now)
@@ -121,6 +134,13 @@ def _reset_pins(work: _Work) -> IssuedPins:
     return reset_of(work.tx, work.person, work.drawn, work.actor, now=work.now, policy=work.policy)
 
 
+def _give_interim(work: _Work) -> IssuedPins:
+    if work.drawn is None:
+        raise RuntimeError("a code is to be set, and none was drawn")
+    until = work.now + work.policy.acquisition_window
+    return give_interim(work.tx, work.person, work.drawn, work.actor, now=work.now, until=until)
+
+
 def _reissue_card(work: _Work) -> None:
     """End the card that is in use or in the post, its table and the administrator's sessions, and order another."""
     if work.card is None:
@@ -129,16 +149,7 @@ def _reissue_card(work: _Work) -> None:
 
 
 def _stop(work: _Work) -> None:
-    person = work.person
-    if (person.contract_stopped_at if person.who.user_id is None else person.stopped_at) is not None:
-        raise FormWithoutEffect
-    if person.who.user_id is None:
-        shut(work.tx, hold_everyone(work.tx, person.who), person, work.actor, work.now)
-        notices.add(work.tx, person.id, "contract-stopped", work.now)
-        tell_users(work.tx, person.who, SHUT_OUT, work.now)
-    else:
-        shut(work.tx, [person], person, work.actor, work.now)
-        tell_both(work.tx, person, "user-stopped", work.now)
+    stop_at_branch(work.tx, work.person, work.actor, work.now)
 
 
 def _lift_stop(work: _Work) -> None:
@@ -169,7 +180,7 @@ def _replace_administrator(work: _Work) -> IssuedPins:
     """End everything that the administrator before had or knew; the new one gets a permit and provisional PINs."""
     tx, person = work.tx, work.person
     end_all(tx, person, Ending.REVOKED, Reason.AFFILIATION_CHANGED, work.actor, work.now)
-    for name in (SecretName.TOTP, SecretName.NEW_TOTP):
+    for name in (SecretName.TOTP, SecretName.NEW_TOTP, SecretName.INTERIM):
         secrets.remove(tx, person.id, name)
     passkeys.remove_all(tx, person.id)
     detail = work.form.detail
@@ -202,9 +213,10 @@ _EFFECTS: Mapping[FormKind, Callable[[_Work], IssuedPins | None]] = {
     FormKind.CARD_REISSUE: _reissue_card,
     FormKind.LOCKOUT_LIFT: _lift_lockout,
     FormKind.PIN_RESET: _reset_pins,
+    FormKind.INTERIM_STEP: _give_interim,
     FormKind.EMERGENCY_STOP: _stop,
     FormKind.EMERGENCY_STOP_LIFT: _lift_stop,
     FormKind.CONTRACT_CHANGE: _change,
     FormKind.CONTRACT_END: _end,
 }
-CARRIED_OUT_HERE = frozenset(_EFFECTS)
+OF_CONTRACTS = frozenset(_EFFECTS)

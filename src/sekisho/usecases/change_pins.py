@@ -73,7 +73,7 @@ def change_pins(
         if refusal is None:
             for name, verifier in verifiers.items():
                 secrets.replace_pin(tx, known[name], verifier, now, remembered=remembered)
-            secrets.clear_misses(tx, person.id, PINS)
+            secrets.clear_misses(tx, [person.id], PINS)
             _tell(tx, person, list(verifiers), session, actor, now)
         return refusal
 

@@ -12,6 +12,7 @@ from sekisho.domain.secret import normal_form
 from sekisho.store import audit, certificates, notices, orders, people, permits, secrets
 from sekisho.usecases.confirm import Confirmation, confirmed
 from sekisho.usecases.end_certificate import end_certificate
+from sekisho.usecases.journal_endings import journal_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +62,7 @@ def permit_reissues(ports: Ports, *, bank: Bank, confirmation: Confirmation, use
             reissue_of(tx, user, actor, now=now, until=until)
 
     confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=reissue)
+    journal_at_once(ports, bank=bank.code)
     return until
 
 
@@ -90,6 +92,7 @@ def revoke_of_users(ports: Ports, *, bank: Bank, confirmation: Confirmation, use
             tell_both(tx, user, "certificate-revoked", now)
 
     confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=revoke)
+    journal_at_once(ports, bank=bank.code)
 
 
 def _hold_users(tx: Connection, administrator: Person, user_ids: Sequence[str]) -> list[Person]:
@@ -114,7 +117,7 @@ def end_all(tx: Connection, user: Person, ending: Ending, reason: Reason, actor:
     secrets.end_provisional(tx, user.id, now)
     # An order whose certificate was never stored may have been signed: it is
     # voided, so that it cannot come to life beside the new one.
-    orders.void_unfinished(tx, user.id, now)
+    orders.void_unfinished(tx, [user.id], now)
     ended = [
         end_certificate(tx, certificate, ending=ending, reason=reason, actor=actor, now=now)
         for certificate in certificates.not_ended(tx, user.id)

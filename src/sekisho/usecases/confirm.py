@@ -71,7 +71,7 @@ def confirmed(
         if refusal is not None:
             return refusal
         outcome = act(tx, present, actor)
-        secrets.clear_misses(tx, person.id, [_ASKED])
+        secrets.clear_misses(tx, [person.id], [_ASKED])
         return outcome
 
     outcome = ports.db.write(judge_and_act)

@@ -9,6 +9,7 @@ from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, notices, people, secrets, sessions
 from sekisho.usecases.change_user import end_all, find_user
 from sekisho.usecases.confirm import Confirmation, confirmed
+from sekisho.usecases.journal_endings import journal_at_once
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,3 +34,4 @@ def delete_user(ports: Ports, *, bank: Bank, confirmation: Confirmation, user_id
             notices.add(tx, told, "user-deleted", now, user_id=user.who.user_id)
 
     confirmed(ports, bank=bank, confirmation=confirmation, now=now, act=delete)
+    journal_at_once(ports, bank=bank.code)

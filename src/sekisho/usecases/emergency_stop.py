@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sekisho.domain.errors import FormWithoutEffect
 from sekisho.domain.person import Kind
 from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, certificates, notices, people, permits, secrets, sessions
@@ -81,6 +82,35 @@ def stop_contract(ports: Ports, *, bank: Bank, demand: Demand) -> None:
         tell_users(tx, who, SHUT_OUT, now)
 
     ports.db.write(stop)
+
+
+def stop_at_branch(tx: Connection, person: Person, actor: Actor, now: datetime) -> None:
+    """Stop a user, or with the administrator the whole contract, as the branch does; and tell them.
+
+    Whoever asks holds the person. Raises `FormWithoutEffect` where they are stopped already.
+    """
+    if person.who.user_id is None:
+        if person.contract_stopped_at is not None:
+            raise FormWithoutEffect
+        shut(tx, hold_everyone(tx, person.who), person, actor, now)
+        notices.add(tx, person.id, "contract-stopped", now)
+        tell_users(tx, person.who, SHUT_OUT, now)
+        return
+    if person.stopped_at is not None:
+        raise FormWithoutEffect
+    shut(tx, [person], person, actor, now)
+    _tell(tx, person, "user-stopped", now)
+
+
+def suspend_at_branch(tx: Connection, person: Person, actor: Actor, now: datetime) -> None:
+    """Suspend whatever certificates a person has in force, and tell them.
+
+    Whoever asks holds the person. Raises `FormWithoutEffect` where there is none.
+    """
+    suspended = [suspend_certificate(tx, one, actor=actor, now=now) for one in certificates.not_ended(tx, person.id)]
+    if not any(suspended):
+        raise FormWithoutEffect
+    _tell(tx, person, "certificate-suspended", now)
 
 
 def hold_whose(tx: Connection, bank: Bank, demand: Demand, now: datetime) -> Person:

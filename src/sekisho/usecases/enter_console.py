@@ -64,7 +64,7 @@ def meet_staff(ports: Ports, *, bank: Bank, der: bytes | None) -> AtConsole:
     """Return whose certificate it is, or raise why no PIN is asked."""
     now = ports.now()
     with ports.db.read() as tx:
-        visitor = _show(tx, der, bank, now)
+        visitor = show_staff(tx, der, bank, now)
     _check_person(visitor.staff)
     return visitor
 
@@ -78,7 +78,7 @@ def enter_staff_pin(ports: Ports, *, bank: Bank, der: bytes | None, pin: str, ad
     now = ports.now()
     check_entry(pin, "staff_pin")
     with ports.db.read() as tx:
-        checked = _show(tx, der, bank, now)
+        checked = show_staff(tx, der, bank, now)
     _check_person(checked.staff)
     right = ports.pins.verify(checked.verifier, pin)
     token = ports.entropy(32)
@@ -86,9 +86,9 @@ def enter_staff_pin(ports: Ports, *, bank: Bank, der: bytes | None, pin: str, ad
     def judge_and_open(tx: Connection) -> Refusal | None:
         staff.lock(tx, checked.staff.id)
         # Ended or closed while argon2 was busy: then it opens nothing any more.
-        present = _show(tx, der, bank, now)
+        present = show_staff(tx, der, bank, now)
         actor = audit.staff_actor(present.staff, address)
-        if (refusal := _judge(tx, present, checked, bank, actor, now, right=right)) is not None:
+        if (refusal := judge_staff_pin(tx, present, checked, bank, actor, now, right=right)) is not None:
             return refusal
         session_id = staff_sessions.open_session(
             tx,
@@ -109,9 +109,10 @@ def enter_staff_pin(ports: Ports, *, bank: Bank, der: bytes | None, pin: str, ad
     return token
 
 
-def _judge(
+def judge_staff_pin(
     tx: Connection, present: AtConsole, checked: AtConsole, bank: Bank, actor: Actor, now: datetime, *, right: bool
 ) -> Refusal | None:
+    """Judge one entry of a PIN, of somebody who is held by `tx`: None, or what is told once that is committed."""
     limit = bank.policy.misses_before_closed
     if present.staff.closed_at is not None:
         return StaffClosed()
@@ -133,7 +134,7 @@ def resume_work(ports: Ports, *, bank: Bank, der: bytes | None, token: bytes | N
     now = ports.now()
     with ports.db.read() as tx:
         session = None if token is None else staff_sessions.of_token(tx, token_sha256(token))
-        visitor = _show(tx, der, bank, now)
+        visitor = show_staff(tx, der, bank, now)
     if session is None:
         raise SessionRefused
     session.check(visitor.certificate_id, bank.policy, now)
@@ -150,7 +151,7 @@ def meet_system(ports: Ports, *, bank: Bank, der: bytes | None, address: str) ->
     """
     now = ports.now()
     with ports.db.read() as tx:
-        visitor = _show(tx, der, bank, now)
+        visitor = show_staff(tx, der, bank, now)
     if Role.SYSTEM not in visitor.staff.roles:
         return None
     return AtWork(None, visitor.staff, visitor.certificate_id, address)
@@ -195,7 +196,7 @@ def _check_person(shown: Staff) -> None:
         raise RoleMissing
 
 
-def _show(tx: Connection, der: bytes | None, bank: Bank, now: datetime) -> AtConsole:
+def show_staff(tx: Connection, der: bytes | None, bank: Bank, now: datetime) -> AtConsole:
     """Return who holds it. Nothing that stands inside is believed: its SHA-256 is looked up."""
     if der is None:
         raise CertificateMissing

@@ -12,7 +12,7 @@ from sekisho.domain.request_forms import CHANGED_FIELDS, OF_USERS, FormKind, Ste
 from sekisho.domain.secret import normal_form
 from sekisho.store import audit, contracts, notices, people, request_forms, system_answers
 from sekisho.store.system_answers import OF_REQUEST
-from sekisho.usecases.carry_out_form import CARRIED_OUT_HERE
+from sekisho.usecases.carry_out_form import OF_CONTRACTS
 from sekisho.usecases.confirm import Confirmation, confirmed
 from sekisho.usecases.enter_console import present_staff
 from sekisho.usecases.find_contracts import visible
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from sekisho.usecases.enter_console import AtWork
     from sekisho.usecases.ports import Ports
 
-AT_COUNTER = tuple(kind for kind in FormKind if kind in CARRIED_OUT_HERE)
+# What concerns a contract that there is; an opening is filed by `file_opening`.
+AT_COUNTER = tuple(kind for kind in FormKind if kind in OF_CONTRACTS)
 # What a logged-on administrator can ask for on screen. Whoever is locked out or has lost the card or a PIN is not
 # logged on, and a new contract has nobody yet.
 ON_SCREEN = (

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sekisho.domain.company_name import search_key
-from sekisho.domain.errors import ContractUnknown
+from sekisho.domain.errors import ContractUnknown, SerialUnknown
 from sekisho.domain.person import PersonId, is_contract_id
-from sekisho.domain.secret import SecretName, normal_form
+from sekisho.domain.secret import normal_form
 from sekisho.domain.staff import is_branch
 from sekisho.store import (
     audit,
@@ -19,7 +19,6 @@ from sekisho.store import (
     people,
     permits,
     request_forms,
-    secrets,
     sessions,
 )
 from sekisho.store.contracts import Contract, Found, Search
@@ -73,7 +72,6 @@ class WholeContract:
     contract: Contract
     people: Sequence[PersonLine]
     certificates: Sequence[Certificate]
-    card_since: datetime | None
     notices: Sequence[Notice]
     audit: Sequence[dict[str, Any]]
     audit_goes_on: bool
@@ -146,6 +144,18 @@ def visible(tx: Connection, staff: Staff, contract_id: str) -> Contract:
     return contract
 
 
+def visible_certificate(tx: Connection, staff: Staff, serial: int) -> Certificate:
+    """Return a certificate of a contract that is theirs to see. Raises `SerialUnknown`, whatever the reason."""
+    found = certificates.of_serial(tx, serial)
+    try:
+        if found is not None and found.person.bank == staff.bank:
+            visible(tx, staff, found.person.contract_id)
+            return found
+    except ContractUnknown:
+        pass
+    raise SerialUnknown
+
+
 def _whole(tx: Connection, contract: Contract, who: PersonId, before: int | None) -> WholeContract:
     administrator = people.find(tx, who)
     if administrator is None:
@@ -158,7 +168,6 @@ def _whole(tx: Connection, contract: Contract, who: PersonId, before: int | None
     all_ids = people.ids_of_contract(tx, contract.bank, contract.contract_id)
     issued = certificates.newest_of(tx, all_ids, _CERTIFICATES)
     rows = audit.of_contract(tx, contract.bank, contract.contract_id, before=before, most=_AUDIT_ROWS + 1)
-    card = secrets.set_since(tx, administrator.id, [SecretName.CARD])
     told = sorted((one for row in ids for one in notices.of(tx, row, _NOTICES)), key=lambda one: one.id, reverse=True)
     return WholeContract(
         contract=contract,
@@ -167,7 +176,6 @@ def _whole(tx: Connection, contract: Contract, who: PersonId, before: int | None
             for person in everyone
         ],
         certificates=issued,
-        card_since=card.get(SecretName.CARD),
         card=cards.latest(tx, who),
         notices=told[:_NOTICES],
         audit=rows[:_AUDIT_ROWS],

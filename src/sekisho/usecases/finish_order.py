@@ -138,7 +138,7 @@ def _store(tx: Connection, signed: Sequence[_Signed]) -> list[IssuedCertificate 
 
 
 def _unended(certificate: IssuedCertificate | None) -> IssuedCertificate | KeyReused:
-    return KeyReused() if certificate is None or certificate.ended_at is not None else certificate
+    return KeyReused() if certificate is None or certificate.over else certificate
 
 
 def _add(tx: Connection, signed: Sequence[_Signed], standing: Mapping[int, Standing]) -> list[IssuedCertificate]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from sekisho.ca.blocks import JournalBroken
+from sekisho.ca.segments import JournalInUse, JournalNotWritten
 from sekisho.domain.errors import RoleGranted, RoleMissing, RoleNotGranted, StaffUnknown
 from sekisho.domain.secret import normal_form
 from sekisho.domain.session import SessionEnd
 from sekisho.domain.staff import Role, Staff, check_roles
 from sekisho.store import audit, staff, staff_sessions
+from sekisho.usecases.reconcile_staff import journal_staff
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
     from sekisho.domain.contract import Bank
     from sekisho.store.audit import Actor
     from sekisho.usecases.ports import Ports
+
+
+log = logging.getLogger("sekisho.ca")
 
 
 def grant_role(ports: Ports, *, bank: Bank, staff_id: str, role: Role, actor: Actor, by: str | None = None) -> Staff:
@@ -70,7 +77,13 @@ def end_staff(ports: Ports, *, bank: Bank, staff_id: str, actor: Actor) -> Staff
         audit.add_of_bank(tx, "staff-ended", actor, at=now, bank=bank.code, staff=holder.staff_id, sessions_ended=ended)
         return staff.get(tx, holder.id)
 
-    return ports.db.write(end)
+    gone = ports.db.write(end)
+    try:
+        journal_staff(ports, bank=bank.code)
+    except (JournalBroken, JournalInUse, JournalNotWritten) as unusable:
+        # They are out, whatever the journal says; the next comparison writes it down.
+        log.error("the journal of the staff's CA was not told that a certificate ended: %s", unusable)  # noqa: TRY400 - the trace says no more
+    return gone
 
 
 def hold(tx: Connection, bank: Bank, staff_id: str) -> Staff:

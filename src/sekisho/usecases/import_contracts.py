@@ -16,7 +16,8 @@ from sekisho.domain.person import is_contract_id
 from sekisho.domain.secret import normal_form
 from sekisho.domain.staff import is_branch
 from sekisho.store import contracts
-from sekisho.usecases.register_contract import NewContract, PreparedContract, prepare_contract, put_contract
+from sekisho.usecases.put_contracts import NewContract, PreparedContract, put_contracts
+from sekisho.usecases.register_contract import prepare_contract
 from sekisho.usecases.register_unopened import RegisteredContract, administrator_of, draw_secrets
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 COLUMNS = ("contract_id", "name", "kana", "branch", "administrator", "language")
 NEEDED = frozenset({"contract_id", "name", "administrator"})
 LINE_FORM = "line-form"
+LINE_TOO_LONG = "line-too-long"
 _LANGUAGES = frozenset({"ja", "en"})
 _AT_ONCE = 25
 
@@ -159,12 +161,12 @@ def _known(present: Contract | None, line: Line, seen: set[str]) -> Outcome | No
 def _register(how: Import, hashing: ThreadPoolExecutor, lines: Sequence[Line]) -> dict[int, Outcome]:
     ports, now = how.ports, how.ports.now()
     drawn = [draw_secrets(ports, line.contract_id) for line in lines]
-    prepared = list(hashing.map(partial(prepare_contract, ports), map(_new_contract, lines, drawn)))
+    new = map(_new_contract, lines, drawn)
+    prepared = list(hashing.map(partial(prepare_contract, ports, drawn=True), new))
     how.keep(drawn)
 
     def put(tx: Connection, some: Sequence[PreparedContract]) -> list[Exception | None]:
-        for one in some:
-            put_contract(tx, ports, how.bank, one, how.actor, now)
+        put_contracts(tx, ports, how.bank, some, how.actor, now)
         return [None] * len(some)
 
     try:

@@ -26,7 +26,7 @@ def lift_suspension(ports: Ports, *, bank: Bank, confirmation: Confirmation, use
         user = people.hold(tx, find_user(tx, administrator.who, user_id).id)
         if not people.reopen(tx, user.id):
             raise UserNotSuspended
-        secrets.clear_misses(tx, user.id, PINS)
+        secrets.clear_misses(tx, [user.id], PINS)
         audit.add(tx, "user-lifted", actor, at=now, who=user.who, person_id=user.id)
         tell_both(tx, user, "user-lifted", now)
 

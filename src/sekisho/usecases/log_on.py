@@ -106,7 +106,7 @@ def enter_pin(
         positions: tuple[int, ...] = ()
         if kind is Kind.ADMINISTRATOR:
             try:
-                step = second_steps_of(tx, bank, person).first
+                step = second_steps_of(tx, bank, person, now).first
             except CardMissing as lost:
                 return lost
             positions = _question(tx, ports, person)
@@ -121,7 +121,7 @@ def enter_pin(
         )
         if not positions:
             if secret.misses:
-                secrets.clear_misses(tx, person.id, [SecretName.PIN])
+                secrets.clear_misses(tx, [person.id], [SecretName.PIN])
             _complete(tx, person, present.certificate, session_id, actor, now, language)
         return OpenedSession(token, positions, step)
 
@@ -147,7 +147,7 @@ def answer_card(
     answer = card.read_answer(digits)
     with ports.db.read() as tx:
         person, checked = _whose(tx, certificate, SecretName.CARD)
-        offered = second_steps_of(tx, bank, person).card
+        offered = second_steps_of(tx, bank, person, now).card
     person.check_door()
     if checked is None or not offered:
         raise SecondStepMissing
@@ -200,7 +200,7 @@ def complete_logon(
         if last.step is SecondStep.CARD:
             take_into_use(tx, person, last.actor, now)
         secrets.ask(tx, person.id, ())
-        secrets.clear_misses(tx, person.id, [SecretName.PIN, *secret])
+        secrets.clear_misses(tx, [person.id], [SecretName.PIN, *secret])
         present = certificates.get(tx, last.certificate.id)
         _complete(tx, person, present, session.id, last.actor, now, last.language, second_step=last.step.value)
         return None

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 # For which a new app's secret that was shown waits for its first code.
 _SHOWN_FOR = timedelta(minutes=30)
-_MOST_PASSKEYS = 10
+MOST_PASSKEYS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def add_passkey(
         answered = challenge is not None and sessions.take_challenge(tx, session.id, challenge)
         if not answered and credential_named(answer) in {key.credential_id for key in held}:
             return
-        if made is None or not answered or len(held) >= _MOST_PASSKEYS:
+        if made is None or not answered or len(held) >= MOST_PASSKEYS:
             raise PasskeyNotAccepted
         passkeys.add(
             tx, person.id, label=name, credential_id=made.credential_id, credential=made.credential,

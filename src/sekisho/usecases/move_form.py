@@ -85,10 +85,10 @@ def find_form(tx: Connection, staff: Staff, number: str, *, held: bool = False) 
 def write_down(tx: Connection, form: RequestForm, action: str, actor: Actor, now: datetime) -> None:
     """Write an audit row about a form."""
     number, kind = form.number, form.kind.value
-    if form.contract_id is None:
+    if form.recorded_under is None:
         audit.add_of_bank(tx, action, actor, at=now, bank=form.bank, form=number, kind=kind)
     else:
-        audit.add(tx, action, actor, at=now, who=PersonId(form.bank, form.contract_id), form=number, kind=kind)
+        audit.add(tx, action, actor, at=now, who=PersonId(form.bank, form.recorded_under), form=number, kind=kind)
 
 
 def tell(tx: Connection, form: RequestForm, code: str, now: datetime) -> None:

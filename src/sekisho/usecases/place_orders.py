@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from sekisho.domain.errors import KeyReused, PermitMissing, PermitSpent, Refusal, SigningRefused
+from sekisho.domain.errors import IssuingCaRevoked, KeyReused, PermitMissing, PermitSpent, Refusal, SigningRefused
+from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.pki.hierarchy import serial_number
 from sekisho.pki.profile import BACKDATE, Order
-from sekisho.store import audit, certificates, orders, permits
+from sekisho.store import audit, certificates, orders, permits, revoked_cas
 from sekisho.store.orders import NewOrder, PlacedOrder
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ class Request:
     at: datetime
     shards: int = 1
     generation: int = 1
+
+    @property
+    def issuing_ca(self) -> tuple[str, IssuingCa]:
+        """Bank and issuing CA that signs it."""
+        return self.who.bank, IssuingCa(self.who.kind, self.generation)
 
 
 def request(
@@ -134,6 +140,10 @@ def place_orders(tx: Connection, requests: Sequence[Request]) -> list[PlacedOrde
             outcomes.append(PermitSpent(since=asked.at))  # unless it is spent on this one below
         except Refusal as refusal:
             outcomes.append(refusal)
+    revoked = revoked_cas.among(tx, {asked.issuing_ca for asked, _ in wanted.values()})
+    for at in [at for at, (asked, _) in wanted.items() if asked.issuing_ca in revoked]:
+        outcomes[at] = IssuingCaRevoked()
+        del wanted[at]
     for at, placed in _spend(tx, wanted).items():
         outcomes[at] = placed
     return outcomes

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.ca.record import EndedRecord, Latest, Recorded
+    from sekisho.ca.staff_journal import StaffSigned
     from sekisho.domain.person import Kind
     from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
@@ -114,8 +115,35 @@ class CaRecord(Protocol):
     def latest(self) -> list[Latest]:
         """Return what was noted last."""
 
+    def note_ended(self, ended: Sequence[EndedRecord]) -> None:
+        """Write down what has ended for good; the same twice is once."""
+
+    def note_ended_now(self, ended: Sequence[EndedRecord]) -> bool:
+        """Do so where that takes no time to speak of; tell whether it was done."""
+
     def erase(self, bank: str, contract_id: str) -> bool:
         """Make unreadable for good what is on record of a contract; False where nothing is. Raises `StillKept`."""
+
+
+class StaffRecord(Protocol):
+    """What the staff's CA wrote down of what it signed. Raises `JournalBroken` and the other errors of a journal."""
+
+    @property
+    def here(self) -> bool:
+        """Whether that CA is on this machine."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was written down yet."""
+
+    def add(self, signed: Sequence[StaffSigned]) -> None:
+        """Write certificates down, with what of them ended."""
+
+    def note_ended(self, ended: Sequence[tuple[int, datetime]]) -> None:
+        """Write down which serial numbers ended, and when."""
+
+    def records(self) -> list[StaffSigned]:
+        """Return all of it."""
 
 
 class Mail(Protocol):
@@ -135,7 +163,8 @@ class Ports:
 
     `now()` is read once, in the first line of a use case; below it time is a
     plain value. `entropy(n)` returns n random bytes. `cas` holds one CA for
-    each bank code, and `records` what it wrote down. `compromised` are keys that nobody gets a certificate for.
+    each bank code, `records` what it wrote down, and `staff_records` what the
+    staff's CA did. `compromised` are keys that nobody gets a certificate for.
     `crowd` serves callers who come at once together.
     """
 
@@ -147,5 +176,6 @@ class Ports:
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
     records: Mapping[str, CaRecord] = field(default_factory=dict, repr=False)
+    staff_records: Mapping[str, StaffRecord] = field(default_factory=dict, repr=False)
     compromised: CompromisedKeys = field(default_factory=CompromisedKeys, repr=False)
     crowd: Crowd = field(init=False, default_factory=Crowd, compare=False, repr=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sekisho.domain.person import PersonId
-from sekisho.store import audit, contracts, request_forms
+from sekisho.store import audit, contracts, request_forms, scans
 from sekisho.usecases.move_form import find_form, write_down
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sekisho.domain.request_forms import RequestForm
     from sekisho.domain.staff import Staff
     from sekisho.store.contracts import Contract
+    from sekisho.store.scans import Scan
     from sekisho.usecases.enter_console import AtWork
     from sekisho.usecases.ports import Ports
 
@@ -39,6 +40,7 @@ class WholeForm:
     form: RequestForm
     contract: Contract | None
     done: Sequence[dict[str, Any]]
+    scans: Sequence[Scan] = ()
 
 
 def waiting_forms(ports: Ports, *, staff: Staff, after: int = 0) -> WaitingForms:
@@ -57,14 +59,20 @@ def read_form(ports: Ports, *, at_work: AtWork, number: str) -> WholeForm:
         form = find_form(tx, at_work.staff, number)
         contract = None if form.contract_id is None else contracts.find(tx, form.bank, form.contract_id)
         write_down(tx, form, "form-read", at_work.actor, now)
-        return WholeForm(form, contract, _done(tx, form))
+        return WholeForm(form, contract, _done(tx, form), scans.of_form(tx, form.id))
 
     return ports.db.write(read)
 
 
 def _done(tx: Connection, form: RequestForm) -> list[dict[str, Any]]:
-    if form.contract_id is None:
+    if form.recorded_under is None:
         return []
-    who = PersonId(form.bank, form.contract_id)
+    who = PersonId(form.bank, form.recorded_under)
     rows = audit.of_contract(tx, who.bank, who.contract_id, most=_AUDIT_ROWS)
-    return [row for row in reversed(rows) if row["detail"].get("form") == form.number and row["action"] != "form-read"]
+    return [
+        row
+        for row in reversed(rows)
+        if row["detail"].get("form") == form.number
+        and row["action"].startswith("form-")
+        and row["action"] != "form-read"
+    ]

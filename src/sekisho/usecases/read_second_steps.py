@@ -11,6 +11,8 @@ from sekisho.domain.secret import SecretName
 from sekisho.store import passkeys, secrets
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
     from sekisho.domain.contract import Bank, Person
@@ -26,11 +28,16 @@ class SecondSteps:
     card: bool
     totp: Secret | None
     passkeys: list[Passkey]
+    interim: Secret | None = None
 
     @property
     def offered(self) -> list[SecondStep]:
         """What can be taken at a logon, what the person has set up first."""
-        has = {SecondStep.PASSKEY: bool(self.passkeys), SecondStep.TOTP: self.totp is not None}
+        has = {
+            SecondStep.PASSKEY: bool(self.passkeys),
+            SecondStep.TOTP: self.totp is not None,
+            SecondStep.INTERIM: self.interim is not None,
+        }
         return [*(step for step, there in has.items() if there), *([SecondStep.CARD] if self.card else [])]
 
     @property
@@ -41,20 +48,28 @@ class SecondSteps:
         return self.offered[0]
 
 
-def second_steps_of(tx: Connection, bank: Bank, person: Person) -> SecondSteps:
-    """Return what the administrator may take the second step with."""
+def second_steps_of(tx: Connection, bank: Bank, person: Person, now: datetime) -> SecondSteps:
+    """Return what the administrator may take the second step with.
+
+    An app that stands in for a card counts at every bank, until its time is over.
+    """
     offered = bank.policy.second_steps
-    known = secrets.of(tx, person.id, [SecretName.TOTP, SecretName.CARD])
-    app = known.get(SecretName.TOTP) if SecondStep.TOTP in offered else None
+    known = secrets.of(tx, person.id, [SecretName.TOTP, SecretName.CARD, SecretName.INTERIM])
+    app, interim = (
+        secret if (secret := known.get(name)) is not None and not secret.ended(now) else None
+        for name in (SecretName.TOTP, SecretName.INTERIM)
+    )
+    if app is not None and app.provisional_until is None and SecondStep.TOTP not in offered:
+        app = None
     keys = passkeys.of(tx, person.id) if SecondStep.PASSKEY in offered else []
     card = SecretName.CARD in known and (SecondStep.CARD in offered or not (app or keys))
-    return SecondSteps(card, app, keys)
+    return SecondSteps(card, app, keys, interim)
 
 
 def read_second_steps(ports: Ports, *, bank: Bank, person: Person) -> SecondSteps:
     """Return what the administrator may take the second step with."""
     with ports.db.read() as tx:
-        return second_steps_of(tx, bank, person)
+        return second_steps_of(tx, bank, person, ports.now())
 
 
 def secret_owner(person: Person) -> str:

@@ -97,7 +97,7 @@ def _to_be_told(form: RequestForm, now: datetime) -> bool:
 def _renewal(tx: Connection, bank: Bank, certificate: Certificate, now: datetime) -> Renewal | None:
     if now < certificate.not_after - bank.policy.renewal_window:
         return None
-    return Renewal.DONE if certificates.successors(tx, certificate.id) else Renewal.DUE
+    return Renewal.DONE if certificates.successors(tx, [certificate.id]) else Renewal.DUE
 
 
 def read_pins(ports: Ports, *, logged_on: LoggedOn) -> Mapping[SecretName, datetime]:

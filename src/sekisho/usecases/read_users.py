@@ -101,7 +101,7 @@ def _state(user: Person, certificate: Certificate | None, permit: Permit | None,
 def _state_of(certificate: Certificate | None, now: datetime) -> UserState:
     if certificate is None:
         return UserState.NONE
-    if certificate.ended_at is not None:
+    if certificate.over:
         return UserState.REVOKED
     if certificate.suspended_at is not None:
         return UserState.SUSPENDED

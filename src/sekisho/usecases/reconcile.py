@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
+from sekisho.ca.blocks import JournalBroken
+from sekisho.ca.segments import JournalInUse, JournalNotWritten
 from sekisho.domain.certificate import Ending, KeyHeld, Reason
 from sekisho.domain.issuing_ca import FIRST
 from sekisho.domain.person import Kind, PersonId
@@ -20,6 +22,8 @@ from sekisho.store import audit, certificates, orders, people, permits, restores
 from sekisho.store.certificates import NewCertificate
 from sekisho.store.orders import NewOrder
 from sekisho.usecases.end_certificate import end_certificate
+from sekisho.usecases.findings import Disagreement, Finding, Tally
+from sekisho.usecases.reconcile_staff import end_staff_again, journal_staff, reconcile_staff, staff_is_behind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,37 +37,9 @@ if TYPE_CHECKING:
     from sekisho.store.orders import PlacedOrder
     from sekisho.usecases.ports import CaRecord, Ports
 
+log = logging.getLogger("sekisho.ca")
 _PAGE = 500
 _LIST = re.compile(r"/(?:administrator|user)(\d*)(?:-(\d+))?\.crl$")
-
-
-class Disagreement(StrEnum):
-    """In what the database and the journal do not agree; the codes are published."""
-
-    MISSING = "certificate-missing"
-    DIFFERS = "certificate-differs"
-    NOT_IN_JOURNAL = "certificate-not-in-journal"
-    ENDING_FORGOTTEN = "ending-forgotten"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One disagreement; `repaired` tells that it is none any more, `why` why it could not be."""
-
-    what: Disagreement
-    kind: Kind
-    serial: int
-    repaired: bool = False
-    why: str | None = None
-
-
-@dataclass(slots=True)
-class Tally:
-    """How much was compared."""
-
-    certificates: int = 0
-    journal: int = 0
-    waiting: int = 0
 
 
 def notice_restore(ports: Ports, *, bank: str, actor: Actor) -> bool:
@@ -82,7 +58,8 @@ def notice_restore(ports: Ports, *, bank: str, actor: Actor) -> bool:
         if restores.is_behind(tx, bank):
             return True
         behind = any(not _known(tx, one.kind, one.serial, ended=one.ended) for one in journal.latest())
-    if not behind or not _really_behind(ports, bank):
+    behind = (behind and _really_behind(ports, bank)) or _staff_is_behind(ports, bank)
+    if not behind:
         return False
 
     def note(tx: Connection) -> None:
@@ -92,7 +69,20 @@ def notice_restore(ports: Ports, *, bank: str, actor: Actor) -> bool:
     ports.db.write(note)
     for _ in _end_again(ports, bank, actor):
         pass
+    for _ in end_staff_again(ports, bank=bank, actor=actor):
+        pass
     return True
+
+
+def _staff_is_behind(ports: Ports, bank: str) -> bool:
+    """Tell it of the staff's certificates. A journal of theirs that does not hold keeps no customer out."""
+    try:
+        if staff_is_behind(ports, bank=bank):
+            return True
+        journal_staff(ports, bank=bank)
+    except (JournalBroken, JournalInUse, JournalNotWritten) as unusable:
+        log.error("the journal of the staff's CA cannot be compared: %s", unusable)  # noqa: TRY400 - the trace says no more
+    return False
 
 
 def _really_behind(ports: Ports, bank: str) -> bool:
@@ -118,7 +108,9 @@ def _known(tx: Connection, kind: Kind, serial: int, *, ended: bool) -> bool:
 def reconcile(
     ports: Ports, *, bank: str, actor: Actor, repair: bool, tally: Tally, partial: bool = False
 ) -> Iterator[Finding]:
-    """Yield what does not agree, in the order of kind and serial number, endings first; `repair` puts it right.
+    """Yield what does not agree, in the order of kind and serial number; `repair` puts it right.
+
+    Endings come first, and staff before customers.
 
     `partial`: the journal is one of several, so what it lacks is no finding.
     With `repair`, once nothing is left that a restored backup forgot, the
@@ -127,6 +119,9 @@ def reconcile(
     left = False
     if repair:
         yield from _end_again(ports, bank, actor)
+    for of_staff in reconcile_staff(ports, bank=bank, actor=actor, repair=repair, tally=tally):
+        left |= not of_staff.repaired and of_staff.what is not Disagreement.NOT_IN_JOURNAL
+        yield of_staff
     missing: list[tuple[datetime, Kind, int]] = []
     for recorded, standing in _merged(ports, bank):
         tally.journal += recorded is not None
@@ -135,7 +130,7 @@ def reconcile(
         if finding is None:
             continue
         if repair and finding.what is Disagreement.MISSING and recorded is not None:
-            missing.append((recorded.signed_at, finding.kind, finding.serial))
+            missing.append((recorded.signed_at, *recorded.key))
             continue
         left |= finding.what is not Disagreement.NOT_IN_JOURNAL
         yield finding

@@ -9,7 +9,8 @@ from sekisho.domain import card
 from sekisho.domain.entries import name_problem, one_line
 from sekisho.domain.errors import ContractIdTaken, DetailsNotAllowed
 from sekisho.domain.secret import new_provisional_pin, pin_problems
-from sekisho.usecases.register_contract import NewPerson, register_contract
+from sekisho.usecases.put_contracts import NewPerson
+from sekisho.usecases.register_contract import register_contract
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ def register_unopened(
     if wrong := {field: problem for field, typed in names.items() if (problem := name_problem(typed))}:
         raise DetailsNotAllowed(fields=wrong)
     while True:
-        drawn = draw_secrets(ports, contract_id or _draw_id(ports))
+        drawn = draw_secrets(ports, contract_id or draw_contract_id(ports))
         try:
             register_contract(
                 ports,
@@ -78,7 +79,8 @@ def administrator_of(drawn: RegisteredContract, name: str, language: str) -> New
     return NewPerson(None, name, None, language, drawn.contract_pin, drawn.contract_confirmation_pin, drawn.card)
 
 
-def _draw_id(ports: Ports) -> str:
+def draw_contract_id(ports: Ports) -> str:
+    """Draw a contract ID, each digit as likely as any other; whether it was given before is not known here."""
     return "".join(str(byte % 10) for byte in _even_bytes(ports))
 
 

@@ -6,31 +6,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sekisho.domain.certificate import Ending, KeyHeld, Reason
+from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import (
     ContractNotOpen,
-    KeyReused,
     NotAccepted,
     PinsToReplace,
     Refusal,
     RenewalNeedsPin,
     RenewalNotOpen,
-    SigningRefused,
 )
 from sekisho.domain.person import PersonId
 from sekisho.domain.secret import SecretName
-from sekisho.store import audit, certificates, orders, people, secrets
-from sekisho.store.orders import NewOrder
-from sekisho.usecases.end_certificate import end_certificate
+from sekisho.store import audit, doors, people, secrets
 from sekisho.usecases.finish_order import Unfinished, finish_orders
 from sekisho.usecases.judge_entry import judge_entry
 from sekisho.usecases.log_on import check_entry
-from sekisho.usecases.place_orders import Request, order_of, request_of
+from sekisho.usecases.place_orders import Request, request_of
+from sekisho.usecases.place_renewals import place_renewals
 from sekisho.usecases.service_hours import check_open
-from sekisho.usecases.show_certificate import show_certificate
+from sekisho.usecases.show_certificate import judge_shown, show_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -69,9 +66,8 @@ def renew_certificate(
     check_open(bank.policy, now)
     ports.compromised.check(csr.spki)
     check_entry(pin, "pin")
-    show = partial(show_certificate, der=der, bank=bank.code, kind=kind, now=now, grace=bank.policy.grace)
     with ports.db.read() as tx:
-        visitor = show(tx)
+        visitor = show_certificate(tx, der, bank=bank.code, kind=kind, now=now, grace=bank.policy.grace)
     if PersonId(bank.code, *named) != visitor.certificate.person:
         raise NotAccepted
     _check_window(visitor.certificate, bank.policy, now)
@@ -82,7 +78,8 @@ def renew_certificate(
     right = ports.pins.verify(checked.verifier, pin)
     actor = audit.actor_of(person.who, address)
     wanted = request_of(ports, bank, person, csr, held=held, actor=actor, now=now)
-    entry = _Entry(show, checked, right, bank.policy, wanted)
+    shown = partial(judge_shown, bank=bank.code, kind=kind, now=now, grace=bank.policy.grace)
+    entry = _Entry(visitor.certificate.fingerprint, shown, checked, right, bank.policy, wanted)
     if right:
         return ports.crowd.serve(_renew, ports, entry)
     # A counted miss has a transaction of its own, and is told once it is committed.
@@ -120,7 +117,7 @@ def renew_unattended(
         present = show(tx)
         present.person.check_door()
         _check_person(present, present.secret)
-        placed = _order(tx, present.certificate, wanted, unattended=True)
+        (placed,) = place_renewals(tx, [(present.certificate, wanted)], unattended=True)
         if isinstance(placed, Refusal):
             raise placed
         return placed
@@ -147,9 +144,13 @@ def _check_person(present: AtDoor, secret: Secret | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A PIN that was checked against `checked`, and what it asks for; `show` judges the certificate anew."""
+    """A PIN that was checked against `checked`, and what it asks for.
 
-    show: Callable[[Connection], AtDoor]
+    `shown` judges what is found of the certificate.
+    """
+
+    fingerprint: bytes
+    shown: Callable[[AtDoor | None], AtDoor]
     checked: Secret
     right: bool
     policy: Policy
@@ -171,15 +172,51 @@ def _renew(ports: Ports, entries: Sequence[_Entry]) -> list[IssuedCertificate | 
 def _place(tx: Connection, entries: Sequence[_Entry]) -> list[PlacedOrder | Exception]:
     """Judge each entry, and place the orders of those whose PIN was right."""
     people.lock(tx, [one.wanted.person_id for one in entries])
-    return [_judge_and_order(tx, one) for one in entries]
+    outcomes: dict[int, PlacedOrder | Exception] = {}
+    for some in _apart(entries):
+        placed = _judge_and_order(tx, [entries[at] for at in some])
+        outcomes |= zip(some, placed, strict=True)
+    return [outcomes[at] for at in range(len(entries))]
 
 
-def _judge_and_order(tx: Connection, one: _Entry) -> PlacedOrder | Refusal:
-    wanted = one.wanted
-    try:
-        present = one.show(tx)
-    except Refusal as ended:
-        return ended
+def _apart(entries: Sequence[_Entry]) -> Iterator[list[int]]:
+    """Divide entries, by their places, so that no two together are of one person or one key: one follows the other."""
+    rest = list(range(len(entries)))
+    while rest:
+        seen: set[int | bytes] = set()
+        some: list[int] = []
+        later: list[int] = []
+        for at in rest:
+            wanted = entries[at].wanted
+            (later if {wanted.person_id, wanted.csr.spki_sha256} & seen else some).append(at)
+            seen |= {wanted.person_id, wanted.csr.spki_sha256}
+        yield some
+        rest = later
+
+
+def _judge_and_order(tx: Connection, entries: Sequence[_Entry]) -> list[PlacedOrder | Exception]:
+    visitors = doors.of_fingerprints(tx, [one.fingerprint for one in entries], SecretName.PIN)
+    outcomes: list[PlacedOrder | Exception | None] = []
+    good: list[tuple[Certificate, Request]] = []
+    for one in entries:
+        try:
+            present = one.shown(visitors.get(one.fingerprint))
+            refusal = _judge(tx, present, one)
+            if refusal is None:
+                good.append((present.certificate, one.wanted))
+        except Refusal as first:
+            refusal = first
+        outcomes.append(refusal)
+    placed = place_renewals(tx, good)
+    renewed = [one.person_id for one in placed if not isinstance(one, Refusal)]
+    if renewed:
+        secrets.clear_misses(tx, renewed, [SecretName.PIN])
+    ordered = iter(placed)
+    return [next(ordered) if outcome is None else outcome for outcome in outcomes]
+
+
+def _judge(tx: Connection, present: AtDoor, one: _Entry) -> Refusal | None:
+    """Return what keeps an entry from taking effect; what is raised is not counted."""
     refusal = judge_entry(
         tx,
         present.person,
@@ -187,59 +224,9 @@ def _judge_and_order(tx: Connection, one: _Entry) -> PlacedOrder | Refusal:
         checked=one.checked,
         right=one.right,
         policy=one.policy,
-        actor=wanted.actor,
-        now=wanted.at,
+        actor=one.wanted.actor,
+        now=one.wanted.at,
     )
-    if refusal is not None:
-        return refusal
-    try:
+    if refusal is None:
         _check_person(present, one.checked)
-    except Refusal as first:
-        return first
-    placed = _order(tx, present.certificate, wanted)
-    if not isinstance(placed, Refusal):
-        secrets.clear_misses(tx, wanted.person_id, [SecretName.PIN])
-    return placed
-
-
-def _order(tx: Connection, present: Certificate, wanted: Request, *, unattended: bool = False) -> PlacedOrder | Refusal:
-    """Order the renewal of `present`; a key that was ordered for it before gets its own order back."""
-    before = orders.of_keys(tx, [wanted.csr.spki_sha256]).get(wanted.csr.spki_sha256)
-    if before is not None:
-        stored = certificates.issued_of_orders(tx, [before.id]).get(before.id)
-        ended = before.voided_at is not None or (stored is not None and not stored.in_force(wanted.at))
-        if before.renews_id != present.id or ended:
-            return KeyReused()
-        if before.refused_at is not None:
-            return SigningRefused()
-        return before
-    if unattended and orders.was_renewed(tx, wanted.person_id, present.id):
-        return RenewalNeedsPin()
-    orders.void_unfinished(tx, wanted.person_id, wanted.at)
-    for unused in certificates.successors(tx, present.id):
-        end_certificate(
-            tx, unused, ending=Ending.SUPERSEDED, reason=Reason.SUPERSEDED, actor=wanted.actor, now=wanted.at
-        )
-    new = NewOrder(
-        person_id=wanted.person_id,
-        who=wanted.who,
-        order=order_of(wanted),
-        spki_sha256=wanted.csr.spki_sha256,
-        held=wanted.held,
-        address=wanted.actor.address,
-        renews_id=present.id,
-        unattended=unattended,
-    )
-    placed = orders.add(tx, [new], wanted.at)[0]
-    audit.add(
-        tx,
-        "renewal-ordered",
-        wanted.actor,
-        at=wanted.at,
-        who=wanted.who,
-        person_id=wanted.person_id,
-        serial=placed.order.serial,
-        renews=f"{present.serial:032x}",
-        **({"pin": "none"} if unattended else {}),
-    )
-    return placed
+    return refusal

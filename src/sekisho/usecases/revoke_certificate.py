@@ -8,6 +8,7 @@ from sekisho.domain.certificate import Ending, Reason
 from sekisho.store import certificates, notices
 from sekisho.usecases.end_certificate import end_certificate
 from sekisho.usecases.find_certificate import hold_certificate
+from sekisho.usecases.journal_endings import journal_at_once
 from sekisho.usecases.suspend_certificate import suspend_certificate
 
 if TYPE_CHECKING:
@@ -38,4 +39,6 @@ def revoke_certificate(ports: Ports, *, serial: int, reason: Reason, actor: Acto
             notices.add(tx, person.id, told, now, user_id=certificate.person.user_id)
         return certificates.get(tx, certificate.id)
 
-    return ports.db.write(revoke)
+    revoked = ports.db.write(revoke)
+    journal_at_once(ports, bank=revoked.person.bank)
+    return revoked

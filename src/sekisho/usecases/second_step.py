@@ -98,7 +98,7 @@ def answer_passkey(
     now = ports.now()
     person = current.person
     with ports.db.read() as tx:
-        keys = second_steps_of(tx, bank, person).passkeys
+        keys = second_steps_of(tx, bank, person, now).passkeys
         challenge = sessions.challenge_of(tx, current.session.id)
     if challenge is None:
         raise PasskeyNotAccepted

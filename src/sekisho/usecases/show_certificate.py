@@ -41,6 +41,13 @@ def show_certificate(
     if der is None:
         raise CertificateMissing
     visitor = doors.of_fingerprint(tx, hashlib.sha256(der).digest(), secret)
+    return judge_shown(visitor, bank=bank, kind=kind, now=now, grace=grace)
+
+
+def judge_shown(
+    visitor: AtDoor | None, *, bank: str, kind: Kind, now: datetime, grace: timedelta = timedelta(0)
+) -> AtDoor:
+    """Return what was found for a certificate where it counts, or raise what fits; None was found for a stranger's."""
     if visitor is None:
         raise CertificateUnknown
     end = visitor.certificate.not_after

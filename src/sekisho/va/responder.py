@@ -11,13 +11,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import hashlib
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
@@ -26,6 +23,7 @@ from sekisho.pki import ocsp
 from sekisho.pki.ocsp import Status
 from sekisho.usecases.answer_ocsp import AskedAbout, answer_questions, changed_since
 from sekisho.va.allowance import Allowance
+from sekisho.va.kept import Kept, messages, unsigned, write_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,17 +34,13 @@ if TYPE_CHECKING:
     from sekisho.domain.contract import Bank
     from sekisho.domain.issuing_ca import IssuingCa
     from sekisho.pki.ocsp import IssuerId
-    from sekisho.store.crl_entries import Changed
     from sekisho.usecases.answer_ocsp import Answered
     from sekisho.usecases.ports import Ports
-
-    Headers = list[tuple[bytes, bytes]]
+    from sekisho.va.kept import Headers, Messages, Octets, Place, Ready
 
 log = logging.getLogger("sekisho.va")
 PATH = "/ocsp"
-_CONTENT_TYPE = (b"content-type", b"application/ocsp-response")
 _LONGEST_GET = 4 * (ocsp.LONGEST_QUESTION // 3 + 1)
-_MAX_AGE_S = 300
 _STALE_S = 1.0  # what is kept is as old as this at most
 _LOOK_AFTER_S = 0.4  # so that nobody waits for a look while questions keep coming
 _KEPT = 20_000  # answers of about 1 kB, and as many questions of about 100 octets
@@ -55,17 +49,6 @@ _AT_ONCE = 128
 _PATIENCE_S = 10.0
 # A second, of what anybody can ask for again and again without end.
 _NONCES, _UNKNOWN = 500.0, 50.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """An answer as it goes out. `changed_at` is what it is based on, `until` how long it is kept (monotonic)."""
-
-    body: bytes
-    headers: Headers
-    etag: bytes
-    changed_at: datetime | None
-    until: float
 
 
 class Responder:
@@ -91,66 +74,68 @@ class Responder:
         self._clock = clock
         self._nonces = Allowance(_NONCES if bank.policy.ocsp_nonce else 0.0, clock)
         self._unknown = Allowance(_UNKNOWN, clock)
-        self._questions: dict[bytes | str, AskedAbout] = {}
-        self._ready: dict[AskedAbout, _Ready] = {}
-        self._waiting: dict[AskedAbout | object, tuple[AskedAbout, asyncio.Future[_Ready]]] = {}
+        self._kept = Kept(_KEPT)
+        self._waiting: dict[AskedAbout | object, tuple[AskedAbout, list[asyncio.Future[Ready]]]] = {}
         self._worker: asyncio.Task[None] | None = None
         self._look: asyncio.Task[None] | None = None
         self._looked_at = float("-inf")
         self._last: datetime | None = None
         self._changed: dict[tuple[IssuingCa, int], datetime] = {}
+        self._revoked_cas: frozenset[IssuingCa] = frozenset()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         method = scope["method"]
-        body: bytes | str | None
+        question: bytes | str | None
         if method == "POST":
-            body = await _body(receive)
+            question = await _body(receive)
         elif method in {"GET", "HEAD"}:
-            body = scope["path"]
+            question = scope["path"]
         else:
-            await _send(send, 405, [(b"allow", b"GET, HEAD, POST"), (b"content-length", b"0")], b"")
+            await _send(send, messages(405, [(b"allow", b"GET, HEAD, POST"), (b"content-length", b"0")], b""))
             return
-        ready = self._at_hand(self._questions.get(body)) if body is not None else None
+        ready = self._at_hand(self._kept.find(question))
         if ready is None:
             try:
-                ready = await self._answer(body)
-            except _Unsigned as unsigned:
-                await _send(send, 200, unsigned.headers, b"" if method == "HEAD" else unsigned.body)
+                ready = await self._answer(question)
+            except _Unsigned as told:
+                await _send(send, messages(200, unsigned(told.body), b"" if method == "HEAD" else told.body))
                 return
-        if method != "POST" and _has(scope["headers"], ready.etag):
-            await _send(send, 304, ready.headers, b"")
-            return
-        await _send(send, 200, ready.headers, b"" if method == "HEAD" else ready.body)
+        start, body = ready.to(method, scope["headers"]).messages
+        await _send(send, (start, {**body, "body": b""} if method == "HEAD" else body))
 
-    def _at_hand(self, asked: AskedAbout | None) -> _Ready | None:
+    def at_hand(self, method: str, path: str, headers: Headers, body: bytes) -> Octets | None:
+        """Return the answer to a GET or a POST where it is kept, or None where it has to be made."""
+        ready = self._at_hand(self._kept.find(body if method == "POST" else path))
+        return None if ready is None else ready.to(method, headers).octets
+
+    def _at_hand(self, place: Place | None) -> Ready | None:
         """Return an answer that is kept and may be given without waiting for anything."""
-        if asked is None:
+        if place is None or place.ready is None:
             return None
-        ready = self._ready.get(asked)
         now = self._clock()
         age = now - self._looked_at
-        if ready is None or now >= ready.until or age >= _STALE_S:
+        if now >= place.ready.until or age >= _STALE_S:
             return None
         if age >= _LOOK_AFTER_S and self._look is None:
             self._start_look()
-        return ready
+        return place.ready
 
-    async def _answer(self, body: bytes | str | None) -> _Ready:
+    async def _answer(self, question: bytes | str | None) -> Ready:
         """Return the answer to a question, or raise the one that nobody signs."""
-        asked = self._read(body)
+        asked = self._read(question)
         if asked.nonce is None:
             if self._clock() - self._looked_at >= _STALE_S:
                 await self._await_look()
-            ready = self._at_hand(asked)
+            ready = self._at_hand(self._kept.of(asked))
             if ready is not None:
                 return ready
         return await self._signed(asked)
 
     def _read(self, body: bytes | str | None) -> AskedAbout:
-        known = None if body is None else self._questions.get(body)
-        if known is not None:
-            return known
+        known = self._kept.find(body)
+        if known is not None and body is not None:
+            return self._kept.learn(body, known.asked)
         if body is None:
             raise _Unsigned(ocsp.MALFORMED_REQUEST)
         try:
@@ -168,23 +153,28 @@ class Responder:
             return AskedAbout(ca, digest, question.serial, question.nonce)
         asked = AskedAbout(ca, digest, question.serial)
         if question.nonce is None:
-            _keep(self._questions, body, asked)
+            self._kept.learn(body, asked)
         return asked
 
     # ---------------------------------------------------------------- signing
 
-    async def _signed(self, asked: AskedAbout) -> _Ready:
+    async def _signed(self, asked: AskedAbout) -> Ready:
         """Have an answer signed, together with whatever else waits for one."""
+        loop = asyncio.get_running_loop()
         key: AskedAbout | object = asked if asked.nonce is None else object()
         waiting = self._waiting.get(key)
         if waiting is None:
             if len(self._waiting) >= _WAITING:
                 raise _Unsigned(ocsp.TRY_LATER)
-            waiting = self._waiting[key] = asked, asyncio.get_running_loop().create_future()
+            waiting = self._waiting[key] = asked, []
             if self._worker is None:
-                self._worker = asyncio.get_running_loop().create_task(self._work())
+                self._worker = loop.create_task(self._work())
+        # One for each who asks: whoever goes away takes nobody else's answer along.
+        mine: asyncio.Future[Ready] = loop.create_future()
+        waiting[1].append(mine)
         try:
-            return await asyncio.wait_for(asyncio.shield(waiting[1]), _PATIENCE_S)
+            async with asyncio.timeout(_PATIENCE_S):
+                return await mine
         except (Refusal, TimeoutError):
             raise _Unsigned(ocsp.TRY_LATER) from None
         except Exception:  # noqa: BLE001 - the worker has written it down
@@ -196,14 +186,16 @@ class Responder:
             while self._waiting:
                 batch = [self._waiting.pop(key) for key in list(self._waiting)[:_AT_ONCE]]
                 outcomes = await self._sign([asked for asked, _ in batch])
-                for (asked, future), outcome in zip(batch, outcomes, strict=True):
-                    if future.done():
-                        continue
-                    if isinstance(outcome, Exception):
-                        future.set_exception(outcome)
-                        future.exception()  # whoever waited may have gone
-                    else:
-                        future.set_result(self._kept(asked, outcome))
+                for (asked, futures), outcome in zip(batch, outcomes, strict=True):
+                    made = outcome if isinstance(outcome, Exception) else self._keep(asked, outcome)
+                    for future in futures:
+                        if future.done():
+                            continue  # whoever waited has gone
+                        if isinstance(made, Exception):
+                            future.set_exception(made)
+                            future.exception()  # whoever waited may go at this very moment
+                        else:
+                            future.set_result(made)
         finally:
             self._worker = None
 
@@ -218,13 +210,14 @@ class Responder:
             log.error("an answer about a certificate could not be made: %s", bug)
         return outcomes
 
-    def _kept(self, asked: AskedAbout, answered: Answered) -> _Ready:
-        ready = _ready(answered, self._clock(), with_nonce=asked.nonce is not None)
+    def _keep(self, asked: AskedAbout, answered: Answered) -> Ready:
+        made = write_answer(answered, self._clock(), with_nonce=asked.nonce is not None)
         # What is not known may be issued in a moment; and what changed since it was read is read again.
         outdated = self._changed.get((asked.ca, asked.serial), answered.changed_at) != answered.changed_at
-        if asked.nonce is None and answered.status is not Status.UNKNOWN and not outdated:
-            _keep(self._ready, asked, ready)
-        return ready
+        outdated |= asked.ca in self._revoked_cas and answered.status is not Status.REVOKED
+        if asked.nonce is None and answered.known and not outdated:
+            self._kept.keep(asked, made)
+        return made
 
     # ---------------------------------------------------------------- looking
 
@@ -245,7 +238,7 @@ class Responder:
         """Drop whatever is kept and was changed."""
         began = self._clock()
         try:
-            self._last, changes = await asyncio.to_thread(changed_since, self._ports, bank=self._bank, last=self._last)
+            look = await asyncio.to_thread(changed_since, self._ports, bank=self._bank, last=self._last)
         except Refusal:
             return  # the store has said so itself
         except Exception:
@@ -253,17 +246,14 @@ class Responder:
             return
         finally:
             self._look = None
-        self._drop(changes)
+        self._last = look.at
+        self._changed = {(one.ca, one.serial): one.at for one in look.changes}
+        self._kept.drop_changed(look.changes)
+        if look.revoked_cas != self._revoked_cas:
+            # Whatever is kept of an issuing CA says what was so before it was revoked.
+            self._revoked_cas = look.revoked_cas
+            self._kept.drop_of(look.revoked_cas)
         self._looked_at = began
-
-    def _drop(self, changes: list[Changed]) -> None:
-        self._changed = {(one.ca, one.serial): one.at for one in changes}
-        for one in changes:
-            for digest in ocsp.Digest:
-                asked = AskedAbout(one.ca, digest, one.serial)
-                ready = self._ready.get(asked)
-                if ready is not None and ready.changed_at != one.at:
-                    del self._ready[asked]
 
 
 class _Unsigned(Exception):  # noqa: N818 - names what is answered
@@ -272,43 +262,6 @@ class _Unsigned(Exception):  # noqa: N818 - names what is answered
     def __init__(self, body: bytes) -> None:
         super().__init__()
         self.body = body
-        self.headers = [_CONTENT_TYPE, _length(body), (b"cache-control", b"no-store")]
-
-
-def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
-    """Keep something, and forget what was kept first where it is too much."""
-    if len(kept) >= _KEPT and key not in kept:
-        del kept[next(iter(kept))]
-    kept[key] = value
-
-
-def _ready(answered: Answered, now: float, *, with_nonce: bool) -> _Ready:
-    der = answered.der
-    etag = b'"' + hashlib.sha256(der).hexdigest().encode() + b'"'
-    headers = [_CONTENT_TYPE, _length(der)]
-    if with_nonce or answered.status is Status.UNKNOWN:
-        headers.append((b"cache-control", b"no-store"))
-    else:
-        headers += [
-            (b"cache-control", b"max-age=%d, public, no-transform, must-revalidate" % _MAX_AGE_S),
-            (b"etag", etag),
-            (b"last-modified", _http_date(answered.this_update)),
-            (b"expires", _http_date(answered.next_update)),
-        ]
-    life = (answered.next_update - answered.this_update).total_seconds()
-    return _Ready(der, headers, etag, answered.changed_at, now + life / 2)
-
-
-def _http_date(at: datetime) -> bytes:
-    return format_datetime(at, usegmt=True).encode()
-
-
-def _length(body: bytes) -> tuple[bytes, bytes]:
-    return b"content-length", b"%d" % len(body)
-
-
-def _has(headers: Headers, etag: bytes) -> bool:
-    return any(name == b"if-none-match" and etag in value for name, value in headers)
 
 
 def _decoded(path: str) -> bytes:
@@ -336,6 +289,7 @@ async def _body(receive: Receive) -> bytes | None:
             return body
 
 
-async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _send(send: Send, answer: Messages) -> None:
+    start, body = answer
+    await send(start)
+    await send(body)

@@ -17,29 +17,37 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
     from sekisho.domain.contract import Bank
     from sekisho.usecases.ports import Ports
+    from sekisho.va.kept import Headers, Octets
 
 _CERTIFICATE = "application/pkix-cert"
 _DAY_S = 86_400
+_QUESTIONS = f"{responder.PATH}/"
 
 
-def pki_app(ports: Ports, bank: Bank, certificates: Mapping[str, bytes]) -> ASGIApp:
-    """Return the site that serves a bank's CA certificates (DER by name) and tells what it revoked."""
-    answers = Responder(ports, bank, {ca: certificates[ca.name] for ca in bank.policy.issuing_cas})
-    files = _files(ports, bank, certificates)
+class PkiSite:
+    """The site that serves a bank's CA certificates (DER by name) and tells what it revoked."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        # Before any router: most of what is asked here is about certificates, and the answer is at hand.
-        path: str = scope.get("path", "")
-        if scope["type"] == "http" and (path == responder.PATH or path.startswith(f"{responder.PATH}/")):
-            await answers(scope, receive, send)
-        else:
-            await files(scope, receive, send)
+    def __init__(self, ports: Ports, bank: Bank, certificates: Mapping[str, bytes]) -> None:
+        self._responder = Responder(ports, bank, {ca: certificates[ca.name] for ca in bank.policy.issuing_cas})
+        self._files = _files(ports, bank, certificates)
 
-    return app
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        # Before any router: most of what is asked here is about certificates.
+        app = self._responder if _is_question(scope.get("path", "")) else self._files
+        await app(scope, receive, send)
+
+    def at_hand(self, method: str, path: str, headers: Headers, body: bytes) -> Octets | None:
+        """Return an answer about a certificate that is ready to go out, or None."""
+        return self._responder.at_hand(method, path, headers, body) if _is_question(path) else None
+
+
+def _is_question(path: str) -> bool:
+    return path == responder.PATH or path.startswith(_QUESTIONS)
 
 
 def _files(ports: Ports, bank: Bank, certificates: Mapping[str, bytes]) -> Starlette:

@@ -1,4 +1,4 @@
-"""Card tables are encrypted, not hashed: their positions are asked one by one."""
+"""Card tables are encrypted, not hashed: their positions are asked one by one. Scans of papers are, too."""
 
 from __future__ import annotations
 
@@ -29,6 +29,18 @@ class CardSeal:
         nonce = os.urandom(_NONCE)
         sealed = self._aead.encrypt(nonce, json.dumps(dict(table)).encode(), owner.encode())
         return base64.b64encode(nonce + sealed).decode()
+
+    def seal_bytes(self, plain: bytes, owner: str) -> bytes:
+        """Return bytes sealed; `owner` must be named again to open them."""
+        nonce = os.urandom(_NONCE)
+        return nonce + self._aead.encrypt(nonce, plain, owner.encode())
+
+    def open_bytes(self, sealed: bytes, owner: str) -> bytes:
+        """Return the bytes. Raises RuntimeError where they were damaged or are another owner's."""
+        try:
+            return self._aead.decrypt(sealed[:_NONCE], sealed[_NONCE:], owner.encode())
+        except InvalidTag as damaged:
+            raise RuntimeError("sealed bytes do not open") from damaged
 
     def open(self, sealed: str, owner: str) -> dict[str, str]:
         """Return the table. Raises RuntimeError where it was damaged or is another contract's."""

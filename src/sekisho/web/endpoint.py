@@ -23,6 +23,7 @@ from sekisho.web import cookies, messages, problems
 from sekisho.web.client_cert import client_certificate
 from sekisho.web.csrf import BROWSER_TOKEN
 from sekisho.web.refusals import MethodNotAllowed, PageUnknown, RequestTooLarge
+from sekisho.web.upload import read_upload
 from sekisho.web.visit import Visit, read_session_token
 
 if TYPE_CHECKING:
@@ -41,19 +42,20 @@ _YEAR_S = 365 * 24 * 3600
 
 
 def endpoint(
-    site: Site, handler: Callable[[Visit], Response], *, turnstile: bool = False
+    site: Site, handler: Callable[[Visit], Response], *, turnstile: bool = False, upload: int = 0
 ) -> Callable[[Request], Awaitable[Response]]:
     """Make a handler answer requests of a site.
 
     The handler is plain synchronous code and runs in a thread. With
     `turnstile` it is one that costs argon2 checks: it waits for its turn
-    before it gets a thread.
+    before it gets a thread. With `upload` its form may bring one file of so
+    many bytes (multipart/form-data, RFC 7578).
     """
 
     async def answer(request: Request) -> Response:
         visit = None
         try:
-            visit = await read_visit(site, request)
+            visit = await read_visit(site, request, upload)
             if turnstile and visit.method == "POST":
                 async with site.turnstile.passing(_queue(visit)):
                     response = await run_in_threadpool(handler, visit)
@@ -120,10 +122,15 @@ def _in_grace(visit: Visit, refusal: Refusal) -> bool:
     return isinstance(until, datetime) and visit.site.ports.now() < until + visit.site.bank.policy.grace
 
 
-async def read_visit(site: Site, request: Request) -> Visit:
+async def read_visit(site: Site, request: Request, upload: int = 0) -> Visit:
     """Read a request. Raises `RequestTooLarge`."""
-    body = await _body(request)
+    if client_certificate(request.scope) is None:
+        upload = 0  # of strangers nobody takes megabytes
+    body = await _body(request, LONGEST_BODY + upload)
     form: dict[str, str] = {}
+    if upload and body:
+        form, files = await read_upload(request.headers, body)
+        return _visit(site, request, body=b"", form=form, files=files)
     if body and request.headers.get("content-type", "").split(";")[0].strip().lower() == _FORM:
         try:
             form = dict(
@@ -146,7 +153,9 @@ def _bare(site: Site, request: Request) -> Visit:
     return _visit(site, request, body=b"", form={})
 
 
-def _visit(site: Site, request: Request, *, body: bytes, form: dict[str, str]) -> Visit:
+def _visit(
+    site: Site, request: Request, *, body: bytes, form: dict[str, str], files: dict[str, bytes] | None = None
+) -> Visit:
     browser = cookies.read_token(request.cookies.get(cookies.browser_name(site.name)), BROWSER_TOKEN)
     path_values: dict[str, Any] = request.path_params
     return Visit(
@@ -164,17 +173,18 @@ def _visit(site: Site, request: Request, *, body: bytes, form: dict[str, str]) -
         browser=browser or site.ports.entropy(BROWSER_TOKEN),
         browser_known=browser is not None,
         body=body,
+        files=files or {},
         path_values={name: str(value) for name, value in path_values.items()},
     )
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, longest: int) -> bytes:
     chunks = []
     length = 0
     try:
         async for chunk in request.stream():
             length += len(chunk)
-            if length > LONGEST_BODY:
+            if length > longest:
                 raise RequestTooLarge
             chunks.append(chunk)
     except ClientDisconnect:

@@ -63,10 +63,19 @@ def send_mails(
         try:
             with ports.db.read() as tx:
                 told = people.get_all(tx, [one.notice.person_id for one in taken])
+            addresses = {
+                one.notice.id: address
+                for one in taken
+                if (address := one.mail_to or told[one.notice.person_id].mail_address)
+            }
+            if nowhere := [one for one in taken if one.notice.id not in addresses]:
+                ports.db.write(lambda tx: outgoing.leave_unmailed(tx, nowhere))
+                left = [one for one in taken if one.notice.id in addresses]
             while left and not stopped() and ports.now() < now + LEASE - _RESERVE:
                 one = left.pop(0)
                 try:
-                    goes_on = _send(ports, bank, line, one, told[one.notice.person_id], unmarked)
+                    person, address = told[one.notice.person_id], addresses[one.notice.id]
+                    goes_on = _send(ports, bank, line, one, person, address, unmarked)
                 except MailServerAway:
                     left.insert(0, one)
                     raise
@@ -78,12 +87,10 @@ def send_mails(
     return len(taken) - len(left)
 
 
-def _send(ports: Ports, bank: Bank, line: MailLine, one: Outgoing, person: Person, unmarked: Unmarked) -> bool:
+def _send(
+    ports: Ports, bank: Bank, line: MailLine, one: Outgoing, person: Person, address: str, unmarked: Unmarked
+) -> bool:
     """Hand one mail over and note what came of it; False where the line is of no use any more."""
-    address = one.mail_to or person.mail_address
-    if address is None:
-        ports.db.write(lambda tx: outgoing.leave_unmailed(tx, one))
-        return True
     try:
         said = line.send(_compose(bank, one.notice, person, address, ports.mail.sender), f"{one.notice.id:012d}")
     except MailNotTaken as refused:

@@ -62,7 +62,7 @@ def prefilled_of(form: RequestForm, bank: Bank, contract_name: str = "") -> Pref
         filed_at=form.filed_at,
         branch=form.branch or "",
         contract_id=form.contract_id or "",
-        contract_name=contract_name,
+        contract_name=contract_name or form.detail.get("company_name", ""),
         user_id=form.user_id or "",
         detail=_changes(form.detail) if form.kind is FormKind.CONTRACT_CHANGE else form.detail,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sekisho.domain.contract import Bank
     from sekisho.domain.person import Kind
@@ -30,13 +30,16 @@ class Choices(Protocol):
 class Site:
     """One host name of one bank.
 
+    `in_force` gives the bank with the policy that is in force when it is
+    called. A request may ask more than once and get another one: what
+    belongs together takes it once.
     `name` is "public", "administrator", "user", "console", "app" or "pki";
     `kind` is whose door it is, None where no certificate is asked for.
     `urls` maps every site's name to its address without a trailing slash.
     """
 
     name: str
-    bank: Bank
+    in_force: Callable[[], Bank]
     kind: Kind | None
     urls: Mapping[str, str]
     ports: Ports
@@ -44,3 +47,8 @@ class Site:
     forms: FormTokens
     turnstile: Turnstile
     choices: Choices
+
+    @property
+    def bank(self) -> Bank:
+        """The bank as it is now."""
+        return self.in_force()

@@ -1,11 +1,11 @@
-"""The slip on which a user gets their provisional PINs: a PDF that is made once and kept nowhere."""
+"""The slip on which somebody gets provisional PINs or a code: a PDF that is made once and kept nowhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sekisho.domain.secret import PINS, SecretName
+from sekisho.domain.secret import SecretName
 from sekisho.paper.typesetting import set_pdf
 from sekisho.web import messages
 
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from sekisho.domain.contract import Bank
     from sekisho.usecases.provisional_pins import IssuedPins
 
-_LABELS = {SecretName.PIN: "provisional_pin", SecretName.CONFIRMATION_PIN: "provisional_confirmation_pin"}
+# What a slip is for, and how each secret on it is called.
+_LABELS = {
+    "provisional": {SecretName.PIN: "provisional_pin", SecretName.CONFIRMATION_PIN: "provisional_confirmation_pin"},
+    "interim": {SecretName.INTERIM: "interim_code"},
+    "opening": {
+        SecretName.PIN: "pin",
+        SecretName.CONFIRMATION_PIN: "confirmation_pin",
+        SecretName.REGISTRATION_PIN: "registration_pin",
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,7 @@ class Slip:
 def slip_of(issued: IssuedPins, lang: messages.Language, *, public_url: str) -> Slip:
     """Return the words of a slip."""
     kind = issued.who.kind.value
+    sort = next(of for of, names in _LABELS.items() if names.keys() == issued.pins.keys())
 
     def fact(label: str, value: str, *, secret: bool = False) -> Fact:
         return Fact(messages.text(lang, label), value, secret)
@@ -47,15 +57,15 @@ def slip_of(issued: IssuedPins, lang: messages.Language, *, public_url: str) -> 
         fact("label.contract_id", issued.who.contract_id),
         *([] if issued.who.user_id is None else [fact("label.user_id", issued.who.user_id)]),
         fact("users.name", issued.name),
-        *(fact(f"label.{kind}.{_LABELS[name]}", issued.pins[name], secret=True) for name in PINS),
-        fact("slip.until", messages.datetime_text(lang, issued.until)),
+        *(fact(f"label.{kind}.{name}", issued.pins[secret], secret=True) for secret, name in _LABELS[sort].items()),
+        fact(f"slip.{sort}.until", messages.datetime_text(lang, issued.until)),
     ]
-    way = "acquire" if issued.acquires else "log-on"
+    way = sort if sort != "provisional" else "acquire" if issued.acquires else "log-on"
     steps = [messages.text(lang, f"slip.{kind}.{way}.{n}", url=f"{public_url}/") for n in (1, 2, 3)]
     return Slip(
-        messages.text(lang, "slip.title"),
+        messages.text(lang, f"slip.{sort}.title"),
         messages.text(lang, f"slip.for.{kind}"),
-        messages.text(lang, "slip.lead"),
+        messages.text(lang, f"slip.{sort}.lead"),
         facts,
         steps,
     )

@@ -59,6 +59,7 @@ class Visit:
     `form` and `query` map each field's name to its last value. `der` is the
     certificate that the handshake proved. `browser` binds forms to this
     browser; `browser_known` tells whether its cookie came with the request.
+    `files` maps the names of a form's files to their bytes.
     `lang_chosen` tells whether the visitor chose `lang`, or only the browser.
     """
 
@@ -76,6 +77,7 @@ class Visit:
     browser: bytes
     browser_known: bool
     body: bytes = b""
+    files: Mapping[str, bytes] = field(default_factory=dict)
     path_values: Mapping[str, str] = field(default_factory=dict)
 
     def check_form(self) -> None:
@@ -108,10 +110,16 @@ class Visit:
         refusal: Refusal | None = None,
         done: str | None = None,
         status: int = 200,
+        errors: Mapping[str, str] | None = None,
         **context: Any,
     ) -> Response:
-        """Return a page in the visitor's language, with what was refused or done on top of it."""
+        """Return a page in the visitor's language, with what was refused or done on top of it.
+
+        `errors` are what stands next to the fields, where that is not for `field_words` to say.
+        """
         shown = self.refused() if refusal is None else (refusal.code, refusal.values, refusal.fields)
+        if errors is None:
+            errors = {} if shown is None else self.field_words(shown[2])
         html = self.site.renderer.page(
             template,
             self.lang,
@@ -124,7 +132,7 @@ class Visit:
                 "shown": "" if self.der is None else hashlib.sha256(self.der).hexdigest(),
                 "person": None if person is None else _visitor(person),
                 "alert": None if shown is None else self.words(shown[0], **shown[1]),
-                "errors": {} if shown is None else self.field_words(shown[2]),
+                "errors": errors,
                 "closed_until": self._closed_until(),
                 "done": None if done is None else _Done(done, messages.text(self.lang, f"done.{done}")),
                 "values": {},

@@ -51,6 +51,8 @@ WRONG = "wrong111"
 # Published codes that no page of the walk tells, and why.
 NOT_ON_A_PAGE = {
     "ca-away": "the CA is started anew before anybody could look; told by the acquisition page as any refusal",
+    "card-maker-not-usable": "told at the console, which shows no button then",
+    "cards-none-to-print": "told at the console",
     "card-missing": "needs a card that is lost; told like entry-wrong, on the same page",
     "card-moved": "told by the command that posts cards",
     "certificate-not-in-force": "the family of the certificate's refusals; each of them has a code of its own",
@@ -64,12 +66,23 @@ NOT_ON_A_PAGE = {
     "pins-to-replace": "no certificate near its end has provisional PINs here",
     "provisional-pin-ended": "told like entry-wrong, on the same page",
     "users-full": "needs 99 users; told like user-id-taken, on the same page",
+    "policy-by-two": "told by the command that changes a bank's rules",
+    "proposal-decided": "told at the console, and so are the others about its rules",
+    "proposal-outdated": "told at the console",
+    "proposal-own": "told at the console",
+    "proposal-unknown": "told at the console",
+    "rules-not-allowed": "told at the console",
+    "rules-unchanged": "told at the console",
+    "identity-not-confirmed": "told at the console",
+    "scan-not-accepted": "told at the console",
     "form-moved": "told like form-without-effect, on the same page of the console",
     "form-unknown": "told at the console",
     "form-without-effect": "told at the console",
     "four-eyes": "told like form-without-effect, on the same page of the console",
     "idempotency-key-missing": "an answer to the bank's systems",
+    "serial-unknown": "an answer to the bank's systems",
     "idempotency-key-reused": "an answer to the bank's systems",
+    "issuing-ca-revoked": "told by the acquisition page as any refusal",
     "key-not-accepted": "the page's script makes no such key",
     "key-reused": "the page's script makes a new key and asks again",
     "key-weak": "the page's script makes no such key",
@@ -449,6 +462,19 @@ def see_acquisition_where_the_browser_is_not_a_way(walk: Walk) -> None:
     walk.judge.see(page, "acquire-no-way")
 
 
+def see_an_issuing_ca_revoked(walk: Walk, keiri02: dict[str, Any]) -> None:
+    """Two people revoke the users' issuing CA; then no certificate of it counts, a suspended one neither."""
+    typed = ["Sato Hanako", "Suzuki Ichiro", *["yes"] * 6]
+    done = walk.served.sekisho(
+        *("ca", "revoke", "user", "--reason", "cACompromise", "--out", str(walk.folder / f"records-{walk.judge.lang}")),
+        typed="".join(f"{line}\n" for line in typed),
+    )
+    assert done.returncode == 0, done.stderr
+    page = walk.page(keiri02)
+    walk.go(page, "user")
+    walk.judge.see(page, "certificate-issuer-revoked", code="certificate-issuer-revoked")
+
+
 def set_policy(served: Served, change: str) -> None:
     """Change the bank's policy under a running server, which follows a command from its next start only."""
     with closing(sqlite3.connect(served.data_dir / "sekisho.db")) as database, database:
@@ -485,6 +511,7 @@ def see_every_page(lang: str, playwright: Playwright, tmp_path: Path, artifacts:
         see_doors_close(walk, keiri02)
         see_emergency(walk, keiri02)
         see_acquisition_where_the_browser_is_not_a_way(walk)
+        see_an_issuing_ca_revoked(walk, keiri02)
     walk.judge.assert_every_template_was_seen()
     published = set(problems.STATUS)
     assert published - walk.judge.codes == set(NOT_ON_A_PAGE), "a refusal that no page of the walk tells, or no longer"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from tests.browser.support.branch import through_branch
 from tests.browser.support.walk import follow
 from tests.support.authenticator import Authenticator
 
@@ -92,3 +93,31 @@ def see_second_steps(walk: Walk) -> None:
     see(other, "second-steps-removed", code="second-step-removed")
     walk.go(other, "administrator", f"{STEPS}/remove?which=totp")
     see(other, "second-steps-missing", code="second-step-missing")
+    see_interim_step(walk)
+
+
+def see_interim_step(walk: Walk) -> None:
+    """Log on with a code from the branch, set up an app with it, and take that app away."""
+    code = interim_code(walk)
+    page, see = walk.page(walk.served.info["administrator"]), walk.judge.see
+    contract = walk.served.info["contract"]
+    walk.enter_pin(page, "administrator", contract["contract_pin"])
+    see(page, "administrator-interim")
+    page.locator("[name=interim_code]").fill("wrong11111")
+    walk.press(page)
+    see(page, "administrator-interim-wrong", code="entry-wrong")
+    page.locator("[name=interim_code]").fill(code)
+    walk.press(page)
+    see(page, "administrator-interim-app")
+    secret = page.locator(".serial").inner_text().replace(" ", "")
+    page.locator("[name=code]").fill(code_of(secret))
+    walk.press(page)
+    page.locator("a[href='/contract']").wait_for()
+    walk.go(page, "administrator", f"{STEPS}/remove?which=totp")
+    page.locator("[name=confirmation_pin]").fill(contract["contract_confirmation_pin"])
+    walk.press(page)
+
+
+def interim_code(walk: Walk) -> str:
+    """Have the branch give a code, and return what stands on the slip."""
+    return through_branch(walk, "interim-step").locator(".secret").first.inner_text().strip()

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from sekisho.console.api import contracts, events, forms
+from sekisho.console.api import certificates, contracts, events, forms, held
 from sekisho.console.api.bodies import Problem
 from sekisho.domain.errors import DetailsNotAllowed, IdempotencyKeyMissing, Refusal
 from sekisho.web import messages, problems
@@ -33,7 +33,7 @@ _LONGEST_BODY = 64 * 1024
 _MEDIA = "application/problem+json"
 _DESCRIPTION = (
     "For the bank's own systems. Each shows a certificate of the role `system`; people at the console may read with "
-    "their session. Whatever registers or files something carries an `Idempotency-Key`."
+    "their session. Whatever registers, files or shuts something carries an `Idempotency-Key`."
 )
 
 
@@ -57,7 +57,7 @@ def api_app(site: Site) -> ASGIApp:
         },
     )
     app.state.site = site
-    for router in (contracts.router, forms.router, events.router):
+    for router in (contracts.router, held.router, certificates.router, forms.router, events.router):
         app.include_router(router)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)

@@ -98,6 +98,46 @@ class CertificatesBody(_Body):
     certificates: list[CertificateBody]
 
 
+class ContractPermitBody(PermitBody):
+    """A permit with whose it is: `user_id` is null for the administrator's.
+
+    `state` is "granted", "spent", "expired" or "withdrawn".
+    """
+
+    user_id: str | None
+    state: str
+
+
+class ContractPermitsBody(_Body):
+    """The permits of a contract's people, the newest first, at most 200."""
+
+    permits: list[ContractPermitBody]
+
+
+class WhoseBody(_Body):
+    """One of a contract's people; an empty `user_id` is the administrator."""
+
+    user_id: _Text = ""
+
+
+class CardBody(_Body):
+    """A customer card: `state` is "ordered", "made", "posted", "in-use", "lost", "replaced" or "ended", since then.
+
+    `expected_at` is when it should be with the customer at the latest, of a card that was ordered here.
+    """
+
+    number: str
+    state: str
+    since: datetime
+    expected_at: datetime | None
+
+
+class CardsBody(_Body):
+    """A contract's customer cards, the newest first."""
+
+    cards: list[CardBody]
+
+
 class NewContractBody(_Body):
     """A contract to be registered: the columns of `sekisho contract import`."""
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from sekisho.console.door import READERS
 from sekisho.domain.errors import RoleMissing
 from sekisho.domain.staff import Role
 from sekisho.usecases.enter_console import AtWork, meet_system, resume_work
@@ -34,7 +35,9 @@ def caller(request: Request) -> AtWork:
     if system is not None:
         return system
     token = read_session_token(request.cookies.get(cookies.session_name(site.name)))
-    return resume_work(site.ports, bank=site.bank, der=der, token=token, address=address)
+    person = resume_work(site.ports, bank=site.bank, der=der, token=token, address=address)
+    person.staff.require(*READERS)
+    return person
 
 
 Caller = Annotated[AtWork, Depends(caller)]

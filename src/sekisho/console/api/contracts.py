@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Query
 
 from sekisho.console.api.answers import CONFLICT, NOT_FOUND
 from sekisho.console.api.bodies import (
-    CertificateBody,
     CertificatesBody,
     ContractBody,
     ContractsBody,
@@ -21,11 +20,11 @@ from sekisho.console.api.bodies import (
     RegisteredContractsBody,
 )
 from sekisho.console.api.caller import Caller, IdempotencyKey, System, TheSite, turn
+from sekisho.console.api.certificates import certificate_body
 from sekisho.usecases.find_contracts import find_contracts, read_contract, visible_contract
 from sekisho.usecases.serve_systems import read_asked, register_contracts
 
 if TYPE_CHECKING:
-    from sekisho.domain.certificate import Certificate
     from sekisho.domain.contract import Person
     from sekisho.store.contracts import Contract
     from sekisho.usecases.find_contracts import PersonLine
@@ -61,7 +60,7 @@ def list_people(site: TheSite, current: Caller, contract_id: str) -> PeopleBody:
 def list_certificates(site: TheSite, current: Caller, contract_id: str) -> CertificatesBody:
     """List a contract's certificates, those of people who were deleted included; who looked is on record."""
     whole = read_contract(site.ports, at_work=current, contract_id=contract_id)
-    return CertificatesBody(certificates=[_certificate(one) for one in whole.certificates])
+    return CertificatesBody(certificates=[certificate_body(one) for one in whole.certificates])
 
 
 @router.post("/contracts", dependencies=[Depends(turn)], responses=CONFLICT)
@@ -92,7 +91,7 @@ def _person(line: PersonLine) -> PersonBody:
         name=person.name,
         door=_door(person),
         applications=list(person.applications),
-        certificate=None if line.certificate is None else _certificate(line.certificate),
+        certificate=None if line.certificate is None else certificate_body(line.certificate),
         permit=None if permit is None else PermitBody.model_validate(permit),
         last_logon_at=line.last_logon,
     )
@@ -104,20 +103,6 @@ def _door(person: Person) -> str:
     if person.closed_at or person.contract_closed_at:
         return "closed"
     return "open" if person.contract_opened_at else "contract-not-open"
-
-
-def _certificate(certificate: Certificate) -> CertificateBody:
-    return CertificateBody(
-        serial=f"{certificate.serial:032x}",
-        user_id=certificate.person.user_id,
-        not_before=certificate.not_before,
-        not_after=certificate.not_after,
-        held=certificate.held.value,
-        issued_at=certificate.issued_at,
-        suspended_at=certificate.suspended_at,
-        ended_at=certificate.ended_at,
-        reason=None if certificate.reason is None else certificate.reason.value,
-    )
 
 
 def _registered(line: RegisteredLine) -> RegisteredBody:

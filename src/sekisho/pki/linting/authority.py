@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sekisho.domain.person import Kind
     from sekisho.pki.linting.person import Extensions
-    from sekisho.pki.profile import BankName
+    from sekisho.pki.profile import BankName, RootAddresses
 
 ECDSA_WITH_SHA384 = bytes.fromhex("06082a8648ce3d040303")
 _BEGUN_BEFORE = timedelta(hours=1)
@@ -57,11 +57,12 @@ def guard_issuing(
     serial: int,
     now: datetime,
     root: x509.Certificate,
-    root_address: str,
+    root_addresses: RootAddresses,
     generation: int = 1,
 ) -> ReadingKey:
     """Return the root's key for one issuing CA, which has `key`: anything else raises `LintFailed`."""
-    form = issuing_form(bank, kind, Made(key, serial, now), root=root, root_address=root_address, generation=generation)
+    made = Made(key, serial, now)
+    form = issuing_form(bank, kind, made, root=root, root_addresses=root_addresses, generation=generation)
     return ReadingKey(root_key, lambda tbs: list(differences(tbs, form)))
 
 
@@ -81,16 +82,27 @@ def root_form(bank: BankName, made: Made) -> Form:
 
 
 def issuing_form(
-    bank: BankName, kind: Kind, made: Made, *, root: x509.Certificate, root_address: str, generation: int = 1
+    bank: BankName,
+    kind: Kind,
+    made: Made,
+    *,
+    root: x509.Certificate,
+    root_addresses: RootAddresses,
+    generation: int = 1,
 ) -> Form:
-    """Return what an issuing CA has to be: none below it, clientAuth alone, held to the names of its kind."""
+    """Return what an issuing CA has to be: none below it, clientAuth alone, held to the names of its kind.
+
+    It names the root's certificate and the root's list.
+    """
     role = f"{UNITS[kind]} CA" if generation == 1 else f"{UNITS[kind]} CA {generation}"
     tree = [*organization(bank), (NameOID.ORGANIZATIONAL_UNIT_NAME, UNITS[kind])]
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
     constraints = x509.NameConstraints([x509.DirectoryName(name_of(tree))], None)
+    certificate, crl = (x509.UniformResourceIdentifier(one) for one in (root_addresses.certificate, root_addresses.crl))
     above = x509.AuthorityInformationAccess(
-        [x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(root_address))]
+        [x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, certificate)]
     )
+    points = x509.CRLDistributionPoints([x509.DistributionPoint([crl], None, None, None)])
     return Form(
         signature=ECDSA_WITH_SHA384,
         serial=made.serial,
@@ -105,6 +117,7 @@ def issuing_form(
             ExtensionOID.EXTENDED_KEY_USAGE: (False, usage.public_bytes()),
             ExtensionOID.NAME_CONSTRAINTS: (True, constraints.public_bytes()),
             ExtensionOID.AUTHORITY_INFORMATION_ACCESS: (False, above.public_bytes()),
+            ExtensionOID.CRL_DISTRIBUTION_POINTS: (False, points.public_bytes()),
         },
     )
 

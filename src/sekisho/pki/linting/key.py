@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class ReadingKey(ec.EllipticCurvePrivateKey):
     """Stands before a CA's key for one certificate and hands on only what `judge` finds nothing in.
 
-    The builder gives it the very octets that are to be signed, so there is
+    It is given the very octets that are to be signed, so there is
     nothing between what was read and what is signed.
     """
 

@@ -10,11 +10,13 @@ from sekisho.store.tables.certificates import (
     orders,
     permits,
     restores,
+    revoked_cas,
     unfinished_orders,
 )
 from sekisho.store.tables.common import metadata
 from sekisho.store.tables.console import (
     form_approvals,
+    form_scans,
     request_forms,
     staff,
     staff_certificates,
@@ -24,6 +26,7 @@ from sekisho.store.tables.console import (
 )
 from sekisho.store.tables.customers import (
     banks,
+    card_makers,
     cards,
     contract_names,
     contracts,
@@ -35,11 +38,14 @@ from sekisho.store.tables.customers import (
     secrets,
     sessions,
 )
+from sekisho.store.tables.policy import policy_approvals, policy_commands, policy_proposals
+from sekisho.store.tables.tallies import tallies, tally_places
 from sekisho.store.tables.told import audit, notices, reminders
 
 __all__ = [
     "audit",
     "banks",
+    "card_makers",
     "cards",
     "certificate_bytes",
     "certificates",
@@ -48,6 +54,7 @@ __all__ = [
     "crl_entries",
     "crls",
     "form_approvals",
+    "form_scans",
     "mailed_codes",
     "metadata",
     "notices",
@@ -56,10 +63,14 @@ __all__ = [
     "past_pins",
     "people",
     "permits",
+    "policy_approvals",
+    "policy_commands",
+    "policy_proposals",
     "reminders",
     "removed_contracts",
     "request_forms",
     "restores",
+    "revoked_cas",
     "secrets",
     "sessions",
     "staff",
@@ -67,5 +78,7 @@ __all__ = [
     "staff_roles",
     "staff_sessions",
     "system_answers",
+    "tallies",
+    "tally_places",
     "unfinished_orders",
 ]

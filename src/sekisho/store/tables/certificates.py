@@ -137,7 +137,8 @@ crls = Table(
     Column("lately", LargeBinary(32), nullable=False),
 )
 
-# What the lists say of each certificate that is revoked or suspended, as DER; null where that was lifted.
+# What the lists say of each certificate that is revoked or suspended, as DER; null where that was lifted. An end that
+# the CA's journal was not told of yet is due there.
 crl_entries = Table(
     "crl_entries",
     metadata,
@@ -150,9 +151,27 @@ crl_entries = Table(
     Column("changed_at", Instant, nullable=False),
     Column("entry", LargeBinary),
     Column("generation", SmallInteger, nullable=False, server_default="1"),
+    Column("journal_due_at", Instant),
+    Index("ix_crl_entries_journal_due", "journal_due_at", **where("journal_due_at IS NOT NULL")),
     Index("ix_crl_entries_shard", "bank", "kind", "shard"),
     Index("ix_crl_entries_changed_at", "bank", "kind", "changed_at"),
     Index("ix_crl_entries_not_after", "bank", "kind", "not_after"),
+)
+
+# Issuing CAs that the root revoked, with all that they signed. Doors and OCSP read it with each certificate. Those who
+# held a certificate are told some at a time: up to the row `told_upto` they are.
+revoked_cas = Table(
+    "revoked_cas",
+    metadata,
+    Column("bank", String(4), ForeignKey("banks.code"), primary_key=True),
+    Column("kind", String(13), primary_key=True),
+    Column("generation", SmallInteger, primary_key=True, autoincrement=False),
+    Column("serial", Serial, nullable=False),
+    Column("revoked_at", Instant, nullable=False),
+    Column("reason", String(24), nullable=False),
+    Column("noted_at", Instant, nullable=False),
+    Column("told_upto", Id, nullable=False, server_default="0"),
+    Column("told_at", Instant),
 )
 
 # A row stands here while the database is known to be older than the CA's journal.

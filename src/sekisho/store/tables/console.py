@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sekisho.store.columns import Instant, Serial
 from sekisho.store.tables.common import Id, metadata, where
 
+_REFUSED_OPENING = "contract_id IS NULL AND state IN ('returned', 'withdrawn')"
 _WAITING = "state NOT IN ('carried-out', 'returned', 'withdrawn')"
 
 # What a system of the bank was answered, by the name that it gave its request: a contract's secrets (sealed) or the
@@ -133,6 +134,7 @@ request_forms = Table(
         ["bank", "contract_id"], ["contracts.bank", "contracts.contract_id"], name="fk_request_forms_contract"
     ),
     Index("ix_request_forms_contract", "bank", "contract_id", "id"),
+    Index("ix_request_forms_refused_openings", "moved_at", **where(_REFUSED_OPENING)),
     Index("ix_request_forms_waiting", "bank", "id", **where(_WAITING)),
     Index("ix_request_forms_waiting_branch", "bank", "branch", "id", **where(_WAITING)),
     # Whoever is added to the tables that these name is looked for here by SQLite.
@@ -155,4 +157,22 @@ form_approvals = Table(
     Index("ix_form_approvals_approved_by_id", "approved_by_id"),
     Index("ix_form_approvals_approved_with_id", "approved_with_id"),
     Index("ix_form_approvals_role_id", "role_id"),
+)
+
+# Scans of forms' papers, apart from the forms, so that no list of those reads them. `sealed` is the file, encrypted
+# under a key that is not here; `sha256` is that of the file itself. None is ever changed, and none removed before its
+# form's contract is, or where no contract came of it.
+form_scans = Table(
+    "form_scans",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("form_id", Id, ForeignKey("request_forms.id"), nullable=False),
+    Column("kind", String(4), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("added_by_id", Id, ForeignKey("staff.id"), nullable=False),
+    Column("added_at", Instant, nullable=False),
+    Index("ix_form_scans_form_id", "form_id", "id"),
+    Index("ix_form_scans_added_by_id", "added_by_id"),
 )

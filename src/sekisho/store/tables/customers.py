@@ -34,6 +34,8 @@ banks = Table(
     Column("help_desk_phone", Text, nullable=False),
     Column("help_desk_hours_ja", Text, nullable=False),
     Column("help_desk_hours_en", Text, nullable=False),
+    # The policy that the bank began with; what was decided since stands in policy_approvals and policy_commands, and
+    # `policy_version` counts it.
     Column("way_tegata", Boolean, nullable=False),
     Column("way_est", Boolean, nullable=False),
     Column("way_browser", Boolean, nullable=False),
@@ -42,6 +44,7 @@ banks = Table(
     # The rules that are numbers and differ from their defaults, by `Rule.name`.
     Column("rules", JSON(none_as_null=True)),
     Column("second_steps", String(20), nullable=False, server_default="card,totp,passkey"),
+    Column("policy_version", Integer, nullable=False, server_default="0"),
     Column("registered_at", Instant, nullable=False),
 )
 
@@ -60,6 +63,20 @@ contracts = Table(
     Column("ended_at", Instant),
     Index("ix_contracts_branch", "bank", "branch", "contract_id"),
     Index("ix_contracts_ended_at", "bank", "ended_at", **where("ended_at IS NOT NULL")),
+)
+
+# The certificates (PEM) of card makers that the print file is encrypted for, the one that was set last. Only the
+# tables' owner adds to them, and triggers keep them as they were written: whoever could set one could have every card
+# table made readable for themselves.
+card_makers = Table(
+    "card_makers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("bank", String(4), ForeignKey("banks.code"), nullable=False),
+    Column("certificate", Text, nullable=False),
+    Column("set_by", Text, nullable=False),
+    Column("set_at", Instant, nullable=False),
+    Index("ix_card_makers_bank", "bank", "id"),
 )
 
 # Contracts of which nothing else is left, once the retention rule kept them no longer: `rows` counts what was removed,
@@ -115,10 +132,13 @@ people = Table(
     Column("mail_confirmed_at", Instant),
     UniqueConstraint("bank", "contract_id", "user_key"),
     CheckConstraint("user_key = lower(coalesce(user_id, ''))", name="user_key_is_lower"),
+    # The few whose door is shut.
+    Index("ix_people_shut", "id", **where("(closed_at IS NOT NULL OR stopped_at IS NOT NULL) AND deleted_at IS NULL")),
 )
 
-# `verifier` is an argon2id string for a PIN and the sealed table for the card,
-# whose positions are asked and which therefore cannot be hashed. `asked` is the
+# `verifier` is an argon2id string for a PIN, for one that was drawn here and not
+# hardened yet a quick one ("~..."), and the sealed table for the card, whose
+# positions are asked and which therefore cannot be hashed. `asked` is the
 # question that stands until it is answered ("3,1,9,7"). A provisional PIN counts
 # until `provisional_until` and has to be replaced at the first logon.
 secrets = Table(
@@ -133,6 +153,7 @@ secrets = Table(
     Column("provisional_until", Instant),
     # The last time step of which a one-time code was taken.
     Column("used_step", BigInteger),
+    Index("ix_secrets_quick", "person_id", **where("substr(verifier, 1, 1) = '~'")),
 )
 
 # Customer cards. The sealed table stands here until the card is posted; from then on it is the administrator's secret.
@@ -195,6 +216,7 @@ past_pins = Table(
     Column("verifier", Text, nullable=False),
     Column("replaced_at", Instant, nullable=False),
     Index("ix_past_pins_person_id", "person_id", "name", "id"),
+    Index("ix_past_pins_quick", "person_id", **where("substr(verifier, 1, 1) = '~'")),
 )
 
 # Codes that were mailed: only their verifiers. Each counts once and for a short
