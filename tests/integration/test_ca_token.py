@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from tests.support.served import ROOT
 from tests.support.tokens import PIN, SOFTHSM, SoftHsm
 
 from sekisho import settings, wiring
+from sekisho.ca import token
 from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, TokenSpec, make_key, point_of
 from sekisho.domain.certificate import Reason
 from sekisho.domain.person import Kind
@@ -157,8 +159,6 @@ def test_certificates_and_lists_are_signed_in_the_token(loaded: Settings, proces
 
 def kill_signing(number: signal.Signals) -> None:
     """Send a signal to the processes that hold a session; this test's process started them."""
-    import multiprocessing
-
     for child in multiprocessing.active_children():
         if child.name == "token" and child.pid is not None:
             os.kill(child.pid, number)
@@ -176,6 +176,24 @@ def test_a_process_that_dies_in_the_module_is_replaced(loaded: Settings) -> None
             except TokenAway:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
+
+
+def test_a_process_that_was_left_with_a_question_is_replaced(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answer would be taken for that to the next question."""
+    with wiring.open_authority(with_processes(loaded, 1), now=lambda: NOW) as authority:
+        signed(authority)
+        (before,) = [child.pid for child in multiprocessing.active_children() if child.name == "token"]
+        with monkeypatch.context() as patch:
+            patch.setattr(token, "_asked", ask_and_fail)
+            with pytest.raises(ValueError, match="a fault"):
+                authority.sign_all([order()])
+        assert len(signed(authority, 3)) == 3
+        assert before not in [child.pid for child in multiprocessing.active_children()]
+
+
+def ask_and_fail(signing: token._Signing, question: bytes) -> bytes:
+    signing.pipe.send_bytes(question)
+    raise ValueError("a fault")
 
 
 def test_a_token_that_goes_away_and_comes_back(

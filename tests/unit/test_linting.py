@@ -344,6 +344,19 @@ def test_a_bug_in_the_profile_makes_no_certificate(caplog: pytest.LogCaptureFixt
     assert len(signed) == 1
 
 
+def test_what_goes_wrong_with_the_key_is_no_fault_of_the_order() -> None:
+    """An order that is refused ends; one whose key does not sign waits."""
+
+    def fail(tbs: bytes) -> list[Finding]:
+        raise ValueError("a fault of the key")
+
+    key: Any = ReadingKey(PAIR.key, fail)
+    issuing = MADE.cas | {IssuingCa(Kind.USER): hierarchy.KeyAndCertificate(key, PAIR.certificate)}
+    signer = Signer(BANK, issuing, PKI_URL, now=lambda: NOW)
+    with pytest.raises(ValueError, match="a fault of the key"):
+        signer.sign_all([order()])
+
+
 def test_a_banks_name_that_hides_characters_makes_no_hierarchy() -> None:
     hidden = profile.BankName("9990", "Mihon \u200bBank")
     with pytest.raises(LintFailed, match="subject-characters"):

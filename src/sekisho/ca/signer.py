@@ -18,6 +18,8 @@ from sekisho.pki.profile import ProfileBroken
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     from sekisho.domain.person import Kind
     from sekisho.pki.hierarchy import KeyAndCertificate
     from sekisho.pki.ocsp import Answer
@@ -63,6 +65,11 @@ class Signer:
 
     def sign(self, order: profile.Order) -> bytes:
         """Return the DER certificate. Raises `ProfileBroken` where the profile does not allow it."""
+        issuance, tbs, key = self._prepared(order)
+        return issuance.signed(tbs, key.sign(tbs, SIGNATURE))
+
+    def _prepared(self, order: profile.Order) -> tuple[Issuance, bytes, ec.EllipticCurvePrivateKey]:
+        """Return what is to be signed, and the key that reads it once more before it signs."""
         profile.check_life(order, self._now())
         ca = IssuingCa(order.kind, order.generation)
         if ca not in self._issuing:
@@ -72,8 +79,7 @@ class Signer:
         certified = load_key(order.spki)
         issuance = self._issuances[ca]
         tbs = issuance.to_be_signed(order, certified)
-        key = self._linters[ca].guard(order, self._issuing[ca].key, certified)
-        return issuance.signed(tbs, key.sign(tbs, SIGNATURE))
+        return issuance, tbs, self._linters[ca].guard(order, self._issuing[ca].key, certified)
 
     def sign_all(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
         """Return the DER certificate for each order, or why that one is refused. Raises `TokenAway`."""
@@ -87,8 +93,14 @@ class Signer:
         outcomes: list[bytes | Exception] = []
         for order in orders:
             try:
-                outcomes.append(self.sign(order))
+                issuance, tbs, key = self._prepared(order)
             except (ProfileBroken, Refusal, ValueError) as refused:
+                outcomes.append(refused)
+                continue
+            # What else goes wrong from here on is the key's fault and not the order's: the order waits.
+            try:
+                outcomes.append(issuance.signed(tbs, key.sign(tbs, SIGNATURE)))
+            except ProfileBroken as refused:
                 outcomes.append(refused)
         return outcomes
 

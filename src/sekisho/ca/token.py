@@ -36,6 +36,9 @@ _START_S = 30.0
 _SIGN_S = 5.0
 _PAUSE_S = 1.0
 _STOP_S = 5.0
+# `multiprocessing` looks at all its children whenever one starts, and two threads that ask how the same one ended
+# leave one of them without an answer: it would take the dead process for alive. So they start and end in turn.
+_IN_TURN = threading.Lock()
 
 
 class TokenAway(Exception):  # noqa: N818 - names what happened
@@ -136,13 +139,14 @@ class _Signing:
     def end(self) -> None:
         """End it; it may be stuck inside the module."""
         self.pipe.close()
-        if self.process.is_alive():
-            self.process.terminate()
-            self.process.join(_STOP_S)
+        with _IN_TURN:
             if self.process.is_alive():
-                self.process.kill()
-        self.process.join()
-        self.process.close()
+                self.process.terminate()
+                self.process.join(_STOP_S)
+                if self.process.is_alive():
+                    self.process.kill()
+            self.process.join()
+            self.process.close()
 
 
 class Token:
@@ -183,15 +187,14 @@ class Token:
                 signing = self._start_again()
             answer = _asked(signing, bytes([self._points.index(point)]) + digest)
         except (OSError, EOFError, TokenAway, PinRefused, KeyNotUsable) as lost:
-            if signing is not None:
-                signing.end()
-            self._free.put(None)
             # Somebody changed the PIN: every further try would bring the token nearer to closing.
             self._shut = self._shut or isinstance(lost, PinRefused)
             self._note_lost("the process that signs ended" if isinstance(lost, OSError | EOFError) else str(lost))
+            self._replace(signing)
             raise TokenAway(self._lost) from lost
         except BaseException:
-            self._free.put(signing)
+            # What it was asked it may still answer, and the next question would get that.
+            self._replace(signing)
             raise
         self._free.put(signing)
         if self._lost:
@@ -207,6 +210,12 @@ class Token:
                 if signing is not None:
                     signing.end()
 
+    def _replace(self, signing: _Signing | None) -> None:
+        """End a process that is not to be asked again; another is started when its turn comes."""
+        self._free.put(None)
+        if signing is not None:
+            signing.end()
+
     def _start_again(self) -> _Signing:
         """Start a process in the place of one that was lost, not more often than once in a while."""
         with self._lock:
@@ -220,7 +229,8 @@ class Token:
         here, there = _spawn.Pipe()
         arguments = (there, self._spec.module, self._spec.label, self._spec.pin, self._points)
         process = _spawn.Process(target=_be_signing, args=arguments, name="token", daemon=True)
-        process.start()
+        with _IN_TURN:
+            process.start()
         there.close()
         signing = _Signing(process, here)
         try:
@@ -289,7 +299,8 @@ def make_key(spec: TokenSpec, label: str) -> ec.EllipticCurvePublicKey:
     """
     here, there = _spawn.Pipe()
     process = _spawn.Process(target=_be_making, args=(there, spec.module, spec.label, spec.pin, label), daemon=True)
-    process.start()
+    with _IN_TURN:
+        process.start()
     there.close()
     signing = _Signing(process, here)
     try:
