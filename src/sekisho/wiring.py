@@ -1,74 +1,45 @@
-"""Puts the parts together: from settings to ports and sites."""
+"""Puts together what the use cases need: from settings to ports."""
 
 from __future__ import annotations
 
-import hmac
-import logging
 import mmap
 import os
 import secrets
 import sqlite3
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from sekisho.ca import keys, peer
-from sekisho.ca.authority import Authority
-from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.client import DEADLINE_S, CaClient
-from sekisho.ca.journal import Journal
-from sekisho.ca.root_list_file import RevokedCas
-from sekisho.ca.signer import Signer
 from sekisho.ca.staff_journal import StaffJournal
-from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, TokenSpec
-from sekisho.console.app import console_app
 from sekisho.domain.errors import StoreAway
-from sekisho.domain.person import Kind
 from sekisho.domain.policy import Policy, as_installed
-from sekisho.edge.choice import ChoiceBook
-from sekisho.edge.marks import Marks
-from sekisho.edge.server import Site as Listener
-from sekisho.edge.server import SiteTls
-from sekisho.est.routes import public_routes, secure_routes
 from sekisho.mail_server import MailServer, ServerAddress
 from sekisho.outbox import Outbox
-from sekisho.pki import hierarchy
-from sekisho.pki.authority_request import NotOfThisBank
 from sekisho.pki.compromised_keys import CompromisedKeys
-from sekisho.pki.csr import certified_key_fits
-from sekisho.pki.profile import BankName
-from sekisho.portal.administrator import administrator_app
-from sekisho.portal.not_open import not_open_app
-from sekisho.portal.public import public_app
-from sekisho.portal.user import user_app
 from sekisho.settings import DATABASE_URL, FILE, DatabaseNotUsable, DataFolderDamaged
 from sekisho.store import banks, migrate, policies
 from sekisho.store.grants import grant_web
 from sekisho.store.opening import open_database
 from sekisho.store.postgresql import PostgresDatabase, read_url
 from sekisho.usecases.ports import Ports
-from sekisho.va.routes import PkiSite
 from sekisho.vault.pins import PinHasher
 from sekisho.vault.seal import CardSeal
-from sekisho.web.csrf import FormTokens
-from sekisho.web.render import Renderer
-from sekisho.web.site import Site
-from sekisho.web.turnstile import Places, Turnstile
+from sekisho.wiring_ca import ca_passphrase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sekisho.domain.contract import Bank
-    from sekisho.settings import Settings, SiteName, TokenSettings
+    from sekisho.settings import Settings
     from sekisho.store.database import Database
     from sekisho.usecases.ports import Mail
 
-log = logging.getLogger("sekisho")
 _INSUFFICIENT_PRIVILEGE = "42501"
 # Looking through a larger file takes minutes, in which a command, or each worker of a start, would do nothing else.
 _CHECKED_AT_ONCE = 256 * 2**20
@@ -83,7 +54,8 @@ def make_secrets(settings: Settings) -> None:
         keys.write_secret(folder / name, secrets.token_bytes(length))
 
 
-def _secret(settings: Settings, name: str) -> bytes:
+def secret_of(settings: Settings, name: str) -> bytes:
+    """Return one of them. Raises `DataFolderDamaged`."""
     file = settings.data_dir / "secrets" / name
     try:
         content = file.read_bytes()
@@ -111,8 +83,8 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
             records={settings.bank: ca},
             staff_records={settings.bank: StaffJournal(settings.staff_ca_dir, lambda: ca_passphrase(settings))},
             mail=_mail(settings),
-            pins=PinHasher(_secret(settings, "pepper")),
-            seal=CardSeal(_secret(settings, "card-key")),
+            pins=PinHasher(secret_of(settings, "pepper")),
+            seal=CardSeal(secret_of(settings, "card-key")),
             now=lambda: datetime.now(UTC),
             entropy=os.urandom,
             compromised=_compromised_keys(settings),
@@ -256,157 +228,3 @@ def load_bank(settings: Settings, ports: Ports) -> Bank:
         issuing_cas=keys.installed(settings.ca_dir),
     )
     return replace(bank, policy=as_installed(in_force, installed))
-
-
-def take_prepared(settings: Settings) -> None:
-    """Take issuing CAs that `sekisho ca rotate` prepared into use. For a start from nothing, before anything else."""
-    for taken in keys.take_prepared(settings.ca_dir):
-        log.info("the issuing CA %s signs from now on", taken.name)
-
-
-@contextmanager
-def open_authority(
-    settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Iterator[Authority]:
-    """Open the CA of its own process, which goes by its own clock.
-
-    Raises `DataFolderDamaged` where its keys cannot be used or its journal
-    does not hold, and `JournalInUse`.
-    """
-    with ExitStack() as closing:
-        try:
-            keys.check_installed(settings.ca_dir)
-            passphrase = ca_passphrase(settings)
-            key = keys.journal_key(settings.ca_dir, passphrase)
-            token = _open_token(settings, key)
-            if token is not None:
-                closing.callback(token.close)
-            issuing = keys.load_issuing(settings.ca_dir, passphrase, token)
-            root = keys.load_certificate(settings.ca_dir, hierarchy.ROOT)
-            revoked = RevokedCas(settings.ca_dir, root, {ca: pair.certificate for ca, pair in issuing.items()})
-        except (OSError, ValueError, TokenAway, PinRefused, KeyNotUsable, NotOfThisBank) as unusable:
-            raise DataFolderDamaged(f"the keys in {settings.ca_dir} cannot be used: {unusable}") from unusable
-        at_once = 1 if token is None else token.processes
-        bank = BankName(settings.bank, settings.organization)
-        signer = Signer(bank, issuing, settings.sites["pki"].url, now=now, at_once=at_once, revoked=revoked)
-        try:
-            journal = Journal(settings.ca_dir / "journal", key)
-        except JournalBroken as broken:
-            raise DataFolderDamaged(f"the CA's journal does not hold, so nothing is signed: {broken}") from broken
-        closing.callback(journal.close)
-        yield Authority(signer, journal, now=now)
-
-
-def ca_passphrase(settings: Settings) -> bytes | None:
-    """Return what opens the CA's keys in encrypted files. Raises `DataFolderDamaged`."""
-    file = settings.ca.passphrase_file
-    return None if file is None else settings.read_secret(file).encode()
-
-
-def token_spec(settings: TokenSettings, pin: str) -> TokenSpec:
-    """Return which token the settings name."""
-    return TokenSpec(str(settings.module), settings.label, pin)
-
-
-def _open_token(settings: Settings, journal_key: bytes) -> Token | None:
-    """Open the token where keys lie in one. A PIN that it refused once is not tried again: it closes after a few."""
-    in_token = keys.public_keys(settings.ca_dir)
-    if settings.ca.token is None or not in_token:
-        return None
-    pin = settings.read_secret(settings.ca.token.pin_file)
-    refused = settings.ca_dir / "pin-refused"
-    tag = hmac.digest(journal_key, pin.encode(), "sha256")
-    if refused.exists() and refused.read_bytes() == tag:
-        raise PinRefused(f"the token refused this PIN before; put the right one into {settings.ca.token.pin_file}")
-    try:
-        spec = token_spec(settings.ca.token, pin)
-        return Token(spec, list(in_token.values()), processes=settings.ca.token.processes)
-    except PinRefused:
-        refused.write_bytes(tag)
-        raise
-
-
-def build_sites(
-    settings: Settings, ports: Ports, in_force: Callable[[], Bank], *, processes: int = 1
-) -> list[Listener]:
-    """Return every listener with its application, of which each of so many processes has its own.
-
-    `in_force` gives the bank as it is whenever it is asked for.
-    """
-    bank = in_force()
-    try:
-        keys.check_installed(settings.ca_dir)
-        names = ("root", *(ca.name for ca in bank.policy.issuing_cas))
-        certificates = {name: keys.load_certificate(settings.ca_dir, name) for name in names}
-    except (OSError, ValueError) as unreadable:
-        raise DataFolderDamaged(f"the certificates in {settings.ca_dir} cannot be used: {unreadable}") from unreadable
-    der = {name: certificate.public_bytes(Encoding.DER) for name, certificate in certificates.items()}
-    cacerts, cas = list(certificates.values()), bank.policy.issuing_cas
-    forms = FormTokens(_secret(settings, "form-key"))
-    renderer = Renderer()
-    # A book for each: a certificate that is refused at one site may be shown at another meanwhile.
-    choices = {name: ChoiceBook(marks=_marks(settings, name, processes)) for name in settings.sites}
-    # A turnstile for each site: a flood at the public one takes no turn away from people with a certificate. A
-    # little more than one for each core, so that cores check while somebody else's turn is in the database.
-    at_once = -(-((os.cpu_count() or 1) + 2) // processes)
-    turnstiles = {
-        name: Turnstile(site_at_once=at_once, places=_places(settings, name, processes)) for name in settings.sites
-    }
-
-    def site(name: SiteName, kind: Kind | None = None) -> Site:
-        return Site(name, in_force, kind, settings.urls, ports, renderer, forms, turnstiles[name], choices[name])
-
-    def listener(
-        name: SiteName,
-        app: object,
-        kind: Kind | None = None,
-        *,
-        authorities: list[bytes] | None = None,
-    ) -> Listener:
-        where = settings.sites[name]
-        if kind is not None:
-            authorities = [der[ca.name] for ca in cas if ca.kind is kind]
-        security = SiteTls(
-            certificate=settings.data_dir / settings.tls_certificate,
-            key=settings.data_dir / settings.tls_key,
-            client_authorities=authorities,
-            choices=choices[name],
-            key_fits=certified_key_fits,
-        )
-        return Listener(name, where.host, where.port, app, security)
-
-    public = site("public")
-    chains = {ca: [der[ca.name], der["root"]] for ca in cas}
-    administrator, user = site("administrator", Kind.ADMINISTRATOR), site("user", Kind.USER)
-    pki, pki_at = PkiSite(ports, bank, der), settings.sites["pki"]
-    return [
-        listener("public", public_app(public, chains=chains, est=public_routes(public, cacerts))),
-        listener(
-            "administrator",
-            administrator_app(administrator, chains=chains, est=secure_routes(administrator, cacerts)),
-            Kind.ADMINISTRATOR,
-        ),
-        listener("user", user_app(user, chains=chains, est=secure_routes(user, cacerts)), Kind.USER),
-        listener("console", console_app(site("console")), authorities=_staff_authorities(settings)),
-        Listener("pki", pki_at.host, pki_at.port, pki, None, pki.at_hand),
-        listener("app", not_open_app(site("app"))),
-    ]
-
-
-def _staff_authorities(settings: Settings) -> list[bytes]:
-    """Return whose certificates the console asks for: of everybody's, as long as the bank has no staff here."""
-    try:
-        ca = keys.load_certificate(settings.staff_ca_dir, "ca")
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as unreadable:
-        raise DataFolderDamaged(f"{settings.staff_ca_dir}/ca.pem cannot be used: {unreadable}") from unreadable
-    return [ca.public_bytes(Encoding.DER)]
-
-
-def _marks(settings: Settings, site: SiteName, processes: int) -> Marks:
-    return Marks(None if processes == 1 else settings.run_dir / f"choices-{site}")
-
-
-def _places(settings: Settings, site: SiteName, processes: int) -> Places | None:
-    return None if processes == 1 else Places(settings.run_dir / f"places-{site}")

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from tests.support.authority import NOW, order
 from tests.support.tokens import PIN, SOFTHSM, SoftHsm
 
-from sekisho import settings, wiring
+from sekisho import settings, wiring_ca
 from sekisho.cli import main
 from sekisho.domain.person import Kind
 from sekisho.pki import hierarchy, profile
@@ -127,7 +127,7 @@ def test_nothing_that_is_there_is_replaced(root: Path) -> None:
 def test_a_request_out_a_certificate_in(root: Path, waiting: Path, tmp_path: Path) -> None:
     assert not (waiting / "ca" / "root.key.pem").exists(), "the root's key was never here"
     loaded = settings.load(waiting)
-    with pytest.raises(settings.DataFolderDamaged, match="sekisho ca install"), wiring.open_authority(loaded):
+    with pytest.raises(settings.DataFolderDamaged, match="sekisho ca install"), wiring_ca.open_authority(loaded):
         pass
     out = tmp_path / "signed"
     done = sign(root, requests_of(waiting), out)
@@ -139,7 +139,7 @@ def test_a_request_out_a_certificate_in(root: Path, waiting: Path, tmp_path: Pat
     installed = run("ca", "install", out / "administrator.pem", out / "user.pem", "--data-dir", waiting)
     assert installed.exit_code == 0, installed.output
     assert requests_of(waiting) == []
-    with wiring.open_authority(loaded, now=lambda: NOW) as authority:
+    with wiring_ca.open_authority(loaded, now=lambda: NOW) as authority:
         der = authority.sign_all([order(common_name="12345678901keiri019991")])[0]
     assert isinstance(der, bytes)
     issuer = x509.load_pem_x509_certificate((waiting / "ca" / "user.pem").read_bytes())
@@ -163,7 +163,7 @@ def test_issuing_keys_in_a_token_under_a_root_elsewhere(
     assert sign(root, requests_of(tmp_path / "data"), tmp_path / "out").exit_code == 0
     files = [tmp_path / "out" / "administrator.pem", tmp_path / "out" / "user.pem"]
     assert run("ca", "install", *files, "--data-dir", tmp_path / "data").exit_code == 0
-    with wiring.open_authority(settings.load(tmp_path / "data"), now=lambda: NOW) as authority:
+    with wiring_ca.open_authority(settings.load(tmp_path / "data"), now=lambda: NOW) as authority:
         assert isinstance(authority.sign_all([order(common_name="12345678901keiri019991")])[0], bytes)
 
 
@@ -243,10 +243,10 @@ def test_a_newer_issuing_ca_by_a_root_elsewhere(root: Path, waiting: Path, tmp_p
     installed = run("ca", "install", tmp_path / "second" / "user2.pem", "--data-dir", waiting)
     assert installed.exit_code == 0, installed.output
     newer = order(common_name="12345678901keiri019991", generation=2)
-    with wiring.open_authority(loaded, now=lambda: NOW) as authority:
+    with wiring_ca.open_authority(loaded, now=lambda: NOW) as authority:
         assert isinstance(authority.sign_all([newer])[0], Exception), "not before the next start"
-    wiring.take_prepared(loaded)
-    with wiring.open_authority(loaded, now=lambda: NOW) as authority:
+    wiring_ca.take_prepared(loaded)
+    with wiring_ca.open_authority(loaded, now=lambda: NOW) as authority:
         der = authority.sign_all([newer])[0]
         old = authority.sign_all([order(common_name="12345678901keiri019991")])[0]
     assert isinstance(der, bytes)
@@ -276,8 +276,8 @@ def test_a_newer_issuing_ca_with_its_key_in_a_token_and_one_in_an_encrypted_file
         assert len(keys) == (0 if folder == "token" else 2)
         assert all(b"ENCRYPTED" in key.read_bytes() for key in keys)
         loaded = settings.load(tmp_path / folder)
-        wiring.take_prepared(loaded)
-        with wiring.open_authority(loaded, now=lambda: NOW) as authority:
+        wiring_ca.take_prepared(loaded)
+        with wiring_ca.open_authority(loaded, now=lambda: NOW) as authority:
             der = authority.sign_all([order(common_name="12345678901keiri019991", generation=2)])[0]
         assert isinstance(der, bytes)
         issuer = x509.load_pem_x509_certificate((loaded.ca_dir / "user2.pem").read_bytes())

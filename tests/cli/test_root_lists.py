@@ -13,7 +13,7 @@ from tests.cli.test_ceremony import PARTS, PEOPLE, PKI, WORDS, make_root, reques
 from tests.support.authority import order
 from tests.support.served import Served, free_port_base
 
-from sekisho import settings, wiring
+from sekisho import settings, wiring, wiring_ca
 from sekisho.ca import root_list_file
 from sekisho.cli import exit_codes, root_lists
 from sekisho.domain.errors import CaAway
@@ -81,7 +81,7 @@ def test_two_people_revoke_an_issuing_ca_with_the_root_at_hand(data: Path, tmp_p
     row = said(data)["user"]
     assert (row["state"], row["reason"]) == ("revoked", "cACompromise")
     assert said(data)["administrator"]["state"] == "signs"
-    with wiring.open_authority(settings.load(data)) as authority:
+    with wiring_ca.open_authority(settings.load(data)) as authority:
         assert {ca.name for ca in authority._signer._revoked()} == {"user"}
     again = revoke(data, tmp_path / "again")
     assert again.exit_code == exit_codes.REFUSED

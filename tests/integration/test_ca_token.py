@@ -22,7 +22,7 @@ from tests.support.authority import NOW, order
 from tests.support.served import ROOT
 from tests.support.tokens import PIN, SOFTHSM, SoftHsm
 
-from sekisho import settings, wiring
+from sekisho import settings, wiring_ca
 from sekisho.ca import token
 from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, TokenSpec, make_key, point_of
 from sekisho.domain.certificate import Reason
@@ -137,7 +137,7 @@ def test_the_keys_are_made_in_the_token_and_never_come_out(hsm: SoftHsm, loaded:
 @pytest.mark.parametrize("processes", [1, 3])
 def test_certificates_and_lists_are_signed_in_the_token(loaded: Settings, processes: int) -> None:
     asked = [order() for _ in range(40)]
-    with wiring.open_authority(with_processes(loaded, processes), now=lambda: NOW) as authority:
+    with wiring_ca.open_authority(with_processes(loaded, processes), now=lambda: NOW) as authority:
         first = authority.sign_all(asked)
         again = authority.sign_all(asked)
         dates: dict[str, Any] = {"this_update": NOW, "next_update": NOW + timedelta(days=1)}
@@ -165,7 +165,7 @@ def kill_signing(number: signal.Signals) -> None:
 
 
 def test_a_process_that_dies_in_the_module_is_replaced(loaded: Settings) -> None:
-    with wiring.open_authority(with_processes(loaded, 2), now=lambda: NOW) as authority:
+    with wiring_ca.open_authority(with_processes(loaded, 2), now=lambda: NOW) as authority:
         signed(authority, 4)
         kill_signing(signal.SIGSEGV)
         deadline = time.monotonic() + PATIENCE_S
@@ -180,7 +180,7 @@ def test_a_process_that_dies_in_the_module_is_replaced(loaded: Settings) -> None
 
 def test_a_process_that_was_left_with_a_question_is_replaced(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its answer would be taken for that to the next question."""
-    with wiring.open_authority(with_processes(loaded, 1), now=lambda: NOW) as authority:
+    with wiring_ca.open_authority(with_processes(loaded, 1), now=lambda: NOW) as authority:
         signed(authority)
         (before,) = [child.pid for child in multiprocessing.active_children() if child.name == "token"]
         with monkeypatch.context() as patch:
@@ -202,7 +202,7 @@ def test_a_token_that_goes_away_and_comes_back(
     caplog.set_level(logging.INFO, "sekisho.ca")
     tokens = hsm.folder / "tokens"
     asked = [order()]
-    with wiring.open_authority(loaded, now=lambda: NOW) as authority:
+    with wiring_ca.open_authority(loaded, now=lambda: NOW) as authority:
         signed(authority)
         tokens.rename(hsm.folder / "taken")
         tokens.mkdir()
@@ -233,13 +233,13 @@ def test_a_wrong_pin_is_tried_once(hsm: SoftHsm, loaded: Settings, tmp_path: Pat
     wrong = with_processes(loaded, 1, pin_file=secret(tmp_path / "wrong", "000000"))
     messages = []
     for _ in range(3):
-        with pytest.raises(DataFolderDamaged) as told, wiring.open_authority(wrong):
+        with pytest.raises(DataFolderDamaged) as told, wiring_ca.open_authority(wrong):
             pass
         messages.append(str(told.value))
     assert "refuses the PIN" in messages[0]
     assert "refused this PIN before" in messages[1] == messages[2]
     assert "000000" not in "".join(messages)
-    with wiring.open_authority(loaded, now=lambda: NOW) as authority:
+    with wiring_ca.open_authority(loaded, now=lambda: NOW) as authority:
         assert signed(authority), "the right one opens it"
 
 
@@ -310,20 +310,24 @@ def test_encrypted_files_are_opened_by_a_credential(tmp_path: Path) -> None:
         assert encrypted.read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
         assert encrypted.stat().st_mode & 0o077 == 0
     loaded = settings.load(data)
-    with changed_environment(env), wiring.open_authority(loaded, now=lambda: NOW) as authority:
+    with changed_environment(env), wiring_ca.open_authority(loaded, now=lambda: NOW) as authority:
         asked = [order()]
         der = authority.sign_all(asked)
-    with changed_environment(env), wiring.open_authority(loaded, now=lambda: NOW) as authority:
+    with changed_environment(env), wiring_ca.open_authority(loaded, now=lambda: NOW) as authority:
         assert authority.sign_all(asked) == der
     secret(credentials / "ca-passphrase", "wrong")
     with (
         changed_environment(env),
         pytest.raises(DataFolderDamaged, match="passphrase does not open"),
-        wiring.open_authority(loaded),
+        wiring_ca.open_authority(loaded),
     ):
         pass
     (credentials / "ca-passphrase").chmod(0o644)
-    with changed_environment(env), pytest.raises(DataFolderDamaged, match="chmod 600"), wiring.open_authority(loaded):
+    with (
+        changed_environment(env),
+        pytest.raises(DataFolderDamaged, match="chmod 600"),
+        wiring_ca.open_authority(loaded),
+    ):
         pass
     assert settings.load(data).ca.passphrase_file is not None
 
@@ -335,7 +339,7 @@ def test_an_installation_may_begin_encrypted(tmp_path: Path) -> None:
     keys = list((tmp_path / "data" / "ca").glob("*.key.pem"))
     assert len(keys) == 3
     assert all(b"ENCRYPTED" in file.read_bytes() for file in keys)
-    with wiring.open_authority(settings.load(tmp_path / "data"), now=lambda: NOW) as authority:
+    with wiring_ca.open_authority(settings.load(tmp_path / "data"), now=lambda: NOW) as authority:
         assert signed(authority)
     wrong = init(tmp_path / "other", "--token-label", "x")
     assert wrong.returncode == 2

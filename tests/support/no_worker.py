@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from sekisho import settings
-from sekisho.cli import installation
+from sekisho.cli import running
 
 if __name__ == "__main__":
-    installation.serve(settings.load(Path(sys.argv[1])), lambda: print("{}", flush=True), behind=False)  # noqa: T201
+    running.serve(settings.load(Path(sys.argv[1])), lambda: print("{}", flush=True), behind=False)  # noqa: T201

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 
-from sekisho.cli import demo, installation
+from sekisho.cli import demo, running
 from sekisho.cli.failure import told
 from sekisho.web.visit import Visit
 
@@ -163,7 +163,7 @@ def main(data_dir: Path, port_base: int) -> None:
         def ready() -> None:
             print(json.dumps(demo.describe(settings, tls_ca), ensure_ascii=False), flush=True)  # noqa: T201 - the line is what is asked for
 
-        installation.serve(
+        running.serve(
             settings,
             ready,
             prepare=demo.fill(settings),
@@ -197,7 +197,7 @@ def faulty_ca(data_dir: Path) -> None:
     Signer.sign = dying_sign  # type: ignore[method-assign]
     Journal.add = dying_add  # type: ignore[method-assign]
     with told():
-        installation.run_ca(settings.load(data_dir), now=clock_of(data_dir))
+        running.run_ca(settings.load(data_dir), now=clock_of(data_dir))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from sekisho import wiring
 from sekisho.bench import issuing, pages, synthetic, token
 from sekisho.bench.load import Caller, Outcome
 from sekisho.ca import child, keys
-from sekisho.cli import demo, installation
+from sekisho.cli import demo, installation, running
 from sekisho.domain.contract import Bank
 from sekisho.domain.policy import Policy
 from sekisho.domain.secret import SecretName
@@ -116,7 +116,7 @@ class BenchBank:
         self.settings = made.model_copy(update={"database_url": self.url})
         installation.set_up(self.settings, BANK)
         self.tls_ca = demo.make_server_certificate(self.settings)
-        installation.make_run_folder(self.settings)
+        running.make_run_folder(self.settings)
         if token.available():
             self.in_token = token.make_twin(self.settings, self.folder / "token")
         pins = {SecretName.PIN: PIN, SecretName.CONFIRMATION_PIN: CONFIRMATION_PIN}

@@ -21,7 +21,7 @@ from sekisho import wiring
 from sekisho.bench import machine
 from sekisho.bench.bank import Served
 from sekisho.ca import child
-from sekisho.cli import installation
+from sekisho.cli import installation, running
 from sekisho.domain.certificate import Reason
 from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.domain.person import Kind
@@ -69,7 +69,7 @@ def _send(pipe: Any, bank: Bank, base: int, size: int) -> None:
 def _take(folder: Path, bank: Bank, base: int, size: int) -> dict[str, Any]:
     settings = on_localhost(folder, bank.code, bank.name["en"], base).model_copy(update={"database_url": None})
     installation.set_up(settings, bank)
-    installation.make_run_folder(settings)
+    running.make_run_folder(settings)
     with wiring.open_ports(settings) as ports, child.running(child.command(folder)):
         now = ports.now().replace(microsecond=0)
         _fill(ports, bank.code, size, now)

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sekisho.cli import installation
+from sekisho.cli import installation, running
 from sekisho.settings import CaSettings, TokenSettings
 
 if TYPE_CHECKING:
@@ -50,6 +50,6 @@ def make_twin(settings: Settings, folder: Path) -> Settings:
     twin = settings.model_copy(update={"data_dir": folder / "ca-data", "ca": CaSettings(token=token)})
     twin.data_dir.mkdir(mode=0o700)
     installation.make_ca(twin)
-    installation.make_run_folder(twin)
+    running.make_run_folder(twin)
     twin.save()
     return twin

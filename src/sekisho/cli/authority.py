@@ -70,7 +70,7 @@ def ca(context: click.Context, data_dir: Path, socket_file: Path | None, allowed
     if context.invoked_subcommand is not None:
         return
     from sekisho import settings
-    from sekisho.cli import installation
+    from sekisho.cli import running
     from sekisho.cli.failure import fail, told
 
     if allowed and socket_file is None:
@@ -78,22 +78,22 @@ def ca(context: click.Context, data_dir: Path, socket_file: Path | None, allowed
     with told():
         loaded = settings.load(data_dir)
         if socket_file is None:
-            installation.run_ca(loaded)
+            running.run_ca(loaded)
         else:
-            installation.run_ca_apart(loaded, socket_file, allowed)
+            running.run_ca_apart(loaded, socket_file, allowed)
 
 
 @ca.command("encrypt-keys")
 @data_dir_option
 def encrypt_keys(data_dir: Path) -> None:
     """Encrypt the CA's keys in files with the passphrase in the file that [ca] passphrase_file names."""
-    from sekisho import settings, wiring
+    from sekisho import settings, wiring_ca
     from sekisho.ca import keys
     from sekisho.cli.failure import told
 
     with told():
         loaded = settings.load(data_dir)
-        passphrase = wiring.ca_passphrase(loaded)
+        passphrase = wiring_ca.ca_passphrase(loaded)
         if passphrase is None:
             raise settings.DataFolderDamaged(f"{loaded.data_dir / settings.FILE}: [ca] passphrase_file is not set")
         for file in keys.encrypt(loaded.ca_dir, passphrase):
@@ -214,16 +214,16 @@ def rotate(data_dir: Path, kinds: tuple[str, ...]) -> None:
 def reconcile(data_dir: Path, *, repair: bool, verify: bool, partial: bool, as_json: bool) -> None:
     """Compare orders and certificates with the CA's journal, beside a running server or without one."""
     from sekisho import settings
-    from sekisho.cli import exit_codes, installation
+    from sekisho.cli import exit_codes, running
     from sekisho.cli.failure import told
     from sekisho.store.audit import Actor
     from sekisho.usecases.findings import Tally
     from sekisho.usecases.reconcile import reconcile as compare
 
     tally, left = Tally(), 0
-    with told(), installation.with_ca(settings.load(data_dir)) as (ports, loaded):
+    with told(), running.with_ca(settings.load(data_dir)) as (ports, loaded):
         if verify:
-            installation.verify_journal(loaded)
+            running.verify_journal(loaded)
         actor = Actor(f"operator:{getpass.getuser()}")
         for finding in compare(ports, bank=loaded.bank, actor=actor, repair=repair, tally=tally, partial=partial):
             left += not finding.repaired

@@ -1,61 +1,38 @@
-"""Set up a data folder, and serve one."""
+"""Make an installation: a data folder with its keys, secrets and database."""
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
-import logging
-import os
 import secrets
-import signal
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sekisho import background, wiring
-from sekisho.ca import child, keys, peer, process
-from sekisho.ca.staff_journal import StaffJournal
+from sekisho import wiring, wiring_ca
+from sekisho.ca import keys
 from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, make_key
 from sekisho.cli import root_lists
-from sekisho.cli.failure import FolderInUse, NoSuchUser
 from sekisho.cli.staff_keys import staff_ca
-from sekisho.cli.workers import supervise
-from sekisho.domain.errors import CaAway
 from sekisho.domain.issuing_ca import FIRST_CAS
-from sekisho.edge.server import serve as serve_listeners
 from sekisho.pki import hierarchy
 from sekisho.pki.authority_request import NotOfThisBank, bank_of_root, check_issuing, read_request
 from sekisho.pki.profile import BankName
 from sekisho.settings import DataFolderDamaged
-from sekisho.store import audit, banks, migrate
-from sekisho.store.audit import Actor
-from sekisho.usecases.follow_policy import BankInForce
-from sekisho.usecases.reconcile import notice_restore
+from sekisho.store import banks, migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric import ec
-    from starlette.types import ASGIApp
 
     from sekisho.ca.token import TokenKey
     from sekisho.domain.contract import Bank
     from sekisho.domain.issuing_ca import IssuingCa
     from sekisho.domain.person import Kind
-    from sekisho.edge.server import Site as Listener
     from sekisho.settings import Settings
-    from sekisho.usecases.ports import Ports
-
-
-log = logging.getLogger("sekisho")
-# Reading five million certificates takes minutes.
-_VERIFY_S = 3600.0
 
 
 def set_up(settings: Settings, bank: Bank, root: Path | None = None) -> None:
@@ -106,7 +83,7 @@ def make_ca(settings: Settings, root: x509.Certificate | None = None) -> None:
             root_lists.write_first(settings, made.root)
         else:
             keys.save_waiting(settings.ca_dir, bank, root, issuing_keys)
-    passphrase = wiring.ca_passphrase(settings)
+    passphrase = wiring_ca.ca_passphrase(settings)
     if passphrase is not None:
         keys.encrypt(settings.ca_dir, passphrase)
 
@@ -159,7 +136,7 @@ def rotate(settings: Settings, kinds: Sequence[Kind]) -> list[Path]:
     FileExistsError where an issuing CA waits already, and `DataFolderDamaged`.
     """
     bank, folder = BankName(settings.bank, settings.organization), settings.ca_dir
-    passphrase = wiring.ca_passphrase(settings)
+    passphrase = wiring_ca.ca_passphrase(settings)
     try:
         keys.check_installed(folder)
         cas = keys.next_generations(folder, kinds)
@@ -199,7 +176,7 @@ def _issuing_keys(settings: Settings, cas: Sequence[IssuingCa]) -> Iterator[dict
     if settings.ca.token is None:
         yield None
         return
-    spec = wiring.token_spec(settings.ca.token, settings.read_secret(settings.ca.token.pin_file))
+    spec = wiring_ca.token_spec(settings.ca.token, settings.read_secret(settings.ca.token.pin_file))
     try:
         made = {ca: make_key(spec, f"sekisho {settings.bank} {ca.kind.value} {ca.generation}") for ca in cas}
         token = Token(spec, list(made.values()))
@@ -209,160 +186,3 @@ def _issuing_keys(settings: Settings, cas: Sequence[IssuingCa]) -> Iterator[dict
         yield {ca: token.key(public) for ca, public in made.items()}
     finally:
         token.close()
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold a data folder for one server alone. Raises `FolderInUse`."""
-    with (folder / "lock").open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FolderInUse(f"{folder} is served by another Sekisho already") from None
-        yield
-
-
-def serve(
-    settings: Settings,
-    ready: Callable[[], None],
-    *,
-    prepare: Callable[[Ports, Bank], None] = lambda _ports, _bank: None,
-    adapt: Callable[[Ports], Ports] = lambda ports: ports,
-    around: Callable[[ASGIApp], ASGIApp] = lambda app: app,
-    ca_command: Sequence[str] | None = None,
-    workers: int = 1,
-    behind: bool = True,
-) -> None:
-    """Serve a data folder until SIGINT or SIGTERM, with this process alone or with so many `workers` of it.
-
-    With `behind` it does the work that nobody waits for as well. `ready` is
-    called once every listener answers. `prepare` runs before, with the CA up.
-    `adapt`, `around` and `ca_command` let a test put its own clock and faults
-    in, where this process is the one that serves.
-    """
-    make_run_folder(settings)
-    if settings.ca.socket is None:
-        ca: AbstractContextManager[None] = child.running(ca_command or child.command(settings.data_dir))
-    else:
-        ca = nullcontext()  # it runs apart, and may come up later than this
-    with held(settings.data_dir):
-        if settings.ca.socket is None:
-            wiring.take_prepared(settings)  # not by a CA that is started anew later: all of Sekisho takes it together
-        with wiring.open_ports(settings) as opened, ca:
-            ports = adapt(opened)
-            bank = wiring.load_bank(settings, ports)
-            root_lists.follow(settings, ports)
-            look_for_restore(ports, bank)
-            prepare(ports, bank)
-            in_force = BankInForce(ports, bank)
-            with in_force.followed():
-                if workers > 1:
-                    supervise(settings, ports, in_force, workers, ready, behind=behind)
-                    return
-                sites = wiring.build_sites(settings, ports, in_force)
-                listeners = [replace(site, app=around(site.app)) for site in sites]
-                asyncio.run(_serve(listeners, ports, in_force, ready, behind=behind))
-
-
-def work(settings: Settings, ready: Callable[[], None]) -> None:
-    """Do the work that nobody waits for, and nothing else, until SIGINT or SIGTERM."""
-    with wiring.open_ports(settings) as ports:
-        in_force = BankInForce(ports, wiring.load_bank(settings, ports))
-        with in_force.followed():
-            asyncio.run(_work(ports, in_force, ready))
-
-
-async def _work(ports: Ports, bank: Callable[[], Bank], ready: Callable[[], None]) -> None:
-    stop = _stopped_by_signals()
-    ready()
-    await background.work(ports, bank, stop)
-
-
-def work_once(settings: Settings) -> list[background.Outcome] | None:
-    """Do what of that work is there now; None where another process does it."""
-    with wiring.open_ports(settings) as ports:
-        return background.work_once(ports, wiring.load_bank(settings, ports))
-
-
-@contextmanager
-def with_ca(settings: Settings) -> Iterator[tuple[Ports, Settings]]:
-    """Open the ports with a CA that answers: that of the running server, the one that runs apart, or one of our own."""
-    with wiring.open_ports(settings) as ports:
-        try:
-            ports.records[settings.bank].latest()
-        except CaAway:
-            if settings.ca.socket is not None:
-                raise
-        else:
-            yield ports, settings
-            return
-        make_run_folder(settings)
-        with held(settings.data_dir), child.running(child.command(settings.data_dir)):
-            yield ports, settings
-
-
-def verify_journal(settings: Settings) -> None:
-    """Have the CA read its whole journal, and read that of the staff's CA. Raises `JournalBroken` and `CaAway`."""
-    StaffJournal(settings.staff_ca_dir, lambda: wiring.ca_passphrase(settings)).verify()
-    client = wiring.ca_client(settings, deadline_s=_VERIFY_S)
-    try:
-        client.verify()
-    finally:
-        client.close()
-
-
-def look_for_restore(ports: Ports, bank: Bank) -> None:
-    """Say where the database is older than the CA's journal. A CA that is away is asked later, in the background."""
-    with suppress(CaAway):
-        if notice_restore(ports, bank=bank.code, actor=Actor(audit.SYSTEM)):
-            log.error(
-                "the database is older than the CA's journal, as after a restore: what had ended was ended again; "
-                "run: sekisho ca reconcile --repair"
-            )
-
-
-def make_run_folder(settings: Settings) -> None:
-    """Make the private folder of the CA's socket. Raises PermissionError where it is somebody else's."""
-    folder = settings.run_dir
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise PermissionError(13, "belongs to somebody else", str(folder))
-
-
-async def _serve(
-    listeners: list[Listener], ports: Ports, bank: Callable[[], Bank], ready: Callable[[], None], *, behind: bool
-) -> None:
-    stop = _stopped_by_signals()
-    working = asyncio.create_task(background.work(ports, bank, stop) if behind else stop.wait())
-    try:
-        await serve_listeners(listeners, ready=ready, stop=stop)
-    finally:
-        stop.set()
-        await working
-
-
-def _stopped_by_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return stop
-
-
-def run_ca(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Be the CA's process of an installation; a test may give it a clock of its own."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # it ends when its parent does, and not before
-    with wiring.open_authority(settings, now=now) as authority:
-        process.serve(authority, settings.ca_socket)
-
-
-def run_ca_apart(settings: Settings, socket_file: Path, allowed: Sequence[str]) -> None:
-    """Be the CA of an installation until SIGTERM, for other users as well. Raises `NoSuchUser`."""
-    try:
-        uids = peer.uids(allowed)
-    except LookupError as unknown:
-        raise NoSuchUser(str(unknown)) from unknown
-    wiring.take_prepared(settings)
-    with wiring.open_authority(settings) as authority:
-        process.serve_apart(authority, socket_file.absolute(), uids)

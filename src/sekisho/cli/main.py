@@ -64,7 +64,7 @@ def demo(data_dir: Path, port_base: int, *, as_json: bool, keepers: bool) -> Non
     """Open the checkpoint of a sample bank on this machine."""
     from sekisho.cli import demo as sample
     from sekisho.cli.failure import told
-    from sekisho.cli.installation import serve
+    from sekisho.cli.running import serve
 
     with told():
         settings = sample.prepare_folder(data_dir, port_base)
@@ -194,13 +194,13 @@ def init(data_dir: Path, bank: str, port_base: int, ca_keys: CaSettings, root: P
 def serve(data_dir: Path, workers: int, *, no_worker: bool) -> None:
     """Serve an installation until Ctrl-C or SIGTERM. With workers, SIGHUP replaces them one by one."""
     from sekisho import settings
-    from sekisho.cli import installation
+    from sekisho.cli import running
     from sekisho.cli.failure import told
 
     with told():
         loaded = settings.load(data_dir)
         ready = partial(logging.getLogger("sekisho").info, "every site answers")
-        installation.serve(loaded, ready, workers=workers, behind=not no_worker)
+        running.serve(loaded, ready, workers=workers, behind=not no_worker)
 
 
 @main.command()
@@ -214,7 +214,7 @@ def worker(data_dir: Path, *, once: bool, as_json: bool) -> None:
     stand by until it ends. Ctrl-C or SIGTERM ends it.
     """
     from sekisho import settings
-    from sekisho.cli import exit_codes, installation
+    from sekisho.cli import exit_codes, running
     from sekisho.cli.failure import fail, told
 
     if as_json and not once:
@@ -222,9 +222,9 @@ def worker(data_dir: Path, *, once: bool, as_json: bool) -> None:
     with told():
         loaded = settings.load(data_dir)
         if not once:
-            installation.work(loaded, partial(logging.getLogger("sekisho").info, "the worker works"))
+            running.work(loaded, partial(logging.getLogger("sekisho").info, "the worker works"))
             return
-        outcomes = installation.work_once(loaded)
+        outcomes = running.work_once(loaded)
         if outcomes is None:
             click.echo(json.dumps({"lead": False}) if as_json else "another process does this work")
             return

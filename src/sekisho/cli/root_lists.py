@@ -6,7 +6,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sekisho import wiring
+from sekisho import wiring_ca
 from sekisho.ca import keys, root_list_file
 from sekisho.cli.ceremony_of_lists import Asked
 from sekisho.cli.ceremony_of_lists import revoke as revoke_by_two
@@ -38,7 +38,7 @@ def root_at_hand(settings: Settings) -> KeyAndCertificate | None:
     if not file.exists():
         return None
     try:
-        key = keys.read_pem(file.read_bytes(), wiring.ca_passphrase(settings), file.name)
+        key = keys.read_pem(file.read_bytes(), wiring_ca.ca_passphrase(settings), file.name)
         certificate = keys.load_certificate(folder, hierarchy.ROOT)
     except ValueError as unusable:
         raise DataFolderDamaged(f"the keys in {folder} cannot be used: {unusable}") from unusable

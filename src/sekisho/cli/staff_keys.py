@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sekisho import wiring
+from sekisho import wiring_ca
 from sekisho.ca import keys
 from sekisho.pki.hierarchy import KeyAndCertificate
 from sekisho.pki.pkcs12 import bundle
@@ -34,7 +34,7 @@ _PASSWORD_GROUPS, _GROUP = 4, 5
 def staff_ca(settings: Settings) -> KeyAndCertificate:
     """Return the staff's CA, made where there is none yet. Raises `DataFolderDamaged`."""
     folder, bank = settings.staff_ca_dir, BankName(settings.bank, settings.organization)
-    passphrase = wiring.ca_passphrase(settings)
+    passphrase = wiring_ca.ca_passphrase(settings)
     key_file, certificate_file = folder / "ca.key.pem", folder / "ca.pem"
     if not key_file.exists():
         folder.mkdir(mode=0o700, exist_ok=True)

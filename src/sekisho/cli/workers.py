@@ -14,7 +14,7 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sekisho import background, wiring
+from sekisho import background, wiring, wiring_sites
 from sekisho.cli.log import start_log
 from sekisho.domain.errors import Refusal
 from sekisho.edge.server import bound
@@ -55,7 +55,7 @@ def supervise(
 
     Raises `AddressInUse` and `WorkerDidNotStart`.
     """
-    listeners = wiring.build_sites(settings, ports, bank, processes=count)
+    listeners = wiring_sites.build_sites(settings, ports, bank, processes=count)
     with bound(listeners) as sockets:
         asyncio.run(Workers(settings, sockets, count).run(ports, bank, ready, behind=behind))
 
@@ -150,7 +150,7 @@ def _work(settings: Settings, sockets: list[socket.socket], count: int, ready: E
         with wiring.open_ports(settings) as ports:
             in_force = BankInForce(ports, wiring.load_bank(settings, ports))
             with in_force.followed():
-                listeners = wiring.build_sites(settings, ports, in_force, processes=count)
+                listeners = wiring_sites.build_sites(settings, ports, in_force, processes=count)
                 asyncio.run(_serve(listeners, sockets, ready))
     except (DatabaseNotUsable, DataFolderDamaged, Refusal) as said:
         log.error("%s", said)  # noqa: TRY400 - it says what is wrong
