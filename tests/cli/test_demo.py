@@ -114,6 +114,22 @@ def test_a_second_start_finds_the_same_data_and_both_signals_stop_it_cleanly(dem
     assert "ERROR" not in demo.log()
 
 
+def test_a_first_start_that_was_cut_off_is_made_up_for(tmp_path: Path) -> None:
+    base = free_port_base()
+    demo = Served(tmp_path / "data", base, argv=demo_argv(tmp_path / "data", base))
+    before = demo.start()
+    demo.stop()
+    (demo.data_dir / "demo" / "demo.json").unlink()
+    made = demo.start()
+    clerk = Person(demo, "console", made["staff"][0])
+    try:
+        assert made["contract"]["contract_id"] != before["contract"]["contract_id"]
+        assert clerk.log_on_staff().status == 200
+    finally:
+        clerk.close()
+        demo.stop()
+
+
 def test_two_policy_keepers_come_once_when_asked_for_and_change_a_rule_together(tmp_path: Path) -> None:
     base = free_port_base()
     argv = demo_argv(tmp_path / "data", base)
@@ -121,6 +137,10 @@ def test_two_policy_keepers_come_once_when_asked_for_and_change_a_rule_together(
     roles = [one["role"] for one in demo.start()["staff"]]
     assert roles == ["clerk", "approver", "operator", "auditor"]
     demo.stop()
+    # As a start leaves it that was cut off after the first of them was added.
+    added = demo.sekisho("staff", "add", "kisoku01", "--name", "x", "--role", "keeper", "--p12", str(tmp_path / "p12"))
+    assert added.returncode == 0, added.stderr
+    (demo.data_dir / "demo" / "kisoku01.key.pem").touch()
     demo.argv = [*argv, "--keepers"]
     first = demo.start()
     assert [one["role"] for one in first["staff"]] == [*roles, "keeper", "keeper"]

@@ -30,6 +30,7 @@ from sekisho.cli.staff_keys import StaffKey, staff_ca
 from sekisho.domain import card
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.contract import Application, Bank
+from sekisho.domain.errors import StaffIdTaken
 from sekisho.domain.person import Kind
 from sekisho.domain.policy import Policy
 from sekisho.domain.staff import Role
@@ -39,7 +40,7 @@ from sekisho.pki.profile import key_usage
 from sekisho.settings import DataFolderDamaged, DataFolderMissing, Settings, on_localhost
 from sekisho.store.audit import Actor
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
-from sekisho.usecases.add_staff import NewStaff, add_staff
+from sekisho.usecases.add_staff import NewStaff, add_staff, renew_staff
 from sekisho.usecases.put_contracts import NewPerson
 from sekisho.usecases.register_contract import register_contract
 
@@ -195,14 +196,20 @@ def _add_keepers(settings: Settings, ports: Ports, bank: Bank) -> None:
         if any(known["staff_id"] == one[0] for known in company["staff"]):
             continue
         company["staff"].append(_staff(settings, ports, bank, *one))
-        new = _described(settings).with_suffix(".new")
-        new.unlink(missing_ok=True)
-        write_secret(new, _written(company))
-        new.replace(_described(settings))
+        _describe(settings, company)
 
 
-def _written(company: dict[str, Any]) -> bytes:
-    return json.dumps(company, ensure_ascii=False, indent=1).encode()
+def _describe(settings: Settings, company: dict[str, Any]) -> None:
+    """Say what was made, whole or not at all."""
+    new = _described(settings).with_suffix(".new")
+    _write(new, json.dumps(company, ensure_ascii=False, indent=1).encode())
+    new.replace(_described(settings))
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write a file for its owner alone, in the place of one that a start which was cut off had left."""
+    file.unlink(missing_ok=True)
+    write_secret(file, content)
 
 
 def describe(settings: Settings, tls_ca: Path) -> dict[str, Any]:
@@ -267,7 +274,7 @@ def _register(settings: Settings, ports: Ports, bank: Bank) -> None:
         "staff": [_staff(settings, ports, bank, *one) for one in _STAFF],
     }
     # Written last: until it is there, nothing of the demo counts as made.
-    write_secret(_described(settings), _written(company))
+    _describe(settings, company)
 
 
 def _unopened(ports: Ports, bank: Bank) -> dict[str, Any]:
@@ -302,13 +309,17 @@ def _staff(
     """Add one of the bank's own people, and keep key and certificate as files."""
     made = StaffKey(settings, bank.policy.certificate_life)
     new = NewStaff(staff_id, name, branch, [role])
-    _, pin = add_staff(ports, bank=bank, new=new, issue=made.issue, actor=Actor("demo"))
+    try:
+        _, pin = add_staff(ports, bank=bank, new=new, issue=made.issue, actor=Actor("demo"))
+    except StaffIdTaken:  # by a start that was cut off before anybody was told their PIN
+        _, pin = renew_staff(ports, bank=bank, staff_id=staff_id, issue=made.issue, actor=Actor("demo"))
     folder = settings.data_dir / "demo"
     if made.certificate is None:
         raise RuntimeError("one of the bank's people without a certificate")
     chain = (made.certificate, staff_ca(settings).certificate)
-    write_secret(folder / f"{staff_id}.key.pem", _pem(made.key))
-    write_secret(folder / f"{staff_id}.pem", b"".join(one.public_bytes(Encoding.PEM) for one in chain))
+    _write(folder / f"{staff_id}.key.pem", _pem(made.key))
+    _write(folder / f"{staff_id}.pem", b"".join(one.public_bytes(Encoding.PEM) for one in chain))
+    (folder / f"{staff_id}.p12").unlink(missing_ok=True)
     password = made.write_p12(folder / f"{staff_id}.p12", f"{staff_id} {bank.code}")
     return {
         "staff_id": staff_id,
@@ -360,7 +371,7 @@ def _acquire(settings: Settings, ports: Ports, bank: Bank, contract_id: str, per
         f"{name}.p12": bundle(certificate.person.common_name, key, parsed, chain, password),
     }
     for file, content in files.items():
-        write_secret(folder / file, content)
+        _write(folder / file, content)
     return _Held(
         certificate=str(folder / f"{name}.pem"),
         key=str(folder / f"{name}.key.pem"),
