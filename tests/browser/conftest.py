@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from tests.browser.support.chromium import Computer
 from tests.browser.support.firefox import Firefox
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Playwright
+
+# No test waits for a page in vain, and on a busy machine five seconds are soon over.
+expect.set_options(timeout=60_000)
 
 
 class Computers(Protocol):

@@ -21,6 +21,7 @@ def see_outcome(page: Page, code: str) -> None:
 def see_heading(page: Page, words: str) -> None:
     """Wait until the page's heading reads exactly so."""
     expect(page.get_by_role("heading", level=1)).to_have_text(words)
+    page.wait_for_load_state()
 
 
 def to_logon(page: Page, served: Served, who: str) -> None:

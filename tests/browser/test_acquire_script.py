@@ -666,10 +666,11 @@ def test_a_wrong_pin_after_a_lost_answer_does_not_cost_the_key(page: Page, site:
     assert len(site.issued) == 1
 
 
-def test_a_failure_of_the_server_keeps_the_key(page: Page, site: Site) -> None:
-    site.plan.append(Refused(503, "service-unavailable"))
+@pytest.mark.parametrize(("status", "code"), [(503, "service-unavailable"), (429, "too-many-requests")])
+def test_a_failure_of_the_server_keeps_the_key(page: Page, site: Site, status: int, code: str) -> None:
+    site.plan.append(Refused(status, code))
     acquire(page)
-    expect(page.get_by_role("alert")).to_have_attribute("data-code", "service-unavailable")
+    expect(page.get_by_role("alert")).to_have_attribute("data-code", code)
     type_pins(page)
     press(page, "電子証明書取得")
     await_step(page, SAVE)

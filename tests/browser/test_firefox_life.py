@@ -96,9 +96,11 @@ def test_a_user_is_locked_out_let_in_again_and_stops_the_certificate(
     page = computer_of(firefox, served, "keiri02", key.p12, FILE_PASSWORD).page()
     journey.to_logon(page, served, "利用者ログオン")
     for _ in range(6):
-        journey.enter_user_pin(page, keiri02, WRONG)
+        with page.expect_navigation():
+            journey.enter_user_pin(page, keiri02, WRONG)
         journey.see_outcome(page, "entry-wrong")
-    journey.enter_user_pin(page, keiri02, WRONG)
+    with page.expect_navigation():
+        journey.enter_user_pin(page, keiri02, WRONG)
     journey.see_outcome(page, "user-suspended")
     administrator.goto(served.info["urls"]["administrator"] + "/contract/users/confirm?user_id=keiri02&step=lift")
     fill(administrator, confirmation_pin=served.info["contract"]["contract_confirmation_pin"])

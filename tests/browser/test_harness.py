@@ -20,6 +20,7 @@ from tests.browser.support.accessibility import (
 )
 from tests.browser.support.nss import NssDatabase, NssError
 from tests.browser.support.site import Authority, Site
+from tests.support.patience import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,7 +195,7 @@ def test_chromium_zooms_and_takes_pictures(computers: Computers, site: Site, aut
     page.goto(site.url)
     assert page.evaluate("[innerWidth, devicePixelRatio]") == [640, 2]
     computer.zoom(2)
-    assert page.evaluate("[innerWidth, devicePixelRatio]") == [320, 4]
+    wait_until(lambda: page.evaluate("[innerWidth, devicePixelRatio]") == [320, 4])
     assert computer.screenshot("harness-chromium", page).stat().st_size > 0
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "sekisho", "bench", "--json", "--certificates", "500", "--lists", "500", *arguments]
     env = os.environ | {"TMPDIR": str(folder)}
-    return subprocess.run(argv, capture_output=True, text=True, timeout=300, cwd=ROOT, env=env, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, timeout=900, cwd=ROOT, env=env, check=False)
 
 
 def result_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def test_one_that_is_stopped_leaves_nothing_behind() -> None:
         assert running.stderr is not None
         assert any("round 1" in line for line in running.stderr)
         running.terminate()
-        running.communicate(timeout=60)
+        running.communicate(timeout=180)
     assert running.returncode == 128 + signal.SIGTERM
     temporary.rmdir()  # which takes an empty folder only
 

@@ -22,6 +22,8 @@ from sekisho.domain.errors import (
     PermitWithdrawn,
     Refusal,
     SigningRefused,
+    StoreAway,
+    TooManyRequests,
 )
 from sekisho.domain.person import Kind
 from sekisho.store import audit, orders, people, permits
@@ -288,6 +290,31 @@ def test_an_order_that_the_ca_will_not_sign_ends_as_refused(bank: World, caplog:
     with pytest.raises(PermitSpent):
         bank.acquire(KEIRI01)
     assert bank.rows("SELECT count(*) AS n FROM certificates")[0].n == 0
+
+
+def test_who_is_late_after_the_order_is_never_told_that_nothing_was_begun(bank: World) -> None:
+    """A page that is told so throws the key away."""
+
+    class Busy:
+        def __init__(self) -> None:
+            self.write_all_left = 1
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(bank.db, name)
+
+        def write_all(self, work: Any, items: Any) -> Any:
+            self.write_all_left -= 1
+            if self.write_all_left < 0:
+                raise TooManyRequests
+            return bank.db.write_all(work, items)
+
+    right, busy = bank.ports, Busy()
+    key = new_key()
+    bank.ports = replace(right, db=busy)
+    with pytest.raises(StoreAway):
+        bank.acquire(KEIRI01, new_csr(key))
+    bank.ports = right
+    assert bank.acquire(KEIRI01, new_csr(key)).in_force(bank.clock[0])
 
 
 def test_an_order_that_waited_for_the_ca_and_is_refused_ends_in_the_background(bank: World, tmp_path: Path) -> None:

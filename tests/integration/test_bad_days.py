@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,7 +184,7 @@ def test_a_server_ends_in_time_though_its_database_stands_still(tmp_path: Path, 
         with Crowd(Day(node, tmp_path, cluster).visitors) as crowd:
             crowd.await_all_served(2)
         cluster.freeze()
-        assert node.stop() == 0  # within the helper's thirty seconds
+        assert node.stop() == 0  # within the helper's patience
 
 
 def test_others_hold_the_databases_connections(day: Day, cluster: Cluster) -> None:
@@ -263,7 +263,9 @@ def test_the_ca_is_killed_under_load(either_day: Day) -> None:
 
 
 def _command(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 @pytest.mark.parametrize("held_s", [pytest.param(2, id="short"), pytest.param(40, id="long", marks=pytest.mark.soak)])

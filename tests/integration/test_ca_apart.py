@@ -173,7 +173,7 @@ def test_a_socket_that_belongs_to_somebody_else_is_no_ca() -> None:
 def told_by_the_page(served: Served, key: object) -> httpx.Response:
     """Do what the script of the acquisition page does for keiri02."""
     person = served.user("keiri02")
-    with httpx.Client(base_url=served.info["urls"]["public"], verify=served.context()) as client:
+    with httpx.Client(base_url=served.info["urls"]["public"], verify=served.context(), timeout=60) as client:
         form = client.get("/acquire/user?lang=ja")
         page = Page(form.status_code, "/acquire/user", form.text, form.headers)
         entries = {
@@ -202,7 +202,9 @@ def test_orders_wait_while_the_ca_is_away_and_nothing_is_lost(apart: tuple[Serve
     assert away.returncode == 12
     ca.start()
     done = served.sekisho("orders", "resume", "--json")
-    assert (done.returncode, done.stdout.strip()) == (0, '{"finished": 1}')
+    assert done.returncode == 0
+    # The server looks for such orders by itself and may have been first.
+    assert done.stdout.strip() in {'{"finished": 1}', '{"finished": 0}'}
     again = enroll(served, key, person)
     assert again.status == 200
     der = key.save(again)

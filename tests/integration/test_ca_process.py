@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,16 +17,17 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.ocsp import load_der_ocsp_response
-from tests.support.authority import NOW, PATIENCE_S, Running, order, running, spki
+from tests.support.authority import BANK, NOW, PATIENCE_S, PKI_URL, Running, new_hierarchy, order, running, spki
 from tests.support.trace import Trace
 
-from sekisho.ca import keys, wire
-from sekisho.ca.authority import RETENTION
+from sekisho.ca import keys, process, wire
+from sekisho.ca.authority import RETENTION, Authority
 from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.client import CaClient, CaRefused
 from sekisho.ca.journal import Journal
 from sekisho.ca.record import StillKept
 from sekisho.ca.sealing import Known
+from sekisho.ca.signer import Signer
 from sekisho.ca.wire import Ask
 from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import CaAway
@@ -75,6 +79,44 @@ def test_a_contract_is_kept_and_erased_over_the_socket(client: CaClient) -> None
     with pytest.raises(JournalBroken):
         client.erase(name[-4:], "")  # which it refuses to answer
     assert client.sign_all([asked])[0]
+
+
+def test_a_machine_that_has_no_room_for_a_caller_for_a_while_does_not_make_the_ca_deaf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = [OSError(errno.EMFILE, "Too many open files"), OSError(errno.ENOMEM, "Cannot allocate memory")]
+
+    class Crowded(socket.socket):
+        def accept(self) -> Any:
+            if full:
+                raise full.pop()
+            return super().accept()
+
+    start = threading.Thread.start
+    no_thread = [RuntimeError("can't start new thread")]
+
+    def refused_once(thread: threading.Thread) -> None:
+        if thread.name == "ca-answer" and no_thread:
+            raise no_thread.pop()
+        start(thread)
+
+    monkeypatch.setattr(process, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(threading.Thread, "start", refused_once)
+    journal = Journal(tmp_path / "journal", b"k" * 32)
+    authority = Authority(Signer(BANK, new_hierarchy().cas, PKI_URL, now=lambda: NOW), journal, now=lambda: NOW)
+    with closing(journal), Crowded(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "ca.sock"))
+        listener.listen()
+        accepting = threading.Thread(target=process.accept, args=(listener, authority, frozenset({os.getuid()})))
+        accepting.start()
+        with closing(CaClient(tmp_path / "ca.sock", deadline_s=PATIENCE_S)) as client:
+            with pytest.raises(CaAway):
+                client.sign_all([order()])  # for whom there was no thread
+            assert isinstance(client.sign_all([order()])[0], bytes)
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        accepting.join(PATIENCE_S)
+        assert not accepting.is_alive(), "it ends with its socket"
 
 
 def test_more_orders_than_go_into_one_question(client: CaClient) -> None:
@@ -171,7 +213,7 @@ def test_an_answer_that_comes_late_is_not_taken_for_the_next_one(tmp_path: Path)
 
         thread = threading.Thread(target=answer_late)
         thread.start()
-        client = CaClient(tmp_path / "late.sock", deadline_s=0.5)
+        client = CaClient(tmp_path / "late.sock", deadline_s=2)
         with pytest.raises(CaAway):
             client.sign_all([order()])
         go.set()

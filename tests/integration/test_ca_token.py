@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from sekisho import settings, wiring_ca
 from sekisho.ca import token
 from sekisho.ca.token import KeyNotUsable, PinRefused, Token, TokenAway, TokenSpec, make_key, point_of
 from sekisho.domain.certificate import Reason
+from sekisho.domain.errors import CaAway
 from sekisho.domain.person import Kind
 from sekisho.pki import crl as lists
 from sekisho.settings import DataFolderDamaged
@@ -185,10 +187,34 @@ def test_a_process_that_was_left_with_a_question_is_replaced(loaded: Settings, m
         (before,) = [child.pid for child in multiprocessing.active_children() if child.name == "token"]
         with monkeypatch.context() as patch:
             patch.setattr(token, "_asked", ask_and_fail)
-            with pytest.raises(ValueError, match="a fault"):
-                authority.sign_all([order()])
+            assert [type(outcome) for outcome in authority.sign_all([order()])] == [CaAway]
         assert len(signed(authority, 3)) == 3
         assert before not in [child.pid for child in multiprocessing.active_children()]
+
+
+def test_a_refused_pin_is_not_tried_again_while_another_process_signs(
+    hsm: SoftHsm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token would close for good after a few."""
+    spec = TokenSpec(SOFTHSM, hsm.label, PIN)
+    made = Token(spec, [make_key(spec, "of two")], processes=2)
+    tries: list[None] = []
+
+    def refuse() -> token._Signing:
+        tries.append(None)
+        raise PinRefused("changed meanwhile")
+
+    try:
+        point = made._points[0]
+        monkeypatch.setattr(made, "_start", refuse)
+        with ThreadPoolExecutor(2) as pool:
+            for _ in range(5):
+                for signed in [pool.submit(made.sign, point, bytes(32)) for _ in range(2)]:
+                    assert signed.exception(PATIENCE_S) is None or isinstance(signed.exception(), TokenAway)
+        assert len(tries) <= 1
+        assert len(made.sign(point, bytes(32))) == 64, "the process that logged in before is asked first"
+    finally:
+        made.close()
 
 
 def ask_and_fail(signing: token._Signing, question: bytes) -> bytes:

@@ -12,6 +12,7 @@ from tests.support.postgres import shared_cluster
 from tests.support.world import new_store
 
 from sekisho.domain.errors import NotAccepted, StoreAway, TooManyRequests
+from sekisho.store import database
 from sekisho.store.postgresql import PostgresDatabase
 from sekisho.store.presence import Entry
 
@@ -158,6 +159,13 @@ def at_once(db: Database, works: Sequence[Any]) -> list[object]:
     return outcomes
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try what took long to fail again all the same: the machine may be busy."""
+    monkeypatch.setattr(database, "_RETRY_S", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_deadlock_of_two_sessions_is_tried_again_and_both_are_done(pg: PostgresDatabase) -> None:
     pg.write(lambda tx: [add(tx, number) for number in (1, 2)])
     both_hold_one = threading.Barrier(2)
@@ -179,6 +187,7 @@ def test_a_deadlock_of_two_sessions_is_tried_again_and_both_are_done(pg: Postgre
     assert sum_of_n(pg) == 4
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_serialization_failure_is_tried_again_and_nothing_is_lost(pg: PostgresDatabase) -> None:
     pg.write(lambda tx: add(tx, 1))
     both_have_read = threading.Barrier(2)

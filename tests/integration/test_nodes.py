@@ -198,11 +198,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_others_go_on(workers: Node,
         visitor = at(workers, "public")
         assert visitor.get("/").status == 200
         visitor.close()
-    for _ in range(200):
-        pids = workers.worker_pids()
-        if len(pids) == 2 and victim not in pids:
-            break
-        threading.Event().wait(0.05)
+    wait_until(lambda: len(pids := workers.worker_pids()) == 2 and victim not in pids)
     assert survivor in workers.worker_pids()
     assert len(workers.worker_pids()) == 2
 
@@ -210,15 +206,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_others_go_on(workers: Node,
 def test_workers_end_with_the_process_that_watches_over_them(workers: Node) -> None:
     pids = workers.worker_pids()
     workers.stop(signal.SIGKILL)
-    for pid in pids:
-        for _ in range(200):
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                break
-            threading.Event().wait(0.05)
-        else:
-            pytest.fail("a worker is still there")
+    wait_until(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()])
     workers.start()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -479,9 +478,11 @@ def test_what_was_decided_at_once_holds_by_a_clock_that_is_behind(bank: World, k
 def test_while_the_database_is_away_the_last_rules_stay(bank: World, keepers: Keepers) -> None:
     class Db:
         away = False
+        refused = 0
 
         def read(self) -> Any:
             if self.away:
+                self.refused += 1
                 raise StoreAway
             return bank.db.read()
 
@@ -489,8 +490,10 @@ def test_while_the_database_is_away_the_last_rules_stay(bank: World, keepers: Ke
     in_force = BankInForce(replace(bank.ports, db=db), BANK)  # type: ignore[arg-type]
     with in_force.followed(every_s=0.01):
         db.away = True
+        wait_until(lambda: db.refused)  # no look from before is under way
         keepers.change(misses_before_closed=5)
-        threading.Event().wait(0.1)
+        seen = db.refused
+        wait_until(lambda: db.refused > seen + 1)
         assert in_force().policy.misses_before_closed == 7
         db.away = False
         wait_until(lambda: in_force().policy.misses_before_closed == 5)

@@ -68,7 +68,7 @@ def test_at_night_one_looks_and_stops(tmp_path: Path) -> None:
     demo.set_clock_ahead(seconds=(three - now).total_seconds())
     demo.start()
     try:
-        with httpx.Client(verify=demo.context(None), base_url=demo.info["urls"]["public"]) as anybody:
+        with httpx.Client(verify=demo.context(None), base_url=demo.info["urls"]["public"], timeout=60) as anybody:
             front = anybody.get("/", headers={"accept-language": "ja"})
             assert "ただいまサービス時間外です" in front.text
         asked = enroll(demo, new_key(tmp_path, "night"), demo.user("keiri02"))

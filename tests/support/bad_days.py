@@ -149,7 +149,7 @@ def held(pid: int) -> Held:
         with suppress(FileNotFoundError, ProcessLookupError):
             status = dict(line.split(":", 1) for line in Path(f"/proc/{one}/status").read_text().splitlines())
             files = len(list(Path(f"/proc/{one}/fd").iterdir()))
-            all_held.append(Held(int(status["Threads"]), files, int(status["VmRSS"].split()[0])))
+            all_held.append(Held(int(status["Threads"]), files, int(status.get("VmRSS", "0 kB").split()[0])))
     return Held(
         max(one.threads for one in all_held),
         max(one.files for one in all_held),

@@ -27,7 +27,7 @@ from sekisho.settings import DATABASE_URL
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_READY_S = 60
+_READY_S = 180
 
 
 @dataclass

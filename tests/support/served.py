@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.patience import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
-_READY_S = 60
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Served:
             return 0
         if self.process.poll() is None:
             self.process.send_signal(number)
-        code = self.process.wait(30)
+        code = self.process.wait(PATIENCE_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.process = None
@@ -64,7 +65,7 @@ class Served:
     def ended(self) -> int:
         """Wait until it has ended by itself and return its exit code."""
         assert self.process is not None
-        self.process.wait(30)
+        self.process.wait(PATIENCE_S)
         return self.stop()
 
     def die_at(self, step: str) -> None:
@@ -121,7 +122,7 @@ class Served:
         argv = [sys.executable, "-m", "sekisho", *arguments, "--data-dir", str(self.data_dir)]
         env = os.environ | self.env
         return subprocess.run(
-            argv, capture_output=True, text=True, timeout=60, cwd=ROOT, env=env, check=False, input=typed
+            argv, capture_output=True, text=True, timeout=2 * PATIENCE_S, cwd=ROOT, env=env, check=False, input=typed
         )
 
 

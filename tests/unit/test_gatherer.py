@@ -242,7 +242,7 @@ def test_a_leader_who_is_cut_off_leaves_a_word_for_its_batch_and_the_lead_for_th
 
 def test_who_waits_too_long_is_told_whether_anything_was_begun() -> None:
     work = Work(gated=True)
-    gatherer = Gatherer(work, patience_s=0.2, most=2)
+    gatherer = Gatherer(work, patience_s=2.0, most=2)
     leader, second = Callers(gatherer), Callers(gatherer)
     leader.come(0)
     assert work.begun.wait(_LONG_S)
@@ -264,7 +264,7 @@ def test_who_was_begun_with_and_hears_nothing_is_told_that_it_is_not_known() -> 
             assert second_gate.wait(_LONG_S)
         return done
 
-    gatherer = Gatherer(slow, patience_s=0.5)
+    gatherer = Gatherer(slow, patience_s=2.0)
     callers = Callers(gatherer)
     callers.come(0)
     assert work.begun.wait(_LONG_S)

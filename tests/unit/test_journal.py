@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.authority import BANK, NOW, PKI_URL, new_hierarchy, order
 
+from sekisho.ca import journal as journal_module
 from sekisho.ca.authority import RETENTION, Authority
 from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.entries import Ended
@@ -22,6 +24,7 @@ from sekisho.ca.sealing import ContractErased, Draft, Known
 from sekisho.ca.segments import JournalInUse, JournalNotWritten
 from sekisho.ca.signer import Signer
 from sekisho.domain.certificate import Reason
+from sekisho.domain.errors import CaAway
 from sekisho.domain.person import Kind
 from sekisho.pki import crl
 
@@ -47,6 +50,12 @@ def draft(serial: int, *, contract: str = CONTRACT, asked: bytes = b"", der: byt
     )
 
 
+def kill(journal: Journal) -> None:
+    """Leave it as a killed process does."""
+    journal._held.close()
+    journal._open = False
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "journal"
@@ -59,7 +68,7 @@ def opened(folder: Path) -> Iterator[Callable[[], Journal]]:
 
     def open_it() -> Journal:
         for one in last:
-            one._let_go()
+            kill(one)
         last.clear()
         last.append(Journal(folder, KEY, longest_segment=2000))
         return last[0]
@@ -164,7 +173,7 @@ def test_sectors_that_a_machine_without_power_never_wrote_are_a_cut_write(
     grown(journal, 1)
     keep = journal.upto
     journal.add([draft(2, der=os.urandom(1500))])
-    journal._let_go()
+    kill(journal)
     data = newest(folder).read_bytes()
     lose_index(folder)
     newest(folder).write_bytes(data[:1024] + bytes(512) + data[1536:])
@@ -338,6 +347,89 @@ def test_a_flush_that_failed_ends_this_journal_until_a_new_start(
     with pytest.raises(JournalNotWritten):
         journal.add([draft(3)])
     grown(opened(), 1, start=4)
+
+
+def fill_the_disk(journal: Journal) -> None:
+    """Leave the index no page more than it has."""
+    (pages,) = journal._index._db.execute("PRAGMA page_count").fetchone()
+    journal._index._db.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def test_an_index_that_the_disk_has_no_room_for_is_saved_later_and_nothing_is_forgotten(
+    opened: Callable[[], Journal], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(journal_module, "_MOST_RECENT", 50)
+    journal = opened()
+    fill_the_disk(journal)
+    for serial in range(1, 400):
+        (known,) = journal.add([draft(serial, contract=f"9990/{serial:011}")])
+        assert isinstance(known, Known), "the journal has it"
+    assert "cannot be saved" in caplog.text
+    assert all(told(journal, serial) is not None for serial in range(1, 400))
+    with pytest.raises(JournalNotWritten, match="index"):
+        journal.certified(None, 10)
+    journal._index._db.execute("PRAGMA max_page_count = 1000000")
+    grown(journal, 1, start=400)
+    assert len(journal.certified(None, 1000)) == 400
+    assert journal.erase(f"9990/{7:011}", NOW)
+    again = opened()
+    assert [told(again, serial) for serial in (1, 399)] == [b"certificate of 1", b"certificate of 399"]
+    assert again.upto.certificates == 400
+
+
+def test_a_journal_whose_index_is_not_saved_at_its_end_lets_its_folder_go(
+    folder: Path, opened: Callable[[], Journal]
+) -> None:
+    journal = Journal(folder, KEY)
+    fill_the_disk(journal)
+    for serial in range(1, 200):
+        journal.add([draft(serial, contract=f"9990/{serial:011}")])
+    journal.close()
+    assert told(opened(), 199) is not None
+
+
+def test_a_start_that_fails_lets_the_folder_go(
+    folder: Path, opened: Callable[[], Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_path: Path) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(journal_module, "JournalIndex", fail)
+        with pytest.raises(sqlite3.OperationalError):
+            Journal(folder, KEY)
+    grown(opened(), 1)
+
+
+def test_no_slot_is_given_to_two_contracts_though_the_disk_was_full(
+    opened: Callable[[], Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = opened()
+    one, other = draft(1, contract="9990/11111111111"), draft(2, contract="9990/22222222222")
+
+    def full(_slot: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(journal._sealing, "provide", full)
+        with pytest.raises(OSError, match="No space"):
+            journal.add([one])
+    assert all(isinstance(known, Known) for known in journal.add([other, one]))
+    assert journal.erase(one.contract, NOW)
+    assert isinstance(found(journal, 1), ContractErased)
+    assert told(journal, 2) == b"certificate of 2"
+
+
+def test_a_contract_whose_key_is_damaged_keeps_nobody_else_from_theirs(opened: Callable[[], Journal]) -> None:
+    journal = opened()
+    ca = authority(journal)
+    assert isinstance(ca.sign_all([order()])[0], bytes)
+    journal._sealing.destroy(0)  # as a disk does it, without a note
+    asked = order()
+    waits, signed = ca.sign_all([asked, order(common_name="22222222222keiri019990")])
+    assert isinstance(waits, CaAway), "its order waits, and does not end"
+    assert isinstance(signed, bytes)
+    assert found(journal, asked.serial) is None
 
 
 def test_one_process_alone_writes_it(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -344,17 +345,24 @@ def test_a_bug_in_the_profile_makes_no_certificate(caplog: pytest.LogCaptureFixt
     assert len(signed) == 1
 
 
-def test_what_goes_wrong_with_the_key_is_no_fault_of_the_order() -> None:
-    """An order that is refused ends; one whose key does not sign waits."""
+def test_what_goes_wrong_with_the_key_is_no_fault_of_the_order(tmp_path: Path) -> None:
+    """An order that is refused ends; one whose key does not sign waits, and keeps no other waiting."""
+    asked = order()
 
     def fail(tbs: bytes) -> list[Finding]:
-        raise ValueError("a fault of the key")
+        if asked.serial.to_bytes(16) in tbs:
+            raise ValueError("a fault of the key")
+        return []
 
     key: Any = ReadingKey(PAIR.key, fail)
     issuing = MADE.cas | {IssuingCa(Kind.USER): hierarchy.KeyAndCertificate(key, PAIR.certificate)}
-    signer = Signer(BANK, issuing, PKI_URL, now=lambda: NOW)
-    with pytest.raises(ValueError, match="a fault of the key"):
-        signer.sign_all([order()])
+    with closing(Journal(tmp_path / "journal", b"k" * 32)) as journal:
+        authority = Authority(Signer(BANK, issuing, PKI_URL, now=lambda: NOW), journal, now=lambda: NOW)
+        parts = [wire.order_part(one) for one in (asked, order(not_after=NOW + timedelta(days=9000)), order())]
+        waits, refused, signed = process._results(wire.question(wire.Ask.SIGN, parts), authority)
+        assert (waits, refused) == (wire.WAITS, None)
+        assert signed is not None
+        assert signed[:1] == b"0"
 
 
 def test_a_banks_name_that_hides_characters_makes_no_hierarchy() -> None:

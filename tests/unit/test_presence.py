@@ -85,6 +85,21 @@ def test_while_it_cannot_be_reached_one_tries_and_the_rest_are_told_at_once(watc
         presence.enter()
 
 
+def test_who_reaches_it_in_vain_shuts_nobody_else_out(watch: Watch) -> None:
+    """A standby that is not the leader yet, say, or a lock that did not come free."""
+    for say_so in (True, False):
+        presence = Presence(watch)
+        presence.failed(Entry.READ, "gone", unreachable=True)
+        watch.now += 2
+        presence.enter()  # the one who tries
+        if say_so:
+            presence.failed(Entry.WRITE, "read-only", unreachable=False)
+        else:
+            presence.reached()
+        for _ in range(3):
+            presence.enter()
+
+
 def test_a_try_that_was_never_heard_of_again_does_not_shut_the_others_out(watch: Watch) -> None:
     presence = Presence(watch)
     presence.failed(Entry.READ, "gone", unreachable=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_READY_S = 10.0
+_READY_S = 60.0
 _ALGORITHMS = {ocsp.Digest.SHA1: hashes.SHA1(), ocsp.Digest.SHA256: hashes.SHA256()}  # noqa: S303 - what clients use
 _HEADERS = "content-type: application/ocsp-request\r\n"
 

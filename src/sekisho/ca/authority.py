@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sekisho.ca import wire
+from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.entries import Ended, Listed
 from sekisho.ca.journal import AlreadyJournaled
 from sekisho.ca.listed import LastList
 from sekisho.ca.record import PAGE, EndedRecord, Latest, Recorded, StillKept
 from sekisho.ca.sealing import ContractErased, Draft, Known
+from sekisho.ca.signer import KeyFailed
 from sekisho.domain.certificate import Reason
+from sekisho.domain.errors import CaAway
 from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.gatherer import Gatherer
 from sekisho.pki import crl
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from sekisho.pki.ocsp import Answer
     from sekisho.pki.profile import Order
 
+log = logging.getLogger("sekisho.ca")
 # Questions that wait for one flush together, and how long one waits at most.
 _MOST = 64
 _PATIENCE_S = 8.0
@@ -62,10 +67,13 @@ class Authority:
         return self._journal
 
     def sign_all(self, orders: Sequence[Order]) -> list[bytes | Exception]:
-        """Return the DER certificate for each order, or why that one is refused.
+        """Return the DER certificate for each order, why that one is refused, or `CaAway` where that one is to wait.
 
-        Raises `JournalNotWritten`, `TokenAway`, and a refusal where the disk does not keep
-        up: then nothing is handed out, and whoever asks again gets the same.
+        The last where the order is a good one and a key fails, or what the
+        journal has of it or of its contract is damaged. Raises
+        `JournalNotWritten`, `TokenAway`, and a refusal where the disk does
+        not keep up: then nothing is handed out, and whoever asks again gets
+        the same.
         """
         outcomes: list[bytes | Exception | None] = [None] * len(orders)
         drafts: dict[int, Draft] = {}
@@ -89,7 +97,7 @@ class Authority:
                 written = self._gathered.submit(list(drafts.values()))
                 for (at, draft), kept in zip(drafts.items(), written, strict=True):
                     outcomes[at] = _answer(kept, draft.order_digest)
-        return [AlreadyJournaled() if outcome is None else outcome for outcome in outcomes]
+        return [_told(order, outcome) for order, outcome in zip(orders, outcomes, strict=True)]
 
     def sign_crl(
         self,
@@ -215,6 +223,14 @@ class Authority:
         """Write down what several questions had signed, with one flush for all of them."""
         written = iter(self._journal.add([draft for question in questions for draft in question]))
         return [[next(written) for _ in question] for question in questions]
+
+
+def _told(order: Order, outcome: bytes | Exception | None) -> bytes | Exception:
+    """Return an outcome as whoever ordered is told it."""
+    if isinstance(outcome, JournalBroken | KeyFailed):
+        log.critical("serial number %032x has to wait: %s", order.serial, outcome)
+        return CaAway()
+    return AlreadyJournaled() if outcome is None else outcome
 
 
 def _answer(found: Known | Exception, digest: bytes) -> bytes | Exception:

@@ -54,6 +54,8 @@ def _watch(argv: Sequence[str], child: subprocess.Popen[bytes], stop: threading.
             child = _start(argv)
         except CaDidNotStart:
             log.error("the CA did not start")  # noqa: TRY400 - it has said why itself
+        except OSError as full:
+            log.error("the CA cannot be started: %s", full.strerror)  # noqa: TRY400 - the trace says no more
     _close(child)
 
 

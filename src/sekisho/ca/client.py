@@ -57,7 +57,10 @@ class CaClient:
         self._slow_until = 0.0
 
     def sign_all(self, orders: Sequence[Order]) -> list[bytes | Exception]:
-        """Return the DER certificate for each order, or `CaRefused`. Raises `CaAway` where no answer comes in time."""
+        """Return the DER certificate for each order, `CaRefused`, or `CaAway` for one that is to wait.
+
+        Raises `CaAway` where no answer comes in time.
+        """
         return self._ask_all(Ask.SIGN, orders, wire.order_part)
 
     def sign_crl(
@@ -159,7 +162,7 @@ class CaClient:
             asked_now = [one for one in parts if one is not None]
             with self._line() as line:
                 told = iter(line.ask(ask, asked_now) if asked_now else [])
-            outcomes += ((None if one is None else next(told)) or CaRefused() for one in parts)
+            outcomes += (_outcome(None if one is None else next(told)) for one in parts)
         return outcomes
 
     @contextmanager
@@ -172,6 +175,12 @@ class CaClient:
         finally:
             with self._lock:
                 self._idle.append(line)
+
+
+def _outcome(told: bytes | None) -> bytes | Exception:
+    if told is None:
+        return CaRefused()
+    return CaAway() if told == wire.WAITS else told
 
 
 def _written(item: Item, part: Callable[[Item], bytes]) -> bytes | None:

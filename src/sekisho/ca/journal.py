@@ -13,9 +13,11 @@ for ever.
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import threading
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -24,17 +26,18 @@ from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.entries import Certified, Ended, Erased, moment
 from sekisho.ca.journal_index import JournalIndex, Upto
 from sekisho.ca.sealing import ContractErased, Draft, Known, Sealing
-from sekisho.ca.segments import Segments, place_of
+from sekisho.ca.segments import JournalNotWritten, Segments, place_of
 from sekisho.domain.certificate import Reason
 from sekisho.domain.person import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from sekisho.ca.entries import Entry, Listed
 
+log = logging.getLogger("sekisho.ca")
 LONGEST_SEGMENT = 64 * 2**20
 _KINDS = list(Kind)
 # What is not in the index yet is kept in memory; a start reads as much again.
@@ -70,7 +73,8 @@ class Journal:
 
     Opening it reads what the index does not know, cuts off what a crash left
     of a write that nobody was told of, and raises `JournalBroken` where
-    anything else does not hold. `JournalInUse` where it is held already.
+    anything else does not hold. `JournalInUse` where it is held already,
+    `JournalNotWritten` where the disk has no room for its index.
     """
 
     def __init__(self, folder: Path, key: bytes, *, longest_segment: int = LONGEST_SEGMENT) -> None:
@@ -78,19 +82,17 @@ class Journal:
         # Whoever writes holds the first for as long as the disk takes, and the second as briefly as whoever reads.
         self._writing = threading.Lock()
         self._lock = threading.Lock()
-        self._segments = Segments(folder)
         self._open = True
-        self._sealing = Sealing(folder / "contract-keys", key)
-        self._index = JournalIndex(folder / "index.sqlite")
-        self._recent = _Recent()
-        self._slots: dict[bytes, int] = {}
-        self._upto = self._index.upto()
-        self._latest = deque(self._index.latest(), maxlen=_LATEST)
-        try:
+        with ExitStack() as held:
+            self._segments = held.enter_context(closing(Segments(folder)))
+            self._sealing = held.enter_context(closing(Sealing(folder / "contract-keys", key)))
+            self._index = held.enter_context(closing(JournalIndex(folder / "index.sqlite")))
+            self._recent = _Recent()
+            self._slots: dict[bytes, int] = {}
+            self._upto = self._index.upto()
+            self._latest = deque(self._index.latest(), maxlen=_LATEST)
             self._catch_up()
-        except BaseException:
-            self._let_go()
-            raise
+            self._held = held.pop_all()
 
     @property
     def upto(self) -> Upto:
@@ -104,10 +106,10 @@ class Journal:
 
     def close(self) -> None:
         """Note in the index how far it goes, and let the folder go."""
-        with self._writing, self._lock:
+        with self._writing, self._lock, self._held:
             if self._open and not self.broken:
-                self._save_index()
-            self._let_go()
+                self._try_to_save_index()
+            self._open = False
 
     def known(self, serials: Sequence[tuple[Kind, int]]) -> dict[tuple[Kind, int], Known | Exception]:
         """Return what was signed under serial numbers, `ContractErased` for what can be read no more.
@@ -123,19 +125,19 @@ class Journal:
 
         A serial number that stands there already gets what stands there where
         its order is the same, and `AlreadyJournaled` where it is another;
-        `ContractErased` as `known`. Raises `JournalNotWritten` where the disk
+        `ContractErased` and `JournalBroken` as `known`. Raises `JournalNotWritten` where the disk
         does not take them: then none is there.
         """
         with self._writing:
-            outcomes: list[Known | Exception] = []
             new: dict[bytes, Draft] = {}
             with self._lock:
-                places = self._places([_key(draft.kind, draft.serial) for draft in drafts])
-                outcomes += [self._meet(draft, places, new) for draft in drafts]
+                keys = [_key(draft.kind, draft.serial) for draft in drafts]
+                places = self._places(keys)
+                outcomes = [self._meet(draft, places, new) for draft in drafts]
                 slots = self._slots_of([draft.contract for draft in new.values()])
-                sealed = [self._sealing.seal(draft, slots[draft.contract]) for draft in new.values()]
+                sealed, broken = self._sealed(new, slots)
             self._append(sealed)
-            return outcomes
+            return [broken.get(key, outcome) for key, outcome in zip(keys, outcomes, strict=True)]
 
     def note_ended(self, ended: Sequence[Ended], signed: Listed | None = None) -> int:
         """Write down what was ended, what is known already excepted, and the list that says so; return how many.
@@ -293,15 +295,29 @@ class Journal:
             return AlreadyJournaled()
         return Known(before.contract, before.order_digest, before.der)
 
+    def _sealed(
+        self, new: Mapping[bytes, Draft], slots: Mapping[str, int]
+    ) -> tuple[list[Certified], dict[bytes, JournalBroken]]:
+        """Return what is to be written, and what cannot be since the key of its contract is damaged."""
+        sealed, broken = [], {}
+        for key, draft in new.items():
+            try:
+                sealed.append(self._sealing.seal(draft, slots[draft.contract]))
+            except JournalBroken as damaged:
+                broken[key] = damaged
+        return sealed, broken
+
     def _slots_of(self, contracts: Iterable[str]) -> dict[str, int]:
         """Return the slot of each contract, which is given one where it has none."""
         labels = {contract: self._sealing.label(contract) for contract in contracts}
         known = self._known_slots(labels.values())
         for label in labels.values():
             if label not in known:
-                known[label] = self._recent.labels[label] = slot = self._upto.slots
+                # Nobody has the slot before it is there, and nobody else afterwards, should the disk be full meanwhile.
+                slot = self._upto.slots
                 self._sealing.provide(slot)
                 self._upto = replace(self._upto, slots=slot + 1)
+                known[label] = self._recent.labels[label] = slot
         return {contract: known[label] for contract, label in labels.items()}
 
     def _append(self, new: Sequence[Entry]) -> None:
@@ -323,18 +339,30 @@ class Journal:
                 (entry, place_of(upto.segment, upto.octet + start)) for entry, start in zip(new, starts, strict=True)
             )
             if len(self._recent) >= _MOST_RECENT:
-                self._save_index()
+                self._try_to_save_index()
+
+    def _try_to_save_index(self) -> None:
+        """Save it, or else later: the journal has everything, and a start reads what the index lacks."""
+        try:
+            self._save_index()
+        except JournalNotWritten as failed:
+            log.error("%s; it is tried again", failed)  # noqa: TRY400 - the trace says no more
 
     def _save_index(self) -> None:
-        recent, self._recent = self._recent, _Recent()
-        self._index.save(
-            self._upto,
-            sorted(recent.certified.items()),
-            [(key, *found) for key, found in sorted(recent.ended.items())],
-            [(slot, label) for label, slot in recent.labels.items()],
-            recent.last_ends.items(),
-            self._latest,
-        )
+        """Have the index know what is recent. Raises `JournalNotWritten` where it does not: then all of it stays so."""
+        recent = self._recent
+        try:
+            self._index.save(
+                self._upto,
+                sorted(recent.certified.items()),
+                [(key, *found) for key, found in sorted(recent.ended.items())],
+                [(slot, label) for label, slot in recent.labels.items()],
+                recent.last_ends.items(),
+                self._latest,
+            )
+        except sqlite3.Error as failed:
+            raise JournalNotWritten(f"the journal's index cannot be saved: {failed}") from failed
+        self._recent = _Recent()
 
     def _places(self, keys: Sequence[bytes]) -> dict[bytes, int]:
         recent = self._recent.certified
@@ -373,14 +401,6 @@ class Journal:
         if not isinstance(entry, Certified):
             raise JournalBroken("no certificate stands where the index has one")
         return entry
-
-    def _let_go(self) -> None:
-        if not self._open:
-            return
-        self._open = False
-        self._index.close()
-        self._sealing.close()
-        self._segments.close()
 
 
 def _key(kind: Kind, serial: int) -> bytes:

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from sekisho.ca import answers, lists, peer, record, wire
@@ -15,7 +16,7 @@ from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.segments import JournalNotWritten
 from sekisho.ca.token import TokenAway
 from sekisho.ca.wire import Ask
-from sekisho.domain.errors import Refusal
+from sekisho.domain.errors import CaAway, Refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("sekisho.ca")
 # For a question that has begun and for taking an answer. How long a caller has nothing to ask is its own affair.
 _DEADLINE_S = 10.0
+# Before the next look where the machine has no room for another caller.
+_PAUSE_S = 0.5
 READY = b"ready\n"
 
 
@@ -82,9 +85,20 @@ def accept(listener: socket.socket, authority: Authority, allowed: frozenset[int
     while True:
         try:
             connection, _ = listener.accept()
-        except OSError:
-            return
-        threading.Thread(target=_answer, args=(connection, authority, allowed), daemon=True, name="ca-answer").start()
+        except OSError as failed:
+            if listener.fileno() < 0:
+                return
+            # No file is free, or no memory. Who waits is let in as soon as there is.
+            log.error("nobody can be let in for now: %s", failed.strerror)  # noqa: TRY400 - the trace says no more
+            time.sleep(_PAUSE_S)
+            continue
+        try:
+            args = (connection, authority, allowed)
+            threading.Thread(target=_answer, args=args, daemon=True, name="ca-answer").start()
+        except RuntimeError:
+            log.error("nobody can be answered for now: no thread can be started")  # noqa: TRY400 - the same
+            connection.close()
+            time.sleep(_PAUSE_S)
 
 
 def _answer(connection: socket.socket, authority: Authority, allowed: frozenset[int]) -> None:
@@ -102,6 +116,8 @@ def _answer(connection: socket.socket, authority: Authority, allowed: frozenset[
             return
         except (OSError, wire.Broken) as gone:
             log.warning("a caller went away: %r", gone)
+        except JournalBroken as broken:
+            log.critical("the journal does not hold, so nothing is handed out: %s", broken)
         except TokenAway as away:
             log.warning("nothing is signed while the token is away: %s", away)
         except (JournalNotWritten, Refusal) as full:
@@ -192,7 +208,9 @@ def _sign_orders(parts: list[bytes], authority: Authority) -> list[bytes | None]
         except ValueError as unreadable:
             log.error("refused to sign: %s", unreadable)  # noqa: TRY400 - the trace says no more
     for at, outcome in zip(orders, authority.sign_all(list(orders.values())), strict=True):
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, CaAway):
+            results[at] = wire.WAITS
+        elif isinstance(outcome, Exception):
             log.error("refused to sign serial %x: %r", orders[at].serial, outcome)
         else:
             results[at] = outcome

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from sekisho.pki.ocsp import Answer
 
 
+class KeyFailed(Exception):  # noqa: N818 - names what happened
+    """The key did not sign what it was given; the order is a good one."""
+
+
 class Signer:
     """The issuing CAs of one bank: of each kind one, and those of later generations. An order says which signs it.
 
@@ -82,7 +86,7 @@ class Signer:
         return issuance, tbs, self._linters[ca].guard(order, self._issuing[ca].key, certified)
 
     def sign_all(self, orders: Sequence[profile.Order]) -> list[bytes | Exception]:
-        """Return the DER certificate for each order, or why that one is refused. Raises `TokenAway`."""
+        """Return the DER certificate for each order, why that one is refused, or `KeyFailed`. Raises `TokenAway`."""
         if self._threads is None or len(orders) == 1:
             return self._sign_some(orders)
         shares = [orders[at :: self._at_once] for at in range(self._at_once)]
@@ -97,11 +101,13 @@ class Signer:
             except (ProfileBroken, Refusal, ValueError) as refused:
                 outcomes.append(refused)
                 continue
-            # What else goes wrong from here on is the key's fault and not the order's: the order waits.
             try:
                 outcomes.append(issuance.signed(tbs, key.sign(tbs, SIGNATURE)))
             except ProfileBroken as refused:
                 outcomes.append(refused)
+            except ValueError as failed:
+                # It is the key's fault and not the order's.
+                outcomes.append(KeyFailed(str(failed)))
         return outcomes
 
     def sign_crl(

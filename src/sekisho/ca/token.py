@@ -9,6 +9,7 @@ the process ends and the next signature starts another.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import multiprocessing
 import queue
@@ -145,8 +146,18 @@ class _Signing:
                 self.process.join(_STOP_S)
                 if self.process.is_alive():
                     self.process.kill()
-            self.process.join()
-            self.process.close()
+            self.process.join(_STOP_S)
+            # One that hangs in a driver cannot even be killed: it is left behind rather than waited for.
+            if not self.process.is_alive():
+                self.process.close()
+
+
+@dataclass(order=True, slots=True)
+class _Place:
+    """Room for one process; None stands for one that is to be started first. The smallest is taken first."""
+
+    rank: tuple[bool, int]
+    signing: _Signing | None = field(compare=False)
 
 
 class Token:
@@ -162,15 +173,15 @@ class Token:
         self._keys = {point_of(key): TokenKey(key, self) for key in keys}
         self.processes = processes
         self._lock = threading.Lock()
-        # None stands for a process that is to be started first.
-        self._free: queue.LifoQueue[_Signing | None] = queue.LifoQueue()
+        # Those that run come first, and of them the one that signed last.
+        self._free: queue.PriorityQueue[_Place] = queue.PriorityQueue()
         self._not_before = 0.0
         self._lost = ""
         self._shut = False
-        first = self._start()
+        self._given_back = itertools.count()
+        self._give_back(self._start())
         for _ in range(processes - 1):
-            self._free.put(None)
-        self._free.put(first)
+            self._give_back(None)
 
     def key(self, public_key: ec.EllipticCurvePublicKey) -> TokenKey:
         """Return the private key of a public one."""
@@ -179,7 +190,7 @@ class Token:
     def sign(self, point: bytes, digest: bytes) -> bytes:
         """Return r and s, each of half the octets. Raises `TokenAway`."""
         try:
-            signing = self._free.get(timeout=_SIGN_S)
+            signing = self._free.get(timeout=_SIGN_S).signing
         except queue.Empty:
             raise TokenAway("every process that signs is busy") from None
         try:
@@ -196,7 +207,7 @@ class Token:
             # What it was asked it may still answer, and the next question would get that.
             self._replace(signing)
             raise
-        self._free.put(signing)
+        self._give_back(signing)
         if self._lost:
             self._lost = ""
             log.info("the token %s signs again", self._spec.label)
@@ -206,22 +217,25 @@ class Token:
         """End every process."""
         for _ in range(self.processes):
             with suppress(queue.Empty):
-                signing = self._free.get_nowait()
+                signing = self._free.get_nowait().signing
                 if signing is not None:
                     signing.end()
 
     def _replace(self, signing: _Signing | None) -> None:
         """End a process that is not to be asked again; another is started when its turn comes."""
-        self._free.put(None)
+        self._give_back(None)
         if signing is not None:
             signing.end()
+
+    def _give_back(self, signing: _Signing | None) -> None:
+        self._free.put(_Place((signing is None, -next(self._given_back)), signing))
 
     def _start_again(self) -> _Signing:
         """Start a process in the place of one that was lost, not more often than once in a while."""
         with self._lock:
-            wait = self._not_before - time.monotonic()
-            if self._lost and (wait > 0 or self._shut):
-                raise TokenAway(self._lost)
+            # A refused PIN is never tried again, though another process that logged in before goes on signing.
+            if self._shut or (self._lost and self._not_before > time.monotonic()):
+                raise TokenAway(self._lost or "the token refused the PIN")
             self._not_before = time.monotonic() + _PAUSE_S
             return self._start()
 

@@ -64,6 +64,10 @@ def read_question(message: bytes) -> tuple[Ask, list[bytes]]:
         raise Broken("an unknown question") from unknown
 
 
+# In the place of a certificate, which begins with another octet: this order is neither signed nor refused.
+WAITS = b"w"
+
+
 def answer(results: Sequence[bytes | None]) -> bytes:
     """Write an answer: for each thing asked its bytes, which are never none, or None where that one is refused."""
     return joined(result or b"" for result in results)

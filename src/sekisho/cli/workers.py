@@ -121,7 +121,11 @@ class Workers:
         worker = _spawn.Process(
             target=_work, args=(self._settings, list(self._sockets), self._count, ready), name="worker", daemon=True
         )
-        await asyncio.to_thread(worker.start)
+        try:
+            await asyncio.to_thread(worker.start)
+        except OSError as full:
+            log.error("no process can be made for a worker: %s", full.strerror)  # noqa: TRY400 - the trace says no more
+            raise WorkerDidNotStart from full
         deadline = asyncio.get_running_loop().time() + _START_S
         while not ready.is_set():
             if not worker.is_alive() or asyncio.get_running_loop().time() > deadline:

@@ -130,6 +130,8 @@ class Database(ABC):
                 raise
             if isinstance(refusal, StoreAway):
                 self.presence.failed(entry, failures.line(failure), unreachable=failures.is_unreachable(failure))
+            elif failures.is_answered(failure):
+                self.presence.reached()
             raise refusal from failure
         else:
             self.presence.worked(entry)

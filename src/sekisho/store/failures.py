@@ -66,6 +66,11 @@ def is_unreachable(failure: Exception) -> bool:
     return isinstance(failure, DBAPIError) and (_state(failure) in _GOING_AWAY or _is_disconnect(failure))
 
 
+def is_answered(failure: Exception) -> bool:
+    """Tell whether the database itself said what went wrong, and not the pool that nothing came free in time."""
+    return isinstance(failure, DBAPIError) and not is_unreachable(failure)
+
+
 def line(failure: BaseException) -> str:
     """Return what a log may hold of a failure: the first line alone, since what follows may be values."""
     if isinstance(failure, CommitUnknown) and failure.__cause__ is not None:

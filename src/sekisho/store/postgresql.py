@@ -81,6 +81,9 @@ class PostgresDatabase(Database):
                 # Who cannot see whether it holds the lead does not. A connection that may still hold it goes.
                 self._drop_lead()
                 return False
+            except BaseException:
+                self._drop_lead()
+                raise
 
     def _take_lead(self) -> bool:
         with self._told(Entry.WRITE):

@@ -62,8 +62,14 @@ class Presence:
             if not self._failed_at:
                 log.error("the database cannot be used: %s", line)
             self._failed_at[entry] = now
-            if unreachable:
-                self._try_at = now + _TRY_S
+            # Who reached it, though in vain, keeps nobody else from trying.
+            self._try_at = now + _TRY_S if unreachable else None
+
+    def reached(self) -> None:
+        """Note that a caller reached it and was turned away for want of room, of which nothing is told."""
+        if self._try_at is not None:
+            with self._lock:
+                self._try_at = None
 
     def worked(self, entry: Entry) -> None:
         """Note that a caller was served."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import CaAway, KeyReused, SigningRefused
+from sekisho.domain.errors import CaAway, KeyReused, SigningRefused, StoreAway, TooManyRequests
 from sekisho.store import audit, certificates, notices, orders, people
 from sekisho.store.certificates import NewCertificate
 from sekisho.usecases.end_certificate import end_certificate
@@ -52,8 +52,17 @@ def finish_orders(ports: Ports, unfinished: Sequence[Unfinished]) -> list[Issued
     where the CA does not answer - the order stays -, `KeyReused` where its
     leave was taken back meanwhile - then the certificate is stored as ended,
     because it may exist outside - and `SigningRefused` where the CA would
-    not sign: the order ends.
+    not sign: the order ends. Raises `StoreAway`, never `TooManyRequests`:
+    whoever reads that may take it that nothing was begun, and throw the key
+    away.
     """
+    try:
+        return _finish(ports, unfinished)
+    except TooManyRequests as late:
+        raise StoreAway from late
+
+
+def _finish(ports: Ports, unfinished: Sequence[Unfinished]) -> list[IssuedCertificate | Exception]:
     outcomes: dict[int, IssuedCertificate | Exception] = {}
     done = [one.placed.id for one in unfinished if one.placed.finished]
     if done:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sekisho.ca.record import EndedRecord
-from sekisho.domain.errors import StoreAway
+from sekisho.domain.errors import ServiceRefused
 from sekisho.store import crl_entries
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def journal_at_once(ports: Ports, *, bank: str) -> None:
     journal = ports.records.get(bank)
     if journal is None:
         return
-    with suppress(StoreAway):
+    with suppress(ServiceRefused):
         waiting = _waiting(ports, bank)
         if waiting:
             journal.note_ended_now([EndedRecord(*one.ended) for one in waiting])

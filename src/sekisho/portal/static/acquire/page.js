@@ -107,8 +107,8 @@ async function ask(fields) {
     record = await keystore.answered(asking, reply.answer);
   } else if (["key-reused", "signing-refused"].includes(reply.answer.code)) {
     await keystore.forget(asking.id);
-  } else if (reply.status < 500) {
-    await keystore.refused(asking.id); // after a 5xx nobody knows whether there is a certificate
+  } else if (reply.status < 500 && reply.status !== 429) {
+    await keystore.refused(asking.id); // after a 5xx or a 429 nobody knows whether there is a certificate
   }
   return reply;
 }
