@@ -27,6 +27,7 @@ from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import CaAway
 from sekisho.domain.person import Kind
 from sekisho.pki import crl
+from sekisho.pki.profile import ProfileBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -430,6 +431,16 @@ def test_a_contract_whose_key_is_damaged_keeps_nobody_else_from_theirs(opened: C
     assert isinstance(waits, CaAway), "its order waits, and does not end"
     assert isinstance(signed, bytes)
     assert found(journal, asked.serial) is None
+
+
+def test_while_a_clock_is_wrong_orders_wait(opened: Callable[[], Journal]) -> None:
+    asked = order()
+    (outcome,) = authority(opened(), NOW - timedelta(days=9)).sign_all([asked])
+    assert isinstance(outcome, CaAway)
+    (signed,) = authority(opened(), NOW).sign_all([asked])
+    assert isinstance(signed, bytes)
+    (refused,) = authority(opened(), NOW + timedelta(days=900)).sign_all([order()])
+    assert isinstance(refused, ProfileBroken)
 
 
 def test_one_process_alone_writes_it(

@@ -22,6 +22,7 @@ from sekisho.domain.errors import CaAway
 from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.gatherer import Gatherer
 from sekisho.pki import crl
+from sekisho.pki.profile import NotYet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,8 +70,8 @@ class Authority:
     def sign_all(self, orders: Sequence[Order]) -> list[bytes | Exception]:
         """Return the DER certificate for each order, why that one is refused, or `CaAway` where that one is to wait.
 
-        The last where the order is a good one and a key fails, or what the
-        journal has of it or of its contract is damaged. Raises
+        The last where the order is a good one and a key fails, what the
+        journal has of it or of its contract is damaged, or a clock is wrong. Raises
         `JournalNotWritten`, `TokenAway`, and a refusal where the disk does
         not keep up: then nothing is handed out, and whoever asks again gets
         the same.
@@ -227,7 +228,7 @@ class Authority:
 
 def _told(order: Order, outcome: bytes | Exception | None) -> bytes | Exception:
     """Return an outcome as whoever ordered is told it."""
-    if isinstance(outcome, JournalBroken | KeyFailed):
+    if isinstance(outcome, JournalBroken | KeyFailed | NotYet):
         log.critical("serial number %032x has to wait: %s", order.serial, outcome)
         return CaAway()
     return AlreadyJournaled() if outcome is None else outcome

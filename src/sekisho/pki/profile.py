@@ -31,6 +31,10 @@ class ProfileBroken(Exception):  # noqa: N818 - names what was found
     """What is asked for is not what this profile allows: a bug or an intruder, never a visitor's mistake."""
 
 
+class NotYet(ProfileBroken):
+    """What is asked for begins in the future: one of two clocks is wrong, which passes."""
+
+
 @dataclass(frozen=True, slots=True)
 class BankName:
     """What stands in every name of a bank's hierarchy: 4-digit code and English name."""
@@ -219,7 +223,7 @@ def check_order(order: Order, bank: BankName, *, issuer_ends: datetime) -> None:
 
 
 def check_life(order: Order, now: datetime) -> None:
-    """Raise `ProfileBroken` where the order asks for a life that is over, or that does not begin about now or earlier.
+    """Raise `ProfileBroken` where the order asks for a life that is over, `NotYet` where it is not to begin about now.
 
     The clocks of the one who orders and the one who signs may differ by
     hours, as after a step of one of them.
@@ -227,7 +231,7 @@ def check_life(order: Order, now: datetime) -> None:
     if order.not_after <= now:
         raise ProfileBroken("life that is over")
     if order.not_before > now + FARTHEST_BEGIN:
-        raise ProfileBroken("life that begins in the future")
+        raise NotYet("a life that begins in the future; one of the clocks is wrong")
 
 
 def person(order: Order, bank: BankName, *, issuer: x509.Certificate, addresses: Addresses) -> x509.CertificateBuilder:
