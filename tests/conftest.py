@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # A busy machine makes no test fail.
-hypothesis.settings.register_profile("sekisho", deadline=None)
+hypothesis.settings.register_profile("sekisho", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("sekisho")
 
 
