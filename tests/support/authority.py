@@ -43,7 +43,7 @@ def order(**changed: Any) -> profile.Order:
     made = profile.Order(
         kind=Kind.USER,
         common_name="12345678901keiri019990",
-        serial=hierarchy.serial_number(os.urandom),
+        serial=hierarchy.serial_number(NOW, os.urandom),
         spki=changed.get("spki") or spki(ec.generate_private_key(ec.SECP256R1())),
         not_before=NOW - profile.BACKDATE,
         not_after=NOW + timedelta(days=365),

@@ -25,7 +25,7 @@ MADE = new_hierarchy()
 PAIR = MADE.issuing[Kind.USER]
 KEY = ec.generate_private_key(ec.SECP256R1())
 CERTIFICATE = ocsp.responder(
-    BANK, Kind.USER, KEY.public_key(), issuer=PAIR.certificate, serial=hierarchy.serial_number(os.urandom), now=NOW
+    BANK, Kind.USER, KEY.public_key(), issuer=PAIR.certificate, serial=hierarchy.serial_number(NOW, os.urandom), now=NOW
 ).sign(PAIR.key, hashes.SHA256())
 IDS = ocsp.issuer_ids(PAIR.certificate)
 

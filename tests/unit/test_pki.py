@@ -33,7 +33,7 @@ def order(**changed: Any) -> profile.Order:
     made = profile.Order(
         kind=Kind.USER,
         common_name="12345678901keiri019990",
-        serial=hierarchy.serial_number(os.urandom),
+        serial=hierarchy.serial_number(NOW, os.urandom),
         spki=spki(ec.generate_private_key(ec.SECP256R1())),
         not_before=NOW - profile.BACKDATE,
         not_after=NOW + timedelta(days=365),
@@ -147,3 +147,14 @@ def test_a_request_in_pem_is_read_as_well() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     assert read_csr(request.public_bytes(Encoding.PEM)).spki == spki(key)
+
+
+def test_serial_numbers_begin_with_the_second_and_end_at_random() -> None:
+    first, second = (hierarchy.serial_number(NOW, os.urandom) for _ in range(2))
+    later = hierarchy.serial_number(NOW + timedelta(seconds=1), os.urandom)
+    assert first != second
+    assert max(first, second) < later
+    assert first >> 96 == int(NOW.timestamp())
+    assert hierarchy.serial_number(NOW, lambda count: bytes(count)).bit_length() <= 127, (
+        "16 octets, and none for a sign"
+    )

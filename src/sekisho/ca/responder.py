@@ -100,7 +100,7 @@ class Responders:
     def _made(self, ca: IssuingCa, now: datetime) -> _Responder:
         key = ec.generate_private_key(ec.SECP256R1())
         issuing = self._issuing[ca]
-        public, issuer, serial = key.public_key(), issuing.certificate, hierarchy.serial_number(os.urandom)
+        public, issuer, serial = key.public_key(), issuing.certificate, hierarchy.serial_number(now, os.urandom)
         builder = ocsp.responder(self._bank, ca.kind, public, issuer=issuer, serial=serial, now=now)
         guarded = guard_responder(issuing.key, self._bank, ca.kind, key=public, issuer=issuer, serial=serial, now=now)
         certificate = builder.sign(guarded, hashes.SHA256(), ecdsa_deterministic=True)

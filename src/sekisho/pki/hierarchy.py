@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 ROOT = "root"
+_RANDOM_BITS = 96
 """What the root's files and addresses are called, its list among them."""
 
 
@@ -65,7 +66,7 @@ def make(
 
 def make_root(bank: profile.BankName, *, now: datetime, entropy: Callable[[int], bytes]) -> KeyAndCertificate:
     """Make a bank's root."""
-    now, serial = now.replace(microsecond=0), serial_number(entropy)
+    now, serial = now.replace(microsecond=0), serial_number(now, entropy)
     key = ec.generate_private_key(ec.SECP384R1())
     builder = profile.root(bank, key.public_key(), serial, now)
     return KeyAndCertificate(key, builder.sign(guard_root(key, bank, serial=serial, now=now), hashes.SHA384()))
@@ -83,7 +84,7 @@ def certify_issuing(
     generation: int = FIRST,
 ) -> x509.Certificate:
     """Return the issuing CA of that generation for `kind` with this key, signed by the root."""
-    now, serial = now.replace(microsecond=0), serial_number(entropy)
+    now, serial = now.replace(microsecond=0), serial_number(now, entropy)
     above = root_addresses(bank.code, pki_url)
     builder = profile.issuing(
         bank,
@@ -125,6 +126,10 @@ def addresses(bank_code: str, kind: Kind, pki_url: str, generation: int = FIRST)
     )
 
 
-def serial_number(entropy: Callable[[int], bytes]) -> int:
-    """Return 128 random bits as a serial number greater than zero (RFC 5280 section 4.1.2.2)."""
-    return int.from_bytes(entropy(16)) or serial_number(entropy)
+def serial_number(now: datetime, entropy: Callable[[int], bytes]) -> int:
+    """Return a serial number of 128 bits: the seconds since 1970, then 96 random bits (RFC 5280 section 4.1.2.2).
+
+    What is issued today lies side by side in every index of serial numbers,
+    however many there are; 64 random bits are what others ask for.
+    """
+    return int(now.timestamp()) << _RANDOM_BITS | int.from_bytes(entropy(_RANDOM_BITS // 8))

@@ -29,7 +29,7 @@ _UNIT = "Staff"
 def make_staff_ca(bank: BankName, *, now: datetime, entropy: Callable[[int], bytes]) -> KeyAndCertificate:
     """Make it: held to clientAuth and to names in the staff's subtree (RFC 5280 section 4.2.1.10)."""
     now, key = now.replace(microsecond=0), ec.generate_private_key(ec.SECP256R1())
-    serial = serial_number(entropy)
+    serial = serial_number(now, entropy)
     name = _name(bank, (NameOID.COMMON_NAME, f"Sekisho {bank.code} Staff CA"))
     subtree = x509.DirectoryName(_name(bank, (NameOID.ORGANIZATIONAL_UNIT_NAME, _UNIT)))
     certificate = (
@@ -67,7 +67,7 @@ def issue_staff(
     now = now.replace(microsecond=0)
     if life > LONGEST_CERTIFICATE_LIFE or now + life > ca.certificate.not_valid_after_utc:
         raise ProfileBroken("length of life")
-    serial = serial_number(entropy)
+    serial = serial_number(now, entropy)
     guarded = guard_staff(ca.key, bank, staff_id, key=key, issuer=ca.certificate, serial=serial, now=now, life=life)
     issuer_key_id = ca.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     subject = _name(bank, (NameOID.ORGANIZATIONAL_UNIT_NAME, _UNIT), (NameOID.COMMON_NAME, f"{staff_id} {bank.code}"))

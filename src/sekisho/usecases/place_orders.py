@@ -73,8 +73,8 @@ def request(
     shards: int = 1,
     generation: int = 1,
 ) -> Request:
-    """Return a request, with the random serial that its certificate will have."""
-    return Request(person_id, who, csr, held, actor, life, serial_number(entropy), now, shards, generation)
+    """Return a request, with the serial number that its certificate will have."""
+    return Request(person_id, who, csr, held, actor, life, serial_number(now, entropy), now, shards, generation)
 
 
 def request_of(
@@ -105,7 +105,7 @@ def order_of(asked: Request) -> Order:
         spki=asked.csr.spki,
         not_before=acquired - BACKDATE,
         not_after=acquired + asked.life,
-        # Serial numbers are random, so each shard gets its share.
+        # Serial numbers end at random, so each shard gets its share.
         shard=asked.serial % asked.shards if asked.shards > 1 else None,
         generation=asked.generation,
     )
