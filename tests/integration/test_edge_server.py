@@ -27,7 +27,8 @@ from tests.support.edge import (
 from sekisho.edge import door, server
 from sekisho.edge.choice import ChoiceBook
 from sekisho.edge.current import CurrentContext
-from sekisho.edge.server import AddressInUse, ServerCertificateUnusable, Site, SiteTls, serve
+from sekisho.edge.server import Site, SiteTls, serve
+from sekisho.edge.unusable import AddressInUse, ServerCertificateUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sekisho.edge.server import AddressInUse, Site, SiteTls, serve
+from sekisho.edge.server import Site, SiteTls, serve
+from sekisho.edge.unusable import AddressInUse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

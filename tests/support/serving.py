@@ -22,11 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
-
-from sekisho.cli import demo, running
 from sekisho.cli.failure import told
-from sekisho.web.visit import Visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +31,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from sekisho.usecases.ports import Db, Ports
+    from sekisho.web.visit import Visit
 
 LOOSE = "SEKISHO_TEST_LOOSE"
 NO_WORKER = "SEKISHO_TEST_NO_WORKER"
@@ -113,6 +110,7 @@ class FaultyAnswer:
 
 def loosen(db: Any) -> None:
     """Answer before the disk has what was committed, as no installation ever may."""
+    from sqlalchemy import event
 
     @event.listens_for(db.writing, "checkout")
     def sqlite(connection: Any, _record: object, _proxy: object) -> None:
@@ -126,6 +124,8 @@ def loosen(db: Any) -> None:
 
 
 def name_templates() -> None:
+    from sekisho.web.visit import Visit
+
     page = Visit.page
 
     def named_page(self: Visit, template: str, **context: Any) -> Response:
@@ -147,6 +147,8 @@ def clock_of(data_dir: Path) -> Callable[[], datetime]:
 
 
 def main(data_dir: Path, port_base: int) -> None:
+    from sekisho.cli import demo, running
+
     name_templates()
     fault = Fault(data_dir)
     now = clock_of(data_dir)
@@ -179,6 +181,7 @@ def faulty_ca(data_dir: Path) -> None:
     from sekisho import settings
     from sekisho.ca.journal import Journal
     from sekisho.ca.signer import Signer
+    from sekisho.cli import running_ca
 
     fault = Fault(data_dir)
     sign, add = Signer.sign, Journal.add
@@ -197,7 +200,7 @@ def faulty_ca(data_dir: Path) -> None:
     Signer.sign = dying_sign  # type: ignore[method-assign]
     Journal.add = dying_add  # type: ignore[method-assign]
     with told():
-        running.run_ca(settings.load(data_dir), now=clock_of(data_dir))
+        running_ca.run_ca(settings.load(data_dir), now=clock_of(data_dir))
 
 
 if __name__ == "__main__":

@@ -68,9 +68,12 @@ class Signer:
         }
 
     def sign(self, order: profile.Order) -> bytes:
-        """Return the DER certificate. Raises `ProfileBroken` where the profile does not allow it."""
+        """Return the DER certificate. Raises `ProfileBroken` where the profile does not allow it, and `KeyFailed`."""
         issuance, tbs, key = self._prepared(order)
-        return issuance.signed(tbs, key.sign(tbs, SIGNATURE))
+        try:
+            return issuance.signed(tbs, key.sign(tbs, SIGNATURE))
+        except ValueError as failed:
+            raise KeyFailed(str(failed)) from failed
 
     def _prepared(self, order: profile.Order) -> tuple[Issuance, bytes, ec.EllipticCurvePrivateKey]:
         """Return what is to be signed, and the key that reads it once more before it signs."""
@@ -97,17 +100,9 @@ class Signer:
         outcomes: list[bytes | Exception] = []
         for order in orders:
             try:
-                issuance, tbs, key = self._prepared(order)
-            except (ProfileBroken, Refusal, ValueError) as refused:
-                outcomes.append(refused)
-                continue
-            try:
-                outcomes.append(issuance.signed(tbs, key.sign(tbs, SIGNATURE)))
-            except ProfileBroken as refused:
-                outcomes.append(refused)
-            except ValueError as failed:
-                # It is the key's fault and not the order's.
-                outcomes.append(KeyFailed(str(failed)))
+                outcomes.append(self.sign(order))
+            except (ProfileBroken, Refusal, ValueError, KeyFailed) as told:
+                outcomes.append(told)
         return outcomes
 
     def sign_crl(

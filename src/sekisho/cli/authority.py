@@ -70,7 +70,7 @@ def ca(context: click.Context, data_dir: Path, socket_file: Path | None, allowed
     if context.invoked_subcommand is not None:
         return
     from sekisho import settings
-    from sekisho.cli import running
+    from sekisho.cli import running_ca
     from sekisho.cli.failure import fail, told
 
     if allowed and socket_file is None:
@@ -78,9 +78,9 @@ def ca(context: click.Context, data_dir: Path, socket_file: Path | None, allowed
     with told():
         loaded = settings.load(data_dir)
         if socket_file is None:
-            running.run_ca(loaded)
+            running_ca.run_ca(loaded)
         else:
-            running.run_ca_apart(loaded, socket_file, allowed)
+            running_ca.run_ca_apart(loaded, socket_file, allowed)
 
 
 @ca.command("encrypt-keys")

@@ -12,9 +12,8 @@ from sekisho.ca.blocks import JournalBroken
 from sekisho.ca.child import CaDidNotStart
 from sekisho.ca.segments import JournalInUse, JournalNotWritten
 from sekisho.cli import exit_codes
-from sekisho.cli.workers import WorkerDidNotStart
 from sekisho.domain.errors import Refusal
-from sekisho.edge.server import AddressInUse, ServerCertificateUnusable
+from sekisho.edge.unusable import AddressInUse, ServerCertificateUnusable
 from sekisho.pki.authority_request import NotOfThisBank
 from sekisho.settings import DatabaseNotUsable, DataFolderDamaged, DataFolderMissing
 from sekisho.web import messages
@@ -29,6 +28,10 @@ class FolderInUse(Exception):  # noqa: N818 - names what happened
 
 class NoSuchUser(Exception):  # noqa: N818 - names what happened
     """The command line names a user that this machine does not have."""
+
+
+class WorkerDidNotStart(Exception):  # noqa: N818 - names what happened
+    """A worker ended, or said nothing, before it was ready; what it had to say stands in the log."""
 
 
 def fail(line: str, code: int) -> NoReturn:

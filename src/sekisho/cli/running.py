@@ -1,4 +1,4 @@
-"""Run an installation: its sites, its worker and its CA."""
+"""Run an installation: its sites and its worker, with the CA beside them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import os
 import signal
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sekisho import background, wiring, wiring_ca, wiring_sites
-from sekisho.ca import child, peer, process
+from sekisho.ca import child
 from sekisho.ca.staff_journal import StaffJournal
 from sekisho.cli import root_lists
-from sekisho.cli.failure import FolderInUse, NoSuchUser
+from sekisho.cli.failure import FolderInUse
 from sekisho.cli.workers import supervise
 from sekisho.domain.errors import CaAway
 from sekisho.edge.server import serve as serve_listeners
@@ -181,22 +180,3 @@ def _stopped_by_signals() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     return stop
-
-
-def run_ca(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Be the CA's process of an installation; a test may give it a clock of its own."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # it ends when its parent does, and not before
-    with wiring_ca.open_authority(settings, now=now) as authority:
-        process.serve(authority, settings.ca_socket)
-
-
-def run_ca_apart(settings: Settings, socket_file: Path, allowed: Sequence[str]) -> None:
-    """Be the CA of an installation until SIGTERM, for other users as well. Raises `NoSuchUser`."""
-    try:
-        uids = peer.uids(allowed)
-    except LookupError as unknown:
-        raise NoSuchUser(str(unknown)) from unknown
-    wiring_ca.take_prepared(settings)
-    with wiring_ca.open_authority(settings) as authority:
-        process.serve_apart(authority, socket_file.absolute(), uids)

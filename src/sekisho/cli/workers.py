@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sekisho import background, wiring, wiring_sites
+from sekisho.cli.failure import WorkerDidNotStart
 from sekisho.cli.log import start_log
 from sekisho.domain.errors import Refusal
 from sekisho.edge.server import bound
@@ -42,10 +43,6 @@ _LEAVE_S = 45.0
 _STOP_S = 15.0
 # Between tries to start a worker that does not start: as when the database is away.
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 15.0
-
-
-class WorkerDidNotStart(Exception):  # noqa: N818 - names what happened
-    """A worker ended, or said nothing, before it was ready; what it had to say stands in the log."""
 
 
 def supervise(

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sekisho.edge import openssl, self_check
 from sekisho.edge.connection import Connection, ServerContext
+from sekisho.edge.unusable import ServerCertificateUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,10 +29,6 @@ MISSED = (
     "a visitor whose certificate is of an unknown CA meets the browser's own error instead of a page, browsers offer "
     "certificates of every kind, and 「別の電子証明書を選ぶ」 takes a restart of the browser"
 )
-
-
-class ServerCertificateUnusable(Exception):  # noqa: N818 - names what happened
-    """A site's certificate or key is missing or broken, or one does not fit the other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from sekisho.edge.context import ServerCertificateUnusable, SiteTls, server_context
+from sekisho.edge.context import SiteTls, server_context
+from sekisho.edge.unusable import ServerCertificateUnusable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,26 +10,23 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sekisho.edge.context import ServerCertificateUnusable, SiteTls
+from sekisho.edge.context import SiteTls
 from sekisho.edge.current import CurrentContext
 from sekisho.edge.door import Door
+from sekisho.edge.unusable import AddressInUse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sekisho.edge.prompt import AtHand
 
-__all__ = ["AddressInUse", "ServerCertificateUnusable", "Site", "SiteTls", "serve"]
+__all__ = ["Site", "SiteTls", "serve"]
 
 _GRACE_S = 10.0
 _LOOK_S = 2.0
 _BACKLOG = 1024
 _MOST_CONNECTIONS = 2_000
 _OTHER_FILES = 256
-
-
-class AddressInUse(Exception):  # noqa: N818 - names what happened
-    """A site cannot listen where it should."""
 
 
 @dataclass(frozen=True, slots=True)
