@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.desk import last_code
-from tests.support.world import ADDRESS, BANK, KEIRI01, new_csr
+from tests.support.world import ADDRESS, BANK, KEIRI01, KEIRI02, PINS, new_csr
 
 from sekisho.domain.certificate import KeyHeld
 from sekisho.domain.errors import CertificateExpired, ContractIdTaken, DetailsNotAllowed, EntryWrong, UserSuspended
@@ -30,6 +30,8 @@ from sekisho.web.mails import code_mail
 
 if TYPE_CHECKING:
     from tests.support.world import World
+
+    from sekisho.domain.certificate import IssuedCertificate
 
 OPERATOR = Actor("operator:test")
 NEW = {SecretName.PIN: "atarasi1", SecretName.CONFIRMATION_PIN: "atarasi2"}
@@ -160,6 +162,44 @@ def test_fewer_misses_close_the_door_where_a_bank_says_so(bank: World) -> None:
             enter()
     with pytest.raises(UserSuspended):
         enter()
+
+
+@pytest.mark.parametrize("misses", [3, 5])
+def test_a_lower_limit_shuts_nobody_out_and_the_next_miss_shuts_the_door(bank: World, misses: int) -> None:
+    """Who is at the new limit, or over it, stands before an open door: their next entry decides."""
+    held, other = bank.acquire(KEIRI01), bank.acquire(KEIRI02)
+    for certificate in (held, other):
+        for _ in range(misses):
+            with pytest.raises(EntryWrong):
+                bank.log_on(certificate, "wrong111")
+    change_policy(bank.ports, bank=BANK.code, change=PolicyChange(rules={"misses_before_closed": 3}), actor=OPERATOR)
+    stricter = replace(BANK, policy=in_force(bank))
+
+    def enter(certificate: IssuedCertificate, pin: str) -> None:
+        enter_pin(bank.ports, bank=stricter, kind=Kind.USER, der=certificate.der, pin=pin, address=ADDRESS)
+
+    enter(held, PINS[KEIRI01][0])
+    with pytest.raises(EntryWrong):
+        enter(held, "wrong111")  # the count began anew
+    with pytest.raises(UserSuspended):
+        enter(other, "wrong111")
+    with pytest.raises(UserSuspended):
+        enter(other, PINS[KEIRI02][0])
+    counted = "SELECT misses FROM secrets JOIN people ON people.id = person_id WHERE user_key = 'keiri02'"
+    assert max(row.misses for row in bank.rows(counted)) == misses + 1
+
+
+def test_misses_at_a_door_that_is_open_keep_nobody_from_acquiring(bank: World) -> None:
+    held = bank.acquire(KEIRI02)
+    for _ in range(5):
+        with pytest.raises(EntryWrong):
+            bank.log_on(held, "wrong111")
+    bank.change(
+        "INSERT INTO permits (person_id, granted_at, expires_at, misses) "
+        "SELECT person_id, granted_at, expires_at, 0 FROM permits WHERE spent_at IS NOT NULL"
+    )
+    bank.bank = replace(BANK, policy=replace(BANK.policy, misses_before_closed=5))
+    assert bank.acquire(KEIRI02)
 
 
 def test_changes_at_the_same_time_stand_in_line(bank: World) -> None:

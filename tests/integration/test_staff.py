@@ -240,6 +240,29 @@ def test_seven_misses_shut_the_door_until_the_operators_renew(bank: World, offic
     assert bank.rows("SELECT misses FROM staff")[0].misses == 0
 
 
+@pytest.mark.parametrize("misses", [3, 5])
+def test_a_lower_limit_shuts_nobody_out_and_the_next_miss_shuts_the_door(
+    bank: World, office: Office, misses: int
+) -> None:
+    clerk, other = office.add("kakari01", Role.CLERK), office.add("kakari02", Role.CLERK)
+    for one in (clerk, other):
+        for _ in range(misses):
+            with pytest.raises(EntryWrong):
+                one.log_on("wrong111")
+    stricter = replace(BANK, policy=replace(BANK.policy, misses_before_closed=3))
+
+    def enter(one: Colleague, pin: str) -> None:
+        enter_staff_pin(bank.ports, bank=stricter, der=one.der, pin=pin, address=ADDRESS)
+
+    enter(clerk, clerk.pin)
+    with pytest.raises(EntryWrong):
+        enter(clerk, "wrong111")  # the count began anew
+    with pytest.raises(StaffClosed):
+        enter(other, "wrong111")
+    with pytest.raises(StaffClosed):
+        enter(other, other.pin)
+
+
 def test_a_renewal_ends_open_sessions(bank: World, office: Office) -> None:
     clerk = office.add("kakari01", Role.CLERK)
     token = clerk.log_on()

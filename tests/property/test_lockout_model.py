@@ -46,6 +46,7 @@ class Model:
 
     misses: dict[str, int] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
+    limit: int = LIMIT
     permit: bool = False
     held: bool = True
 
@@ -57,7 +58,7 @@ class Model:
         if right or self.shut(whose):
             return self.shut(whose)
         self.misses[secret] = self.misses.get(secret, 0) + 1
-        if self.misses[secret] == LIMIT:
+        if self.misses[secret] >= self.limit:
             self.closed.add(whose)
         return self.shut(whose) or "entry-wrong"
 
@@ -103,6 +104,7 @@ class Doors(RuleBasedStateMachine):
         self.bank.ports = replace(self.bank.ports, pins=PinsInStep(b"p" * 32))
         PinsInStep.gate = threading.Barrier(1)
         self.pin, self.number = PINS[KEIRI01][0], 0
+        self.as_now = BANK
         self.models = [Model()]
 
     def teardown(self) -> None:
@@ -121,7 +123,7 @@ class Doors(RuleBasedStateMachine):
 
     def guess(self, *, right: bool) -> str | None:
         pin = self.pin if right else WRONG
-        entered: Any = {"bank": BANK, "kind": KEIRI01.kind, "der": self.user.der, "pin": pin, "address": ADDRESS}
+        entered: Any = {"bank": self.as_now, "kind": KEIRI01.kind, "der": self.user.der, "pin": pin, "address": ADDRESS}
         return told(lambda: enter_pin(self.bank.ports, **entered))
 
     @rule(right=st.booleans())
@@ -158,7 +160,7 @@ class Doors(RuleBasedStateMachine):
             SecretName.CONFIRMATION_PIN: PINS[KEIRI01][1] if confirmation else WRONG,
         }
         chosen = {SecretName.PIN: new, SecretName.CONFIRMATION_PIN: ""}
-        asked: Any = {"bank": BANK, "session": self.seat, "certificate_id": self.seat.certificate_id}
+        asked: Any = {"bank": self.as_now, "session": self.seat, "certificate_id": self.seat.certificate_id}
         entries = PinEntries(present, chosen, chosen)
         seen = told(lambda: change_pins(self.bank.ports, **asked, entries=entries, address=ADDRESS))
         self.pin = self.pin if seen else new
@@ -169,11 +171,11 @@ class Doors(RuleBasedStateMachine):
         def enter() -> None:
             held, ports = self.administrator, self.bank.ports
             typed = PINS[ADMINISTRATOR][0] if pin else WRONG
-            opened = enter_pin(ports, bank=BANK, kind=held.kind, der=held.der, pin=typed, address=ADDRESS)
+            opened = enter_pin(ports, bank=self.as_now, kind=held.kind, der=held.der, pin=typed, address=ADDRESS)
             session = self.bank.resume(held, opened.token).session
             digits = [CARD[str(position)] for position in session.positions]
             digits[0] = digits[0] if card else str((int(digits[0]) + 1) % 10)
-            answer_card(ports, bank=BANK, certificate=held, session=session, digits=digits, address=ADDRESS)
+            answer_card(ports, bank=self.as_now, certificate=held, session=session, digits=digits, address=ADDRESS)
 
         self.agree(told(enter), lambda model: logs_on_with_card(model, pin=pin, card=card))
 
@@ -183,24 +185,31 @@ class Doors(RuleBasedStateMachine):
 
     @rule(right=st.booleans())
     def administrator_lifts(self, right: bool) -> None:  # noqa: FBT001 - the same
-        decided: Any = {"bank": BANK, "confirmation": self.confirmation(right=right), "user_id": "keiri01"}
+        decided: Any = {"bank": self.as_now, "confirmation": self.confirmation(right=right), "user_id": "keiri01"}
         seen = told(lambda: lift_suspension(self.bank.ports, **decided))
         self.agree(seen, lambda model: lifts(model, right=right))
 
     @rule(right=st.booleans())
     def administrator_reissues(self, right: bool) -> None:  # noqa: FBT001 - the same
-        decided: Any = {"bank": BANK, "confirmation": self.confirmation(right=right), "user_ids": ["keiri01"]}
+        decided: Any = {"bank": self.as_now, "confirmation": self.confirmation(right=right), "user_ids": ["keiri01"]}
         seen = told(lambda: permit_reissues(self.bank.ports, **decided))
         self.agree(seen, lambda model: reissues(model, right=right))
 
     @rule(right=st.booleans())
     def somebody_acquires(self, right: bool) -> None:  # noqa: FBT001 - the same
         claim = Claim(KEIRI01.contract_id, "keiri01", self.pin if right else WRONG, PINS[KEIRI01][1])
-        asked: Any = {"bank": BANK, "claim": claim, "csr": new_csr(), "held": KeyHeld.FILE, "address": ADDRESS}
+        asked: Any = {"bank": self.as_now, "claim": claim, "csr": new_csr(), "held": KeyHeld.FILE, "address": ADDRESS}
         got: list[Any] = []
         seen = told(lambda: got.append(acquire_certificate(self.bank.ports, **asked)))
         self.user = got[0] if got else self.user
         self.agree("permit" if seen in PERMIT else seen, lambda model: acquires(model, right=right))
+
+    @rule(limit=st.integers(3, 10))
+    def bank_changes_the_limit(self, limit: int) -> None:
+        """No count changes by it, and no door: whoever is at the new limit goes on with the next entry."""
+        self.as_now = replace(BANK, policy=replace(BANK.policy, misses_before_closed=limit))
+        for model in self.models:
+            model.limit = limit
 
     @rule()
     def branch_lifts(self) -> None:
@@ -298,7 +307,7 @@ def acquires(model: Model, *, right: bool) -> str | None:
         return None
     if not right and model.permit:
         model.misses["permit"] = model.misses.get("permit", 0) + 1
-        model.permit = model.misses["permit"] < LIMIT
+        model.permit = model.misses["permit"] < model.limit
     return "not-accepted"
 
 

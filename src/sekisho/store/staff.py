@@ -220,11 +220,11 @@ def set_pin(tx: Connection, staff_row: int, verifier: str, now: datetime) -> Non
     tx.execute(update(t).where(t.c.id == staff_row).values(verifier=verifier, misses=0, pin_set_at=now, closed_at=None))
 
 
-def count_miss(tx: Connection, staff_row: int, verifier: str, limit: int) -> int | None:
-    """Count one miss and return how many there are now; None where the PIN was set anew or the limit is reached."""
+def count_miss(tx: Connection, staff_row: int, verifier: str) -> int | None:
+    """Count one miss and return how many there are now; None where the PIN was set anew since it was read."""
     misses: int | None = tx.scalar(
         update(t)
-        .where(t.c.id == staff_row, t.c.verifier == verifier, t.c.misses < limit)
+        .where(t.c.id == staff_row, t.c.verifier == verifier)
         .values(misses=t.c.misses + 1)
         .returning(t.c.misses)
     )

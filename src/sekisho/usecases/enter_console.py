@@ -118,8 +118,8 @@ def judge_staff_pin(
         return StaffClosed()
     if right:
         # One that was set anew meanwhile is another PIN.
-        return None if present.verifier == checked.verifier and present.misses < limit else EntryWrong()
-    misses = staff.count_miss(tx, present.staff.id, checked.verifier, limit)
+        return None if present.verifier == checked.verifier else EntryWrong()
+    misses = staff.count_miss(tx, present.staff.id, checked.verifier)
     audit.add_of_bank(tx, "entry-missed", actor, at=now, bank=bank.code, secret="staff-pin", misses=misses)  # noqa: S106 - a name
     if misses is None or misses < limit:
         return EntryWrong()

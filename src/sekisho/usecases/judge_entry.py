@@ -39,6 +39,10 @@ def judge_entry(
     guesses in parallel stand in line, and whoever comes after the last
     allowed miss finds the door shut, right or wrong. Whoever changes a
     secret holds its person as well.
+
+    The door decides, and the count is how it comes to be shut. A bank that
+    lowers its limit leaves counts at or over it behind doors that are open:
+    there a right entry is let in, and a wrong one shuts the door.
     """
     limit = policy.misses_before_closed
     try:
@@ -47,8 +51,8 @@ def judge_entry(
         return closed
     if right:
         # One that was set anew meanwhile is another secret.
-        return None if secret.verifier == checked.verifier and secret.misses < limit else EntryWrong()
-    misses = secrets.count_miss(tx, checked, limit)
+        return None if secret.verifier == checked.verifier else EntryWrong()
+    misses = secrets.count_miss(tx, checked)
     audit.add(
         tx,
         "entry-missed",
