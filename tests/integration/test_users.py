@@ -22,6 +22,7 @@ from sekisho.domain.errors import (
     MailAddressMissing,
     MailAway,
     MailedCodeNeeded,
+    MailedCodesUsedUp,
     MailedCodeWrong,
     NotAccepted,
     PermitSpent,
@@ -43,6 +44,7 @@ from sekisho.usecases.ports import MailServerAway
 from sekisho.usecases.provisional_pins import reset_pins
 from sekisho.usecases.read_users import read_user, read_users
 from sekisho.usecases.register_user import UserDetails, register_user
+from sekisho.web.problems import headers_of, status_of
 
 if TYPE_CHECKING:
     from tests.support.world import World
@@ -239,6 +241,15 @@ def test_nobodys_mailbox_is_filled(bank: World, desk: Desk) -> None:
             acquire(bank, issued)
         bank.later(minutes=1)
     assert len(bank.mailbox.mails) == 10
+    bank.later(minutes=10)  # the tenth is over, and nobody says that an eleventh was mailed
+    with pytest.raises(MailedCodesUsedUp) as told:
+        acquire(bank, issued)
+    assert (status_of(told.value), headers_of(told.value)) == (403, {}), "no client waits for half a minute"
+    assert len(bank.mailbox.mails) == 10
+    bank.later(days=1)
+    with pytest.raises(MailedCodeNeeded):
+        acquire(bank, issued)
+    assert acquire(bank, issued, last_code(bank))
 
 
 def test_a_code_is_good_for_a_quarter_of_an_hour(bank: World, desk: Desk) -> None:
@@ -284,7 +295,7 @@ def test_final_pins_need_no_code(bank: World) -> None:
     assert bank.mailbox.mails == {}
 
 
-def test_a_mail_that_cannot_be_sent_leaves_no_code(bank: World, desk: Desk) -> None:
+def test_mails_that_cannot_be_sent_leave_no_code_and_are_none_of_the_days_ten(bank: World, desk: Desk) -> None:
     issued = desk.register()
 
     class Broken:
@@ -294,8 +305,10 @@ def test_a_mail_that_cannot_be_sent_leaves_no_code(bank: World, desk: Desk) -> N
             raise MailServerAway("connection refused")
 
     mailbox, bank.ports = bank.ports.mail, replace(bank.ports, mail=Broken())  # type: ignore[arg-type]
-    with pytest.raises(MailAway):
-        acquire(bank, issued)
+    for _ in range(11):
+        with pytest.raises(MailAway):
+            acquire(bank, issued)
+        bank.later(minutes=2)
     bank.ports = replace(bank.ports, mail=mailbox)
     with pytest.raises(MailedCodeNeeded):
         acquire(bank, issued)

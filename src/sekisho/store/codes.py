@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, or_, select, update
 
 from sekisho.store.tables import mailed_codes as t
 
@@ -91,10 +91,18 @@ def latest(tx: Connection, person_id: int, purpose: Purpose) -> MailedCode | Non
 
 
 def made_since(tx: Connection, person_id: int, purpose: Purpose, since: datetime) -> int:
-    """Return how many codes were mailed to the person for a purpose since a moment."""
+    """Return how many codes were mailed to the person for a purpose since a moment; those taken back were not."""
+    mailed = or_(t.c.used_at.is_(None), t.c.used_at != t.c.made_at)
     return tx.execute(
-        select(func.count()).where(t.c.person_id == person_id, t.c.purpose == purpose.value, t.c.made_at >= since)
+        select(func.count()).where(
+            t.c.person_id == person_id, t.c.purpose == purpose.value, t.c.made_at >= since, mailed
+        )
     ).scalar_one()
+
+
+def take_back(tx: Connection, code_id: int) -> None:
+    """Have a code that could not be mailed count no more: it was over when it was made, which no other one is."""
+    tx.execute(update(t).where(t.c.id == code_id, t.c.used_at.is_(None)).values(used_at=t.c.made_at))
 
 
 def use(tx: Connection, code_id: int, now: datetime) -> bool:

@@ -19,7 +19,7 @@ from sekisho.store import audit, codes, notices, orders, people, permits, secret
 from sekisho.store.audit import Actor
 from sekisho.store.codes import Purpose
 from sekisho.usecases.finish_order import Unfinished, finish_orders
-from sekisho.usecases.mailed_code import CodeFor, code_right, mail_code, no_mail
+from sekisho.usecases.mailed_code import CodeFor, code_right, mail_code_to, no_mail
 from sekisho.usecases.place_orders import Request, place_orders, request_of
 from sekisho.usecases.service_hours import check_open
 
@@ -135,7 +135,7 @@ def _ask_code(
         raise MailAddressMissing
     asked = CodeFor(person, person.mail_address, Purpose.ACQUISITION, permit.id)
     if not entry.strip():
-        mail_code(ports, asked, mail, now)
+        mail_code_to(ports, asked, mail, now)
         raise MailedCodeNeeded
     if code_right(ports, last, asked, entry, now):
         return last

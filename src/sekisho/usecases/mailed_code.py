@@ -68,7 +68,7 @@ def address_to_confirm(typed: str, field: str) -> str:
 
 
 def mail_code_to(ports: Ports, wanted: CodeFor, mail: CodeMail, now: datetime) -> None:
-    """Mail a code to whoever is logged on. Raises `MailedCodesUsedUp` where none counts and enough went out today."""
+    """Mail a code to somebody. Raises `MailedCodesUsedUp` where none counts and enough went out today."""
     if not mail_code(ports, wanted, mail, now):
         raise MailedCodesUsedUp
 
@@ -78,7 +78,8 @@ def mail_code(ports: Ports, wanted: CodeFor, mail: CodeMail, now: datetime) -> b
 
     It is the one mail that carries a secret, and goes out by itself: no table
     and no queue ever holds the code in clear. The inbox tells that it was
-    asked for. Where the mail cannot be handed over, the code counts no more.
+    asked for. Where the mail cannot be handed over, the code counts no more,
+    and not as one of today's either.
     """
     person = wanted.person
     with ports.db.read() as tx:
@@ -108,7 +109,7 @@ def mail_code(ports: Ports, wanted: CodeFor, mail: CodeMail, now: datetime) -> b
     try:
         mail(person, wanted.mail_address, code, notice_id)
     except MailAway:
-        ports.db.write(lambda tx: codes.use(tx, code_id, now))
+        ports.db.write(lambda tx: codes.take_back(tx, code_id))
         raise
     return True
 

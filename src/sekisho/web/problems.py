@@ -74,7 +74,7 @@ STATUS: dict[str, int] = {
     "mail-away": SERVICE_UNAVAILABLE,
     "mailed-code-needed": FORBIDDEN,
     "mailed-code-wrong": FORBIDDEN,
-    "mailed-codes-used-up": TOO_MANY_REQUESTS,
+    "mailed-codes-used-up": FORBIDDEN,  # tomorrow, and not in half a minute as what passes by itself
     "method-not-allowed": 405,
     "not-accepted": FORBIDDEN,
     "not-open-yet": SERVICE_UNAVAILABLE,

@@ -86,7 +86,7 @@ NOT_ON_A_PAGE = {
     "key-not-accepted": "the page's script makes no such key",
     "key-reused": "the page's script makes a new key and asks again",
     "key-weak": "the page's script makes no such key",
-    "mailed-codes-used-up": "needs ten mails; told like mail-address-code-wrong, on the same page",
+    "mailed-codes-used-up": "needs ten mails; told like mail-address-code-wrong, or by the acquisition page as any",
     "out-of-hours": "needs a bank that closes at night; its pages are read in tests/integration/test_service_hours.py",
     "operation-not-offered": "an answer to programs that speak EST",
     "permit-missing": "everybody whom the demo registers was granted a permit",
