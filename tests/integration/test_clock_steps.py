@@ -57,6 +57,17 @@ def test_an_hour_forwards_ends_a_session_in_words_and_the_next_logon_is_good(ban
     assert bank.resume(held, bank.log_on(held))
 
 
+def test_an_hour_backwards_takes_no_key_from_whoever_asks_again(bank: World) -> None:
+    csr, renewal = new_csr(), new_csr()
+    held = bank.acquire(KEIRI01, csr)
+    bank.later(hours=-1)
+    assert bank.acquire(KEIRI01, csr).der == held.der
+    bank.later(days=340)
+    renewed = bank.renew(held, renewal)
+    bank.later(hours=-1)
+    assert bank.renew(held, renewal).der == renewed.der
+
+
 def test_an_hour_backwards_makes_no_session_idle_for_longer(bank: World) -> None:
     held = bank.acquire(KEIRI01)
     token = bank.log_on(held)

@@ -123,15 +123,34 @@ def test_it_is_told_written_down_and_shown(bank: World) -> None:
     assert [row.code for row in told] == ["certificate-suspended", "certificate-lifted"]
 
 
-def test_a_key_whose_certificate_is_suspended_acquires_nothing(bank: World) -> None:
+def test_a_key_whose_certificate_is_suspended_acquires_nothing_until_it_is_lifted(bank: World) -> None:
     from tests.support.world import new_csr
 
     csr = new_csr()
     held = bank.acquire(KEIRI01, csr)
     assert bank.acquire(KEIRI01, csr).der == held.der
     revoke(bank, held)
+    with pytest.raises(CertificateSuspended):  # `key-reused` has clients throw the key away
+        bank.acquire(KEIRI01, csr)
+    lift(bank, held)
+    assert bank.acquire(KEIRI01, csr).der == held.der
+    revoke(bank, held)
+    revoke(bank, held, Reason.KEY_COMPROMISE)
     with pytest.raises(KeyReused):
         bank.acquire(KEIRI01, csr)
+
+
+def test_a_key_whose_renewal_is_suspended_is_not_given_up(bank: World) -> None:
+    from tests.support.world import new_csr
+
+    held, csr = bank.acquire(KEIRI01), new_csr()
+    bank.later(days=340)
+    renewed = bank.renew(held, csr)
+    revoke(bank, renewed)
+    with pytest.raises(CertificateSuspended):
+        bank.renew(held, csr)
+    lift(bank, renewed)
+    assert bank.renew(held, csr).der == renewed.der
 
 
 def test_a_hold_that_becomes_final_keeps_its_date(bank: World) -> None:

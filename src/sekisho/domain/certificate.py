@@ -119,6 +119,10 @@ class Certificate:
         """Whether it was ended for good, by itself or with its issuing CA."""
         return self.ended_at is not None or self.issuer_revoked_at is not None
 
+    def gone(self, now: datetime) -> bool:
+        """Tell whether nothing brings it back: one that is suspended, or not valid yet, may be in force later."""
+        return self.over or now >= self.not_after
+
     def in_force(self, now: datetime) -> bool:
         """Tell whether it is neither ended nor suspended nor outside its life at `now`."""
         return not self.over and self.suspended_at is None and self.not_before <= now < self.not_after

@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from sekisho.domain.errors import IssuingCaRevoked, KeyReused, PermitMissing, PermitSpent, Refusal, SigningRefused
+from sekisho.domain.errors import (
+    CertificateSuspended,
+    IssuingCaRevoked,
+    KeyReused,
+    PermitMissing,
+    PermitSpent,
+    Refusal,
+    SigningRefused,
+)
 from sekisho.domain.issuing_ca import IssuingCa
 from sekisho.pki.hierarchy import serial_number
 from sekisho.pki.profile import BACKDATE, Order
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from sekisho.domain.certificate import KeyHeld
+    from sekisho.domain.certificate import IssuedCertificate, KeyHeld
     from sekisho.domain.contract import Bank, Person
     from sekisho.domain.permit import Permit
     from sekisho.domain.person import PersonId
@@ -114,8 +122,8 @@ def order_of(asked: Request) -> Order:
 def place_orders(tx: Connection, requests: Sequence[Request]) -> list[PlacedOrder | Exception]:
     """Spend each person's permit on their key; the people are held by `tx`.
 
-    A key that was ordered before gets its own order back while what came of
-    it is in force, and spends nothing.
+    A key that was ordered before gets its own order back until what came of
+    it has ended, and spends nothing.
     """
     before = orders.of_keys(tx, [asked.csr.spki_sha256 for asked in requests])
     stored = certificates.issued_of_orders(tx, [placed.id for placed in before.values()]) if before else {}
@@ -125,12 +133,7 @@ def place_orders(tx: Connection, requests: Sequence[Request]) -> list[PlacedOrde
     for at, asked in enumerate(requests):
         placed = before.get(asked.csr.spki_sha256)
         if placed is not None:
-            issued = stored.get(placed.id)
-            if placed.refused_at is not None and issued is None and placed.person_id == asked.person_id:
-                outcomes.append(SigningRefused())
-                continue
-            ended = placed.voided_at is not None or (issued is not None and not issued.in_force(asked.at))
-            outcomes.append(KeyReused() if placed.person_id != asked.person_id or ended else placed)
+            outcomes.append(_ordered_before(placed, stored.get(placed.id), asked))
             continue
         permit = latest.get(asked.person_id)
         try:
@@ -147,6 +150,23 @@ def place_orders(tx: Connection, requests: Sequence[Request]) -> list[PlacedOrde
     for at, placed in _spend(tx, wanted).items():
         outcomes[at] = placed
     return outcomes
+
+
+def what_came(placed: PlacedOrder, issued: IssuedCertificate | None, now: datetime) -> PlacedOrder | Refusal:
+    """Return an order to whoever asks with its key again, or what there is to say of it.
+
+    Clients throw a key away that they hear was used up (`KeyReused`), so that
+    is told of nothing that may be in force again.
+    """
+    if placed.refused_at is not None and issued is None:
+        return SigningRefused()
+    if placed.voided_at is not None or (issued is not None and issued.gone(now)):
+        return KeyReused()
+    return CertificateSuspended() if issued is not None and issued.suspended_at is not None else placed
+
+
+def _ordered_before(placed: PlacedOrder, issued: IssuedCertificate | None, asked: Request) -> PlacedOrder | Refusal:
+    return what_came(placed, issued, asked.at) if placed.person_id == asked.person_id else KeyReused()
 
 
 def _spend(tx: Connection, wanted: Mapping[int, tuple[Request, Permit]]) -> dict[int, PlacedOrder]:

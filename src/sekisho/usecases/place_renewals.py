@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.domain.errors import IssuingCaRevoked, KeyReused, Refusal, RenewalNeedsPin, SigningRefused
+from sekisho.domain.errors import IssuingCaRevoked, KeyReused, Refusal, RenewalNeedsPin
 from sekisho.store import audit, certificates, orders, revoked_cas
 from sekisho.store.orders import NewOrder
 from sekisho.usecases.end_certificate import end_certificate
-from sekisho.usecases.place_orders import order_of
+from sekisho.usecases.place_orders import order_of, what_came
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,10 +63,7 @@ def place_renewals(
 def _ordered_before(
     before: PlacedOrder, stored: IssuedCertificate | None, present: Certificate, wanted: Request
 ) -> PlacedOrder | Refusal:
-    ended = before.voided_at is not None or (stored is not None and not stored.in_force(wanted.at))
-    if before.renews_id != present.id or ended:
-        return KeyReused()
-    return before if before.refused_at is None else SigningRefused()
+    return what_came(before, stored, wanted.at) if before.renews_id == present.id else KeyReused()
 
 
 def _add(tx: Connection, renewals: Sequence[Renewal], *, unattended: bool) -> list[PlacedOrder | Refusal]:
