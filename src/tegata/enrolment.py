@@ -22,7 +22,7 @@ from cryptography import x509
 
 from tegata.errors import NotYet, Refused, ServerTrouble, StoreTrouble
 from tegata.issued import Issued, check
-from tegata.records import Wanted
+from tegata.records import ACQUIRE, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +47,8 @@ _FOR_GOOD = frozenset(
         "signing-refused",
     }
 )
+# The bank has ordered for this key, and nothing comes of that any more.
+_ENDED = frozenset({"key-reused", "signing-refused"})
 # The request did not get as far as the bank.
 _NOT_SENT = frozenset({"server-not-reachable", "server-not-trusted", "proxy-refused", "address-not-usable"})
 _LOST_ANSWERS = 2
@@ -81,6 +83,31 @@ def bring(
     report: Report,
 ) -> Brought:
     """Take a key all the way, from where an earlier run left it. Raises `Trouble`; a later run goes on."""
+    other = record.wanted is not None and record.wanted.kind != kind
+
+    def once(record: Record) -> Brought:
+        return _bring(store, book, record, kind, ask, authorities, patience, report)
+
+    try:
+        return once(record)
+    except Refused as no:
+        left = book.of(record) or replace(record, wanted=None)
+        # What an earlier run had asked for otherwise has ended since, and its key is gone: a new one, as was wanted.
+        if not other or no.reason not in _ENDED or left.wanted is not None:
+            raise
+    return once(left)
+
+
+def _bring(
+    store: KeyStore,
+    book: Book,
+    record: Record,
+    kind: str,
+    ask: Ask,
+    authorities: Sequence[x509.Certificate],
+    patience: Patience,
+    report: Report,
+) -> Brought:
     record = _plan(store, book, record, kind)
     report("planned")
     record, key = _key(store, book, record)
@@ -101,8 +128,13 @@ def bring(
 
 
 def _plan(store: KeyStore, book: Book, record: Record, kind: str) -> Record:
-    if record.wanted is not None and record.wanted.kind != kind:
-        record = _give_up(store, book, record)
+    wanted = record.wanted
+    if wanted is not None and wanted.kind != kind:
+        if kind == ACQUIRE and wanted.asked:
+            # The answer to a renewal was lost: with both PINs the bank gives the certificate of that very key.
+            record = book.save(replace(record, wanted=replace(wanted, kind=kind)))
+        else:
+            record = _give_up(store, book, record)
     if record.wanted is not None:
         return record
     label = f"tegata {record.person.common_name} {secrets.token_hex(4)}"

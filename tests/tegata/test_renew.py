@@ -12,6 +12,7 @@ import pytest
 from tests.support.company_computer import CompanyComputer
 from tests.support.served import ROOT, Served, free_port_base
 from tests.support.tokens import PIN, SoftHsm
+from tests.tegata.conftest import reissue
 
 from tegata import exit_codes
 
@@ -158,6 +159,55 @@ def test_a_killed_renewal_goes_on_with_the_same_key(
     assert done.code == 0, done.err
     assert computer.records[0]["present"] == wanted["key_id"]
     assert _listed(served).count("keiri02") == before + 1
+
+
+def test_a_renewal_whose_answer_was_lost_is_found_by_acquiring(
+    renewable: tuple[Served, CompanyComputer, Callable[[], None]], tmp_path: Path
+) -> None:
+    served, computer, another_year = renewable
+    another_year()
+    person = served.user("keiri02")
+    before = _listed(served).count("keiri02")
+    first = _lose_an_answer(computer, person, tmp_path)
+    assert _listed(served).count("keiri02") == before + 1
+    done = computer.acquire(served, person)
+    assert done.code == 0, done.err
+    assert computer.records[0]["present"] == first["key_id"], "the key that was asked with"
+    assert _listed(served).count("keiri02") == before + 1
+
+
+def test_a_renewal_that_was_lost_and_has_ended_makes_way_for_a_new_key(tmp_path: Path) -> None:
+    served, computer = Served(tmp_path / "data", free_port_base()), CompanyComputer(tmp_path / "home")
+    served.start()
+    try:
+        person = served.user("keiri02")
+        assert computer.acquire(served, person).code == 0
+        served.set_clock_ahead(days=340)
+        lost = _lose_an_answer(computer, person, tmp_path)
+        reissue(served, "keiri02")
+        done = computer.acquire(served, person)
+        assert done.code == 0, done.err
+        (record,) = computer.records
+        assert (record["wanted"], record["present"] == lost["key_id"]) == (None, False)
+    finally:
+        served.stop()
+
+
+def _lose_an_answer(computer: CompanyComputer, person: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Renew and die before the certificate is stored; return what is written down of the key."""
+    died = subprocess.run(
+        [sys.executable, "-m", "tests.support.dying_tegata", "renew", "--user", "keiri02", "--pin-stdin"],
+        input=f"{person['user_pin']}\n",
+        capture_output=True,
+        text=True,
+        timeout=90,
+        cwd=ROOT,
+        env=computer.env() | {"TEGATA_DIES_AT": "answered", "TEGATA_DIED": str(folder / "died")},
+        check=False,
+    )
+    assert died.returncode == -9, died.stderr
+    wanted: dict[str, Any] = computer.records[0]["wanted"]
+    return wanted
 
 
 @pytest.fixture(scope="module")
