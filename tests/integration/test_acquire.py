@@ -114,7 +114,7 @@ def test_six_misses_leave_the_permit_open(bank: World) -> None:
     assert bank.acquire(KEIRI01)
 
 
-def test_without_an_open_permit_nothing_is_counted(bank: World) -> None:
+def test_without_an_open_permit_nothing_is_counted_that_closes_anything(bank: World) -> None:
     bank.acquire(KEIRI01)
     before = bank.rows("SELECT sum(misses) AS n FROM permits")[0].n
     for _ in range(9):
@@ -122,6 +122,91 @@ def test_without_an_open_permit_nothing_is_counted(bank: World) -> None:
             bank.acquire(KEIRI01, pin="wrong111")
     assert bank.rows("SELECT sum(misses) AS n FROM permits")[0].n == before
     assert bank.rows("SELECT sum(misses) AS n FROM secrets")[0].n == 0
+
+
+def guessed(bank: World) -> list[str]:
+    told = bank.rows(
+        "SELECT user_key, mail_due_at FROM notices JOIN people ON people.id = person_id WHERE code = 'pins-guessed'"
+    )
+    assert all(row.mail_due_at is None for row in told)
+    return [row.user_key for row in told]
+
+
+def guess(bank: World, times: int) -> None:
+    for _ in range(times):
+        with pytest.raises(NotAccepted):
+            bank.acquire(KEIRI01, confirmation_pin="wrong111")
+
+
+@pytest.mark.parametrize("state", ["spent", "missing", "expired", "withdrawn"])
+def test_who_guesses_without_an_open_permit_learns_nothing_from_the_limit_on(bank: World, state: str) -> None:
+    refusals: dict[str, type[Refusal]] = {
+        "spent": PermitSpent,
+        "missing": PermitMissing,
+        "expired": PermitExpired,
+        "withdrawn": PermitWithdrawn,
+    }
+    if state == "spent":
+        bank.acquire(KEIRI01)
+    if state == "missing":
+        bank.change("DELETE FROM permits")
+    if state == "expired":
+        bank.later(days=15)
+    if state == "withdrawn":
+        bank.change("UPDATE permits SET withdrawn_at = granted_at")
+    guess(bank, 6)
+    with pytest.raises(refusals[state]):
+        bank.acquire(KEIRI01)
+    assert guessed(bank) == []
+    guess(bank, 1)
+    with pytest.raises(NotAccepted):
+        bank.acquire(KEIRI01)
+    guess(bank, 9)
+    assert guessed(bank) == ["keiri01"], "they are told once"
+    bank.later(hours=23)
+    with pytest.raises(NotAccepted):
+        bank.acquire(KEIRI01)
+    bank.later(hours=1)
+    with pytest.raises(refusals[state]):
+        bank.acquire(KEIRI01)
+    guess(bank, 7)
+    assert guessed(bank) == ["keiri01"] * 2, "the count began anew"
+
+
+def test_guesses_touch_neither_an_open_permit_nor_a_key_that_was_ordered_nor_the_logon(bank: World) -> None:
+    key, others = new_key(), new_key()
+    held = bank.acquire(KEIRI01, new_csr(key))
+    bank.acquire(KEIRI02, new_csr(others))
+    guess(bank, 8)
+    assert bank.acquire(KEIRI01, new_csr(key)).der == held.der
+    assert bank.resume(held, bank.log_on(held))
+    with pytest.raises(NotAccepted):  # `key-reused` would say that both PINs are right
+        bank.acquire(KEIRI01, new_csr(others))
+    bank.change(
+        "UPDATE permits SET spent_at = NULL WHERE person_id = (SELECT id FROM people WHERE user_key = 'keiri01')",
+        "UPDATE orders SET permit_id = NULL",
+    )
+    with pytest.raises(KeyReused):
+        bank.acquire(KEIRI01, new_csr(others))
+    assert bank.acquire(KEIRI01)
+    assert bank.rows("SELECT count(*) AS n FROM people WHERE closed_at IS NOT NULL")[0].n == 0
+
+
+def test_guesses_that_reach_the_limit_while_the_pins_are_checked_count(bank: World) -> None:
+    bank.acquire(KEIRI01)
+    pins, begun = bank.ports.pins, threading.Event()
+
+    class Slow:
+        def verify(self, verifier: str | None, entry: str) -> bool:
+            if not begun.is_set():
+                begun.set()
+                guess(bank, 7)
+            return pins.verify(verifier, entry)
+
+    bank.ports = replace(bank.ports, pins=Slow())  # type: ignore[arg-type]
+    with pytest.raises(NotAccepted):
+        bank.acquire(KEIRI01)
+    assert len(bank.rows("SELECT id FROM audit WHERE action = 'acquisition-not-accepted'")) == 8
 
 
 def _closed(bank: World) -> None:
@@ -166,7 +251,7 @@ def test_whatever_is_wrong_the_answer_and_the_work_are_the_same(bank: World, cha
     assert not refused.value.values
     assert pins.checks == 2
     statements = [one for one in statements if one != "BEGIN"]
-    assert statements == ["begin", "SELECT", "SELECT", "begin", "UPDATE", "UPDATE", "INSERT", "INSERT"]
+    assert statements == ["begin", "SELECT", "SELECT", "begin", *["UPDATE", "INSERT"], *["UPDATE"] * 2, *["INSERT"] * 2]
 
 
 def test_forty_at_once_with_forty_keys_give_one_certificate_and_no_closed_door(bank: World) -> None:

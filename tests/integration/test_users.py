@@ -282,6 +282,24 @@ def test_wrong_codes_count_against_the_permit_and_end_the_pins_with_it(bank: Wor
         acquire(bank, issued, last_code(bank))
 
 
+def test_who_guesses_provisional_pins_without_an_open_permit_learns_nothing_from_the_limit_on(
+    bank: World, desk: Desk
+) -> None:
+    issued = desk.register()
+    wrong = replace(issued, pins={**issued.pins, SecretName.PIN: "wrong111"})
+    for _ in range(7):  # which end the permit
+        with pytest.raises(NotAccepted):
+            acquire(bank, wrong)
+    with pytest.raises(PermitWithdrawn):
+        acquire(bank, issued)
+    for _ in range(7):
+        with pytest.raises(NotAccepted):
+            acquire(bank, wrong)
+    with pytest.raises(NotAccepted):
+        acquire(bank, issued)
+    assert bank.mailbox.mails == {}
+
+
 def test_no_code_is_mailed_to_whoever_does_not_know_both_pins(bank: World, desk: Desk) -> None:
     issued = desk.register()
     for name in SecretName.PIN, SecretName.CONFIRMATION_PIN:

@@ -47,6 +47,7 @@ class Model:
     misses: dict[str, int] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
     limit: int = LIMIT
+    guesses: int = 0
     permit: bool = False
     held: bool = True
 
@@ -227,6 +228,8 @@ class Doors(RuleBasedStateMachine):
         seen = {NAMES[row.user_key, row.name]: row.misses for row in rows}
         counted = [{k: n for k, n in model.misses.items() if k != "permit"} for model in self.models]
         assert seen in counted
+        (person,) = self.bank.rows("SELECT guesses FROM people WHERE user_key = 'keiri01'")
+        assert person.guesses in {model.guesses for model in self.models}
 
 
 PERMIT = {"permit-spent", "permit-withdrawn", "permit-missing"}
@@ -299,13 +302,18 @@ def reissues(model: Model, *, right: bool) -> str | None:
 
 
 def acquires(model: Model, *, right: bool) -> str | None:
-    """Say what is said without a certificate: misses count against the open permit, and never against the person."""
+    """Say what is said without a certificate: misses count against the open permit, and never against the person.
+
+    Without one they are guesses, after which whoever knows the PINs is told no more than anybody.
+    """
     if right and model.shut("user") is None:
         if not model.permit:
-            return "permit"
+            return "permit" if model.guesses < model.limit else "not-accepted"
         model.permit, model.held = False, True
         return None
-    if not right and model.permit:
+    if not right and not model.permit:
+        model.guesses += model.guesses < model.limit
+    elif not right:
         model.misses["permit"] = model.misses.get("permit", 0) + 1
         model.permit = model.misses["permit"] < model.limit
     return "not-accepted"

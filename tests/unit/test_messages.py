@@ -203,7 +203,7 @@ def codes_of_notices() -> Iterator[str]:
 
 
 def test_every_notice_has_words() -> None:
-    codes = {*codes_of_notices(), "permit-ended"}
+    codes = {*codes_of_notices(), "permit-ended", "pins-guessed"}
     assert len(codes) > 8
     assert {code for code in codes if not messages.has(f"notice.{code}.title")} == set()
 
@@ -243,6 +243,7 @@ def test_a_mail_carries_no_full_id_and_no_link(lang: Language) -> None:
         "issuing-ca-revoked",
         "issuing-ca-revoked-users",
         "lockout-lifted",
+        "pins-guessed",
         "renewal-due",
         "users-let-in",
         "users-shut-out",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import ContractClosed, ContractNotOpen, EmergencyStopped, UserSuspended
@@ -35,6 +36,10 @@ class Bank:
     applications: tuple[Application, ...] = ()
 
 
+# For so long a wrong pair of PINs counts of which no permit ends.
+GUESSES_COUNT = timedelta(days=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """An administrator or a user.
@@ -46,7 +51,8 @@ class Person:
     `mail_confirmed` tells whether a mailed code has shown that the person
     reads what goes to the address. Until `contract_opened_at` is set, the
     contract opens for nobody but its administrator, and for them only the
-    opening (開通確認).
+    opening (開通確認). `guesses` counts wrong PINs of whoever would acquire in
+    the person's name without an open permit, from `guesses_since` on.
     """
 
     id: int
@@ -62,6 +68,13 @@ class Person:
     applications: tuple[str, ...] = ()
     mail_confirmed: bool = False
     contract_opened_at: datetime | None = None
+    guesses: int = 0
+    guesses_since: datetime | None = None
+
+    def guessed_at(self, limit: int, now: datetime) -> bool:
+        """Tell whether so many PINs were guessed of late that the right ones are told nothing without a permit."""
+        since = self.guesses_since
+        return since is not None and self.guesses >= limit and now < since + GUESSES_COUNT
 
     @property
     def door_open(self) -> bool:

@@ -28,6 +28,8 @@ _CHANGED = {
         "closed_at",
         "stopped_at",
         "deleted_at",
+        "guesses",
+        "guesses_since",
     ),
     "mailed_codes": ("used_at", "misses"),
     "secrets": ("misses", "asked", "provisional_until", "used_step"),

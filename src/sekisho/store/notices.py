@@ -109,6 +109,12 @@ def tell_of_ended_permit(tx: Connection, person_id: int, now: datetime) -> None:
     tx.execute(insert(t).from_select(["person_id", "at", "code", "detail", "mail_due_at"], ended))
 
 
+def tell_of_guesses(tx: Connection, person_id: int, now: datetime) -> None:
+    """Put into a person's inbox that somebody guesses their PINs; nobody's costs the same one statement."""
+    told = select(people.c.id, literal(now, Instant), literal("pins-guessed"), literal({}, t.c.detail.type))
+    tx.execute(insert(t).from_select(["person_id", "at", "code", "detail"], told.where(people.c.id == person_id)))
+
+
 def of(tx: Connection, person_id: int, most: int) -> list[Notice]:
     """Return the person's newest notices, the newest first."""
     rows = tx.execute(select(t).where(t.c.person_id == person_id).order_by(t.c.id.desc()).limit(most))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, insert, or_, select, update
 
 from sekisho.domain.company_name import search_key
-from sekisho.domain.contract import Person
+from sekisho.domain.contract import GUESSES_COUNT, Person
 from sekisho.domain.person import PersonId
 from sekisho.store.bulk import OfMany
-from sekisho.store.tables import contract_names, contracts
+from sekisho.store.tables import contract_names, contracts, permits
 from sekisho.store.tables import people as t
 
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ def _person(row: Row[Any]) -> Person:
         applications=tuple(row.applications or ()),
         mail_confirmed=row.mail_confirmed_at is not None,
         contract_opened_at=row.contract_opened_at,
+        guesses=row.guesses,
+        guesses_since=row.guesses_since,
     )
 
 
@@ -221,6 +223,32 @@ def users_of(tx: Connection, bank: str, contract_id: str) -> list[Person]:
 def ids_of_contract(tx: Connection, bank: str, contract_id: str) -> list[int]:
     """Return the rows of all of a contract's people."""
     return list(tx.scalars(select(t.c.id).where(t.c.bank == bank, t.c.contract_id == contract_id)))
+
+
+def count_guess(tx: Connection, person_id: int, *, limit: int, now: datetime) -> bool:
+    """Count a wrong pair of PINs where no permit is open, and tell whether it is the one that reaches `limit`.
+
+    It closes nothing. What was counted a day ago begins anew, and beyond the
+    limit nothing is counted. One statement whatever it meets, and nobody's
+    row costs the same.
+    """
+    over = or_(t.c.guesses_since.is_(None), t.c.guesses_since <= now - GUESSES_COUNT)
+    open_permit = select(permits.c.id).where(
+        permits.c.person_id == person_id,
+        permits.c.spent_at.is_(None),
+        permits.c.withdrawn_at.is_(None),
+        permits.c.expires_at > now,
+    )
+    guesses: int | None = tx.scalar(
+        update(t)
+        .where(t.c.id == person_id, or_(over, t.c.guesses < limit), ~open_permit.exists())
+        .values(
+            guesses=case((over, 1), else_=t.c.guesses + 1),
+            guesses_since=case((over, now), else_=t.c.guesses_since),
+        )
+        .returning(t.c.guesses)
+    )
+    return guesses is not None and guesses >= limit
 
 
 def close(tx: Connection, person_id: int, now: datetime) -> None:

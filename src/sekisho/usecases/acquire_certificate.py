@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import (
+    KeyReused,
     MailAddressMissing,
     MailedCodeNeeded,
     MailedCodeWrong,
     NotAccepted,
     PermitMissing,
+    PermitRefused,
     ProvisionalPinEnded,
 )
 from sekisho.domain.person import PersonId, is_contract_id, is_user_id
@@ -80,6 +82,8 @@ def acquire_certificate(
     Whatever is wrong with the claim, the answer is `NotAccepted` and the
     work the same: two argon2 checks and the same statements. Only whoever
     knows both PINs, and they are provisional, is asked for a mailed code.
+    That there is no permit is told to whoever knows both, too, unless PINs
+    were guessed in that person's name of late (ADR 0103).
     """
     now = ports.now()
     check_open(bank.policy, now)
@@ -90,7 +94,7 @@ def acquire_certificate(
         known = secrets.of(tx, _NOBODY if person is None else person.id, PINS)
     right = _verify_both(ports, known, claim)
     limit = bank.policy.misses_before_closed
-    if not right or person is None or not person.door_open:
+    if not right or person is None or not person.door_open or _keeps_quiet(ports, person, csr, limit, now):
         # A right entry never counts, whatever keeps it from taking effect. A
         # miss is counted in a transaction of its own.
         guessed = _NOBODY if right or person is None else person.id
@@ -99,9 +103,33 @@ def acquire_certificate(
     actor = audit.actor_of(who, address)
     wanted = request_of(ports, bank, person, csr, held=held, actor=actor, now=now)
     code = None
-    if any(secret.provisional_until is not None for secret in known.values()):
-        code = _ask_code(ports, person, known, wanted, claim.mailed_code, limit, mail)
-    return ports.crowd.serve(_issue, ports, _Proven(known, wanted, code))
+    try:
+        if any(secret.provisional_until is not None for secret in known.values()):
+            code = _ask_code(ports, person, known, wanted, claim.mailed_code, limit, mail)
+        return ports.crowd.serve(_issue, ports, _Proven(known, wanted, code))
+    except (PermitRefused, KeyReused):
+        # Guesses in parallel may have reached the limit while argon2 was busy.
+        with ports.db.read() as tx:
+            present = people.get(tx, person.id)
+        if _keeps_quiet(ports, present, csr, limit, now):
+            ports.db.write(lambda tx: _refuse(tx, who, _NOBODY, address, limit, now))
+            raise NotAccepted from None
+        raise
+
+
+def _keeps_quiet(ports: Ports, person: Person, csr: Csr, limit: int, now: datetime) -> bool:
+    """Tell whether the right PINs get the answer of wrong ones, since PINs were guessed too often (ADR 0103).
+
+    Not with an open permit, against which each wrong pair counts, nor with a
+    key that was ordered for the person: no guesser has that.
+    """
+    if not person.guessed_at(limit, now):
+        return False
+    with ports.db.read() as tx:
+        before = orders.of_keys(tx, [csr.spki_sha256]).get(csr.spki_sha256)
+        permit = permits.latest(tx, person.id)
+    own = before is not None and before.person_id == person.id
+    return not own and (permit is None or not permit.is_open(now))
 
 
 def _ask_code(
@@ -144,7 +172,13 @@ def _ask_code(
 
 
 def _refuse(tx: Connection, who: PersonId, guessed: int, address: str, limit: int, now: datetime) -> None:
-    """Count a miss against the open permit of whoever it was guessed for, and tell them if that ended it."""
+    """Count a miss against the open permit of whoever it was guessed for, and tell them if that ended it.
+
+    Without one it counts apart and closes nothing, and they are told once
+    that somebody guesses.
+    """
+    reached = people.count_guess(tx, guessed, limit=limit, now=now)
+    notices.tell_of_guesses(tx, guessed if reached else _NOBODY, now)
     _count(tx, "acquisition-not-accepted", who, guessed, Actor("unknown", address), limit, now)
 
 

@@ -130,6 +130,9 @@ people = Table(
     Column("deleted_at", Instant),
     Column("applications", JSON(none_as_null=True)),
     Column("mail_confirmed_at", Instant),
+    # Wrong PINs of whoever would acquire without an open permit: a count that closes no door.
+    Column("guesses", Integer, nullable=False, server_default="0"),
+    Column("guesses_since", Instant),
     UniqueConstraint("bank", "contract_id", "user_key"),
     CheckConstraint("user_key = lower(coalesce(user_id, ''))", name="user_key_is_lower"),
     # The few whose door is shut.
