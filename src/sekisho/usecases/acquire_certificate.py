@@ -94,7 +94,11 @@ def acquire_certificate(
         known = secrets.of(tx, _NOBODY if person is None else person.id, PINS)
     right = _verify_both(ports, known, claim)
     limit = bank.policy.misses_before_closed
-    if not right or person is None or not person.door_open or _keeps_quiet(ports, person, csr, limit, now):
+    good = right and person is not None and person.door_open
+    # Everybody who may be told nothing costs the same looks, right or wrong, known or not.
+    looked_at = person is None or not good or person.guessed_at(limit, now)
+    quiet = looked_at and _may_be_a_guess(ports, _NOBODY if person is None else person.id, csr, now)
+    if person is None or not good or quiet:
         # A right entry never counts, whatever keeps it from taking effect. A
         # miss is counted in a transaction of its own.
         guessed = _NOBODY if right or person is None else person.id
@@ -111,24 +115,22 @@ def acquire_certificate(
         # Guesses in parallel may have reached the limit while argon2 was busy.
         with ports.db.read() as tx:
             present = people.get(tx, person.id)
-        if _keeps_quiet(ports, present, csr, limit, now):
+        if present.guessed_at(limit, now) and _may_be_a_guess(ports, person.id, csr, now):
             ports.db.write(lambda tx: _refuse(tx, who, _NOBODY, address, limit, now))
             raise NotAccepted from None
         raise
 
 
-def _keeps_quiet(ports: Ports, person: Person, csr: Csr, limit: int, now: datetime) -> bool:
-    """Tell whether the right PINs get the answer of wrong ones, since PINs were guessed too often (ADR 0103).
+def _may_be_a_guess(ports: Ports, person_id: int, csr: Csr, now: datetime) -> bool:
+    """Tell whether right PINs may come of many guesses, of which nothing counted (ADR 0103).
 
     Not with an open permit, against which each wrong pair counts, nor with a
     key that was ordered for the person: no guesser has that.
     """
-    if not person.guessed_at(limit, now):
-        return False
     with ports.db.read() as tx:
         before = orders.of_keys(tx, [csr.spki_sha256]).get(csr.spki_sha256)
-        permit = permits.latest(tx, person.id)
-    own = before is not None and before.person_id == person.id
+        permit = permits.latest(tx, person_id)
+    own = before is not None and before.person_id == person_id
     return not own and (permit is None or not permit.is_open(now))
 
 
