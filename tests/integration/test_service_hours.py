@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
+from html import unescape
 from typing import TYPE_CHECKING
 
 import httpx
@@ -21,6 +23,8 @@ from sekisho.usecases.service_hours import check_open
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.person import Page
+
 
 def closed(bank: World) -> None:
     """Move the clock to three at night, at a bank that opens at seven."""
@@ -28,6 +32,12 @@ def closed(bank: World) -> None:
     bank.bank = replace(bank.bank, policy=policy)
     here = bank.clock[0].astimezone(JAPAN)
     bank.clock[0] = here.replace(hour=3, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def action_of(page: Page) -> str:
+    """Return where the form goes that a page shows above all."""
+    (found,) = re.findall(r'<form class="entry card" method="post" action="([^"]*)"', page.text)
+    return unescape(found)
 
 
 def test_nothing_is_issued_at_night_and_the_refusal_says_until_when(bank: World) -> None:
@@ -88,7 +98,14 @@ def test_at_night_one_looks_and_stops(tmp_path: Path) -> None:
         assert (refused.status, refused.outcome) == (503, "out-of-hours")
         assert 3 * 3600 < int(refused.headers["retry-after"]) <= 4 * 3600 + 1
         stop = administrator.get("/contract/users/confirm", user_id="keiri02", step="stop")
-        stopped = administrator.send(stop, "/contract/users/confirm?user_id=keiri02&step=stop")
+        confirmed = action_of(stop)
+        assert confirmed == "/contract/users/confirm"
+        for other in ("delete", "lift", "withdraw"):
+            # What is done is what the form says; an address that speaks of a stop opens nothing else.
+            for address in (confirmed, f"{confirmed}?user_id=keiri02&step=stop"):
+                refused = administrator.send(stop, address, step=other, confirmation_pin="wrong111")
+                assert (refused.status, refused.outcome) == (503, "out-of-hours"), (other, address)
+        stopped = administrator.send(stop, confirmed)
         assert stopped.outcome == "user-stopped"
         administrator.close()
     finally:

@@ -101,8 +101,11 @@ def logged_on(handler: Callable[[Visit, LoggedOn], Response]) -> Callable[[Visit
 
 
 def _stops(visit: Visit) -> bool:
-    """Tell whether a form stops something at once (緊急停止), which waits for no hour."""
-    of_user = visit.path == "/contract/users/confirm" and visit.query.get("step") == "stop"
+    """Tell whether a form stops something at once (緊急停止), which waits for no hour.
+
+    It is the form that says what is done about a user, whatever its address says.
+    """
+    of_user = visit.path == "/contract/users/confirm" and visit.form.get("step") == "stop"
     return of_user or visit.path.startswith(f"{_EMERGENCY}/")
 
 
