@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 from sqlalchemy.exc import IntegrityError
+from tests.support.under_way import finish, put_under_way
 from tests.support.world import ADMINISTRATOR, BANK, KEIRI01, KEIRI02, World
 
 from sekisho.domain.certificate import Reason
@@ -314,3 +315,52 @@ def test_numbers_grow_through_a_restore(bank: World) -> None:
     bank.later(hours=-1)
     publish_crls(bank.ports, bank=BANK.code)
     assert number(listed(bank)) > last + 1, "and where the clock was set back"
+
+
+def renewed(bank: World) -> tuple[IssuedCertificate, IssuedCertificate]:
+    """Return a certificate and its renewal, which was not used yet."""
+    held = bank.acquire(KEIRI01)
+    bank.later(days=336)
+    return held, bank.renew(held)
+
+
+@pytest.mark.parametrize("reason", [Reason.KEY_COMPROMISE, Reason.PRIVILEGE_WITHDRAWN])
+def test_with_a_certificate_its_renewal_that_was_not_used_yet_ends(bank: World, reason: Reason) -> None:
+    held, new = renewed(bank)
+    revoke(bank, held, reason)
+    for one in (held, new):
+        with pytest.raises(CertificateRevoked):
+            bank.log_on(one)
+        assert entry(bank, one) == (bank.clock[0], reason.value)
+
+
+def test_one_that_is_superseded_leaves_its_renewal_and_one_that_had_ended_leaves_everything(bank: World) -> None:
+    held, new = renewed(bank)
+    revoke(bank, held, Reason.SUPERSEDED)
+    assert bank.log_on(new)
+    revoke(bank, held, Reason.KEY_COMPROMISE)
+    assert bank.log_on(new)
+
+
+def test_a_renewal_under_way_ends_with_what_it_renews(bank: World) -> None:
+    held = bank.acquire(KEIRI01)
+    bank.later(days=336)
+    put_under_way(bank, lambda: bank.renew(held))
+    revoke(bank, held, Reason.KEY_COMPROMISE)
+    assert finish(bank) == ["revoked", "reissued"]
+
+
+def test_a_renewal_is_suspended_and_lifted_with_what_it_renews_unless_it_was_suspended_by_itself(bank: World) -> None:
+    held, new = renewed(bank)
+    revoke(bank, held)
+    with pytest.raises(CertificateSuspended):
+        bank.log_on(new)
+    assert lift(bank, held).suspended_at is None
+    bank.later(minutes=1)
+    revoke(bank, new)
+    bank.later(minutes=1)
+    revoke(bank, held)
+    lift(bank, held)
+    assert bank.log_on(held)
+    with pytest.raises(CertificateSuspended):
+        bank.log_on(new)

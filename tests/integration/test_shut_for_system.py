@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.staff import Office
+from tests.support.under_way import finish, put_under_way
 from tests.support.world import ADDRESS, ADMINISTRATOR, CONTRACT, KEIRI01, KEIRI02, World
 
 from sekisho.domain.certificate import Reason
@@ -179,3 +180,15 @@ def test_what_a_contract_holds_is_read_with_a_row_that_says_who_looked(bank: Wor
     assert card.state is CardState.IN_USE
     assert read_certificate(bank.ports, at_work=current, serial=held.serial).id == held.id
     assert [action for action, _ in watch.actions()] == ["contract-read", "contract-read", "certificate-read"]
+
+
+def test_what_is_to_take_its_place_is_shut_with_it(bank: World, watch: Watch) -> None:
+    held, other = bank.acquire(KEIRI01), bank.acquire(KEIRI02)
+    bank.later(days=336)
+    new = bank.renew(held)
+    watch.suspend(held.serial)
+    with pytest.raises(CertificateSuspended):
+        bank.log_on(new)
+    put_under_way(bank, lambda: bank.renew(other))
+    watch.suspend(other.serial, "stop-0002")
+    assert finish(bank) == [None, None, None, "reissued"]

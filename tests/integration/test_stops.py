@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.counter import Counter
 from tests.support.desk import Desk, acquire, last_code
+from tests.support.under_way import finish, put_under_way
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, KEIRI01, KEIRI02
 
 from sekisho.domain.errors import (
@@ -15,6 +17,7 @@ from sekisho.domain.errors import (
     ContractClosed,
     EmergencyStopped,
     EntryWrong,
+    FormWithoutEffect,
     MailedCodeNeeded,
     NotAccepted,
     NothingToRevoke,
@@ -26,13 +29,26 @@ from sekisho.domain.errors import (
     UserSuspended,
     UserUnknown,
 )
+from sekisho.domain.request_forms import FormKind
+from sekisho.store import people
+from sekisho.store.audit import Actor
 from sekisho.usecases.change_user import permit_reissues, revoke_of_users
-from sekisho.usecases.emergency_stop import Demand, stop_certificate, stop_contract, stop_user
+from sekisho.usecases.emergency_stop import (
+    Demand,
+    stop_at_branch,
+    stop_certificate,
+    stop_contract,
+    stop_user,
+    suspend_at_branch,
+)
 from sekisho.usecases.lift_suspension import lift_suspension
 from sekisho.usecases.read_users import read_user
 from sekisho.usecases.withdraw_permit import withdraw_permit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
     from tests.support.world import World
 
     from sekisho.domain.certificate import IssuedCertificate
@@ -195,3 +211,77 @@ def test_where_a_certificate_was_asked_for_is_told(bank: World, desk: Desk) -> N
     origin = read_user(bank.ports, administrator=ADMINISTRATOR, user_id="keiri01").origin
     assert origin is not None
     assert (origin.address, origin.computer) == (ADDRESS, None)
+
+
+def stop_own(bank: World, held: IssuedCertificate, _: Desk) -> None:
+    stop_certificate(bank.ports, bank=BANK, demand=demand(bank, held))
+
+
+def stop_by_administrator(bank: World, _: IssuedCertificate, desk: Desk) -> None:
+    stop_user(bank.ports, bank=BANK, demand=demand(bank, desk.held), user_id="keiri01")
+
+
+def stop_all(bank: World, _: IssuedCertificate, desk: Desk) -> None:
+    stop_contract(bank.ports, bank=BANK, demand=demand(bank, desk.held))
+
+
+def stop_user_at_branch(bank: World, _: IssuedCertificate, __: Desk) -> None:
+    at_branch(bank, stop_at_branch)
+
+
+def stop_certificate_at_branch(bank: World, _: IssuedCertificate, __: Desk) -> None:
+    at_branch(bank, suspend_at_branch)
+
+
+def at_branch(bank: World, act: Callable[..., None]) -> None:
+    def run(tx: Connection) -> None:
+        person = people.find(tx, KEIRI01)
+        assert person is not None
+        act(tx, people.hold(tx, person.id), Actor("staff:kakari01"), bank.clock[0])
+
+    bank.db.write(run)
+
+
+STOPS = (stop_own, stop_by_administrator, stop_all, stop_user_at_branch, stop_certificate_at_branch)
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_a_renewal_under_way_is_not_there_once_the_stop_is_lifted(
+    bank: World, desk: Desk, stop: Callable[[World, IssuedCertificate, Desk], None]
+) -> None:
+    held, counter = bank.acquire(KEIRI01), Counter(bank)
+    bank.later(days=336)
+    put_under_way(bank, lambda: bank.renew(held))
+    stop(bank, held, desk)
+    assert finish(bank) == [None, "reissued"]
+    counter.through(FormKind.EMERGENCY_STOP_LIFT, "" if stop is stop_all else "keiri01")
+    assert state(bank, "keiri01") == "in-force", "of the one that is left"
+    bank.log_on(held)
+    assert bank.log_on(bank.renew(held)), "it is renewed anew, with another key"
+
+
+@pytest.mark.parametrize("stop", [stop_by_administrator, stop_user_at_branch, stop_certificate_at_branch])
+def test_an_acquisition_under_way_is_stopped_too(
+    bank: World, desk: Desk, stop: Callable[[World, IssuedCertificate, Desk], None]
+) -> None:
+    put_under_way(bank, lambda: bank.acquire(KEIRI01))
+    stop(bank, desk.held, desk)
+    assert finish(bank) == ["reissued"]
+    with pytest.raises(FormWithoutEffect):
+        at_branch(bank, suspend_at_branch)
+
+
+@pytest.mark.parametrize("stop", [stop_own, stop_certificate_at_branch])
+def test_with_a_certificate_its_renewal_that_was_not_used_yet_stops(
+    bank: World, desk: Desk, stop: Callable[[World, IssuedCertificate, Desk], None]
+) -> None:
+    held, counter = bank.acquire(KEIRI01), Counter(bank)
+    bank.later(days=336)
+    renewed = bank.renew(held)
+    stop(bank, held, desk)
+    for one in (held, renewed):
+        with pytest.raises(CertificateSuspended):
+            bank.log_on(one)
+    counter.through(FormKind.EMERGENCY_STOP_LIFT, "keiri01")
+    assert bank.log_on(held)
+    assert bank.log_on(renewed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import bindparam, case, func, or_, select, update
 
 from sekisho.domain.certificate import Certificate, Ending, IssuedCertificate, KeyHeld, Reason
 from sekisho.domain.person import Kind, PersonId
@@ -77,7 +77,12 @@ _MARK_FIRST_LOGON = (
 _SUCCESSORS = OfMany(lambda among: _select().where(among(t.c.supersedes, "certificates"), t.c.ended_at.is_(None)))
 _LATEST_OF = OfMany(
     lambda among: _select().where(
-        t.c.id.in_(select(func.max(t.c.id)).where(among(t.c.person_id, "people")).group_by(t.c.person_id))
+        # One that is not ended before any that is: what was ended as it was stored is newer than what still counts.
+        t.c.id.in_(
+            select(func.coalesce(func.max(case((t.c.ended_at.is_(None), t.c.id))), func.max(t.c.id)))
+            .where(among(t.c.person_id, "people"))
+            .group_by(t.c.person_id)
+        )
     )
 )
 _ISSUED_OF_ORDERS = OfMany(
@@ -223,7 +228,7 @@ def not_ended(tx: Connection, person_id: int) -> list[Certificate]:
 
 
 def latest_of(tx: Connection, person_ids: Sequence[int]) -> dict[int, Certificate]:
-    """Return the newest certificate of each person who ever had one, in whatever state, by the person's row."""
+    """Return the newest certificate of each person who ever had one, by the person's row; one not ended comes first."""
     return {row.person_id: from_row(row) for row in _LATEST_OF.run(tx, {"people": list(person_ids)})}
 
 

@@ -268,6 +268,7 @@ def was_renewed(tx: Connection, person_id: int, certificate_id: int) -> bool:
     return found.first() is not None
 
 
-def void_unfinished(tx: Connection, person_ids: Sequence[int], now: datetime) -> None:
-    """Take the leave back from orders of these people whose certificate is not stored yet."""
-    _VOID_UNFINISHED.run(tx, {"people": list(person_ids), "now": now})
+def void_unfinished(tx: Connection, person_ids: Sequence[int], now: datetime) -> int:
+    """Take the leave back from orders of these people whose certificate is not stored yet; return from how many."""
+    voided: int = _VOID_UNFINISHED.run(tx, {"people": list(person_ids), "now": now}).rowcount
+    return voided

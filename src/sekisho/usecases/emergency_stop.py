@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from sekisho.domain.errors import FormWithoutEffect
 from sekisho.domain.person import Kind
 from sekisho.domain.session import SessionEnd
-from sekisho.store import audit, certificates, notices, people, permits, secrets, sessions
+from sekisho.store import audit, certificates, notices, orders, people, permits, secrets, sessions
 from sekisho.usecases.change_user import find_user
-from sekisho.usecases.suspend_certificate import suspend_certificate
+from sekisho.usecases.suspend_certificate import suspend_certificate, suspend_with_successor
 from sekisho.usecases.tell_users import SHUT_OUT, tell_users
 
 if TYPE_CHECKING:
@@ -44,12 +44,13 @@ class Demand:
 
 
 def stop_certificate(ports: Ports, *, bank: Bank, demand: Demand) -> None:
-    """Suspend the certificate that the person is logged on with, and end its sessions."""
+    """Suspend the certificate that the person is logged on with, what is to take its place, and their sessions."""
     now = ports.now()
 
     def stop(tx: Connection) -> None:
         person = hold_whose(tx, bank, demand, now)
-        suspend_certificate(tx, certificates.get(tx, demand.certificate_id), actor=demand.actor, now=now)
+        held = certificates.get(tx, demand.certificate_id)
+        suspend_with_successor(tx, person, held, actor=demand.actor, now=now)
         _tell(tx, person, "certificate-suspended", now)
 
     ports.db.write(stop)
@@ -103,12 +104,13 @@ def stop_at_branch(tx: Connection, person: Person, actor: Actor, now: datetime) 
 
 
 def suspend_at_branch(tx: Connection, person: Person, actor: Actor, now: datetime) -> None:
-    """Suspend whatever certificates a person has in force, and tell them.
+    """Suspend whatever certificates a person has in force, take the leave back from an order under way, and tell them.
 
-    Whoever asks holds the person. Raises `FormWithoutEffect` where there is none.
+    Whoever asks holds the person. Raises `FormWithoutEffect` where there is nothing of either.
     """
+    voided = orders.void_unfinished(tx, [person.id], now)
     suspended = [suspend_certificate(tx, one, actor=actor, now=now) for one in certificates.not_ended(tx, person.id)]
-    if not any(suspended):
+    if not voided and not any(suspended):
         raise FormWithoutEffect
     _tell(tx, person, "certificate-suspended", now)
 
@@ -131,7 +133,10 @@ def hold_everyone(tx: Connection, who: PersonId) -> list[Person]:
 def shut(tx: Connection, shut_out: list[Person], whose: Person, actor: Actor, now: datetime) -> None:
     """Shut a door, end the sessions of all whom it shuts out, and take back what they could still acquire."""
     people.stop(tx, whose.id, now)
-    ended = sessions.end_of_people(tx, [person.id for person in shut_out], SessionEnd.CLOSED, now)
+    ids = [person.id for person in shut_out]
+    ended = sessions.end_of_people(tx, ids, SessionEnd.CLOSED, now)
+    # What was ordered and is not stored yet would be there once the stop is lifted, and its key is whose it was.
+    orders.void_unfinished(tx, ids, now)
     for person in shut_out:
         permits.withdraw_open(tx, person.id, now)
         secrets.end_provisional(tx, person.id, now)

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 def lift_certificate(ports: Ports, *, serial: int, actor: Actor) -> Certificate:
     """Lift by serial number and return the certificate as it stands then.
 
-    One that is not suspended stays as it is, so that repeating changes
-    nothing. Raises `CertificateUnknown`, and for one that has ended the
-    refusal that tells how.
+    A renewal that was suspended together with it is lifted with it. One that
+    is not suspended stays as it is, so that repeating changes nothing.
+    Raises `CertificateUnknown`, and for one that has ended the refusal that
+    tells how.
     """
     now = ports.now()
 
@@ -31,7 +32,11 @@ def lift_certificate(ports: Ports, *, serial: int, actor: Actor) -> Certificate:
         certificate, person = hold_certificate(tx, serial)
         if certificate.ending is not None:
             raise ended_as(certificate.ending)
-        if lift_suspension(tx, certificate, actor=actor, now=now):
+        together = [
+            one for one in certificates.successors(tx, [certificate.id]) if one.suspended_at == certificate.suspended_at
+        ]
+        lifted = [lift_suspension(tx, one, actor=actor, now=now) for one in (certificate, *together)]
+        if any(lifted):
             notices.add(tx, person.id, "certificate-lifted", now, user_id=certificate.person.user_id)
         return certificates.get(tx, certificate.id)
 

@@ -18,7 +18,7 @@ from sekisho.usecases.change_user import tell_both
 from sekisho.usecases.enter_console import present_staff
 from sekisho.usecases.find_contracts import visible, visible_certificate
 from sekisho.usecases.serve_systems import answered_before
-from sekisho.usecases.suspend_certificate import suspend_certificate
+from sekisho.usecases.suspend_certificate import suspend_with_successor
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,7 +40,7 @@ _HOUR = timedelta(hours=1)
 
 
 def suspend_for_system(ports: Ports, *, at_work: AtWork, asked: Asked, serial: int) -> Certificate:
-    """Suspend a certificate, end its sessions, and return it as it stands then.
+    """Suspend a certificate and what is to take its place, end its sessions, and return it as it stands then.
 
     One that is suspended already or has ended stays as it is. Raises
     `SerialUnknown`, and `TooManyRequests` where the system has shut much
@@ -56,7 +56,7 @@ def suspend_for_system(ports: Ports, *, at_work: AtWork, asked: Asked, serial: i
             if person is not None:
                 person = people.hold(tx, person.id)
                 held = certificates.get(tx, certificate.id)
-                if suspend_certificate(tx, held, actor=at_work.actor, now=now):
+                if suspend_with_successor(tx, person, held, actor=at_work.actor, now=now):
                     tell_both(tx, person, "certificate-suspended", now)
             _keep(tx, asked, "", now)
         return certificates.get(tx, certificate.id)
