@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 from tests.support.edge import until
+from tests.support.revoking import OPERATOR, revoke_ca
 from tests.support.world import ADMINISTRATOR, BANK, KEIRI01, KEIRI02, new_csr, new_key
 
+from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import (
     CertificateExpired,
     CertificateSuperseded,
@@ -22,10 +24,14 @@ from sekisho.domain.errors import (
     Refusal,
     RenewalNotOpen,
 )
-from sekisho.store import people
+from sekisho.store import certificates, people
 from sekisho.usecases.end_overlaps import end_overlaps
+from sekisho.usecases.lift_certificate import lift_certificate
 from sekisho.usecases.read_status import read_status
 from sekisho.usecases.renew_certificate import _renew
+from sekisho.usecases.revoke_certificate import revoke_certificate
+from sekisho.usecases.send_reminders import remind_of_renewal
+from sekisho.usecases.suspend_certificate import suspend_with_successor
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -67,6 +73,83 @@ def test_the_overlap_ends_after_a_week(bank: World) -> None:
     assert bank.log_on(new)
 
 
+def suspend(bank: World, held: IssuedCertificate) -> None:
+    revoke_certificate(bank.ports, serial=held.serial, reason=Reason.CERTIFICATE_HOLD, actor=OPERATOR)
+
+
+def renewal_shown(bank: World, held: IssuedCertificate) -> str | None:
+    current = bank.resume(held, bank.log_on(held))
+    renewal = read_status(bank.ports, bank=BANK, logged_on=current).renewal
+    return None if renewal is None else renewal.value
+
+
+def test_one_that_opens_no_door_takes_nobodys_place(bank: World) -> None:
+    old = bank.acquire(KEIRI01)
+    bank.later(days=336)
+    new = bank.renew(old)
+    suspend(bank, new)
+    bank.later(days=8)
+    assert end_overlaps(bank.ports, bank=BANK) == 0
+    assert renewal_shown(bank, old) == "due"
+    lift_certificate(bank.ports, serial=new.serial, actor=OPERATOR)
+    assert renewal_shown(bank, old) == "done"
+    assert end_overlaps(bank.ports, bank=BANK) == 1
+    assert bank.log_on(new)
+
+
+def test_nor_does_one_whose_issuing_ca_is_revoked(bank: World) -> None:
+    old = bank.acquire(KEIRI01)
+    bank.later(days=336)
+    second = bank.rotate()
+    bank.renew(old, at=bank.bank)
+    revoke_ca(bank, second)
+    bank.later(days=8)
+    assert end_overlaps(bank.ports, bank=BANK) == 0
+    assert renewal_shown(bank, old) == "due"
+
+
+@pytest.mark.parametrize("of_ca", [False, True])
+def test_whose_new_one_opens_no_door_is_still_reminded(bank: World, of_ca: bool) -> None:  # noqa: FBT001
+    old = bank.acquire(KEIRI01)
+    bank.later(days=334)
+    remind_of_renewal(bank.ports, bank=BANK)
+    bank.later(days=2)
+    second = bank.rotate()
+    new = bank.renew(old, at=bank.bank)
+    if of_ca:
+        revoke_ca(bank, second)
+    else:
+        suspend(bank, new)
+    bank.later(days=20)
+    remind_of_renewal(bank.ports, bank=BANK)
+    assert bank.rows("SELECT id FROM notices WHERE code = 'renewal-due'")
+
+
+def test_one_that_is_suspended_just_as_the_overlap_ends_takes_nobodys_place(bank: World) -> None:
+    old = bank.acquire(KEIRI01)
+    bank.later(days=336)
+    new = bank.renew(old)
+    bank.later(days=8)
+    suspended, done = threading.Event(), threading.Event()
+
+    def stop(tx: Connection) -> None:
+        found = people.find(tx, KEIRI01)
+        assert found is not None
+        person = people.hold(tx, found.id)
+        suspend_with_successor(tx, person, certificates.get(tx, new.id), actor=OPERATOR, now=bank.clock[0])
+        suspended.set()
+        # Until then whoever does not wait for the person has ended the older one.
+        done.wait(1)
+
+    with ThreadPoolExecutor(1) as threads:
+        stopping = threads.submit(bank.ports.db.write, stop)
+        assert suspended.wait(20)
+        assert end_overlaps(bank.ports, bank=BANK) == 0
+        done.set()
+        stopping.result()
+    assert bank.log_on(old)
+
+
 def test_only_inside_the_window(bank: World) -> None:
     old = bank.acquire(KEIRI01)
     with pytest.raises(RenewalNotOpen) as refused:
@@ -95,17 +178,12 @@ def test_a_grace_period_keeps_the_window_open_and_no_other_door(bank: World) -> 
 def test_the_status_screen_asks_for_it_until_it_is_done(bank: World) -> None:
     old = bank.acquire(KEIRI01)
 
-    def shown() -> str | None:
-        current = bank.resume(old, bank.log_on(old))
-        renewal = read_status(bank.ports, bank=BANK, logged_on=current).renewal
-        return None if renewal is None else renewal.value
-
     bank.later(days=334, hours=23)
-    assert shown() is None
+    assert renewal_shown(bank, old) is None
     bank.later(hours=1)
-    assert shown() == "due"
+    assert renewal_shown(bank, old) == "due"
     bank.renew(old)
-    assert shown() == "done"
+    assert renewal_shown(bank, old) == "done"
 
 
 def test_a_new_key_is_required(bank: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, case, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
 
 from sekisho.domain.certificate import Certificate, Ending, IssuedCertificate, KeyHeld, Reason
 from sekisho.domain.person import Kind, PersonId
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select
 
     from sekisho.domain.issuing_ca import IssuingCa
     from sekisho.store.orders import PlacedOrder
@@ -283,27 +283,42 @@ def successors(tx: Connection, certificate_ids: Sequence[int]) -> list[Certifica
     return [from_row(row) for row in _SUCCESSORS.run(tx, {"certificates": list(certificate_ids)})]
 
 
-def with_overlap_over(tx: Connection, issued_before: datetime, most: int) -> list[Certificate]:
-    """Return certificates not ended whose successor was issued before a moment.
+def people_with_overlap_over(tx: Connection, bank: str, counted_before: datetime, most: int) -> list[int]:
+    """Return the rows of a bank's people of whom `with_overlap_over` has something to return, some at a time."""
+    query = select(t.c.person_id).join(people, people.c.id == t.c.person_id).where(people.c.bank == bank)
+    return list(tx.scalars(_with_overlap_over(query, counted_before).limit(most)))
+
+
+def with_overlap_over(tx: Connection, person_ids: Sequence[int], counted_before: datetime) -> list[Certificate]:
+    """Return certificates of people that are not ended, and whose successor has counted since before a moment."""
+    query = _select().where(t.c.person_id.in_(person_ids))
+    return [from_row(row) for row in tx.execute(_with_overlap_over(query, counted_before))]
+
+
+def _with_overlap_over(query: Select[Any], counted_before: datetime) -> Select[Any]:
+    """Narrow a query down to certificates whose successor has counted for so long.
 
     A successor's first logon ends the older one itself, so only those that
     were never used are looked at: with the index of these, few.
     """
     newer = t.alias("newer")
-    rows = tx.execute(
-        _select()
-        .join(newer, newer.c.supersedes == t.c.id)
-        .where(
-            t.c.ended_at.is_(None),
-            newer.c.supersedes.is_not(None),
-            newer.c.first_logon_at.is_(None),
-            newer.c.waits_for_logon.is_(False),
-            newer.c.ended_at.is_(None),
-            newer.c.issued_at <= issued_before,
-        )
-        .limit(most)
+    return query.join(newer, newer.c.supersedes == t.c.id).where(
+        t.c.ended_at.is_(None),
+        newer.c.supersedes.is_not(None),
+        newer.c.first_logon_at.is_(None),
+        newer.c.issued_at <= counted_before,
+        _counts(newer),
     )
-    return [from_row(row) for row in rows]
+
+
+def _counts(newer: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a certificate opens the door: only such a one takes another's place."""
+    return and_(
+        newer.c.ended_at.is_(None),
+        newer.c.suspended_at.is_(None),
+        newer.c.waits_for_logon.is_(False),
+        revoked.stands(newer),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +350,7 @@ def _revoked(row: Row[Any]) -> tuple[datetime, Reason] | None:
 class Ends:
     """A certificate on its way to its end.
 
-    `dealt_with` where it was ended, by itself or with its issuing CA, or the person has a newer one in use.
+    `dealt_with` where it was ended, by itself or with its issuing CA, or the person has a newer one that counts.
     """
 
     id: int
@@ -350,14 +365,7 @@ def by_end(tx: Connection, bank: str, *, after: tuple[datetime, int], until: dat
     reached_at, reached_id = after
     newer = t.alias("newer")
     replaced = (
-        select(newer.c.id)
-        .where(
-            newer.c.person_id == t.c.person_id,
-            newer.c.id > t.c.id,
-            newer.c.ended_at.is_(None),
-            newer.c.waits_for_logon.is_(False),
-        )
-        .exists()
+        select(newer.c.id).where(newer.c.person_id == t.c.person_id, newer.c.id > t.c.id, _counts(newer)).exists()
     )
     rows = tx.execute(
         select(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Connection, Row
+    from sqlalchemy import ColumnElement, Connection, FromClause, Row
 
 
 # What every issuance runs is built once: building a statement costs more than running it.
@@ -48,6 +48,20 @@ def of_certificate() -> ColumnElement[bool]:
         t.c.kind == certificates.c.kind,
         t.c.generation == certificates.c.generation,
     )
+
+
+def stands(issued: FromClause) -> ColumnElement[bool]:
+    """Return the condition that no root has revoked the issuing CA of a certificate.
+
+    `issued` is an alias of `certificates`, joined to `people` around it.
+    """
+    others = t.alias("issuer")
+    found = select(others.c.bank).where(
+        others.c.bank == people.c.bank,
+        others.c.kind == issued.c.kind,
+        others.c.generation == issued.c.generation,
+    )
+    return ~found.correlate(people, issued).exists()
 
 
 def of_bank(tx: Connection, bank: str) -> dict[IssuingCa, RevokedIssuer]:

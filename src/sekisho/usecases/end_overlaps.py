@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.store import audit, certificates
+from sekisho.store import audit, certificates, people
 from sekisho.store.audit import Actor
 from sekisho.usecases.end_certificate import end_certificate
 
@@ -19,11 +19,22 @@ _MOST = 1000
 
 
 def end_overlaps(ports: Ports, *, bank: Bank) -> int:
-    """Supersede the certificates whose successor was issued longer ago than the overlap; return how many."""
+    """Supersede the certificates whose successor has counted for longer than the overlap; return how many.
+
+    One that is suspended, or whose issuing CA is revoked, opens no door, and
+    takes nobody's place.
+    """
     now = ports.now()
+    counted_before = now - bank.policy.overlap
+    with ports.db.read() as tx:
+        whose = certificates.people_with_overlap_over(tx, bank.code, counted_before, _MOST)
+    if not whose:
+        return 0
 
     def end_all(tx: Connection) -> int:
-        over = certificates.with_overlap_over(tx, now - bank.policy.overlap, _MOST)
+        people.lock(tx, whose)
+        # The successor may have been suspended or ended until here.
+        over = certificates.with_overlap_over(tx, whose, counted_before)
         for certificate in over:
             end_certificate(
                 tx,

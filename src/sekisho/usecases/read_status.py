@@ -97,7 +97,8 @@ def _to_be_told(form: RequestForm, now: datetime) -> bool:
 def _renewal(tx: Connection, bank: Bank, certificate: Certificate, now: datetime) -> Renewal | None:
     if now < certificate.not_after - bank.policy.renewal_window:
         return None
-    return Renewal.DONE if certificates.successors(tx, [certificate.id]) else Renewal.DUE
+    renewed = any(one.in_force(now) for one in certificates.successors(tx, [certificate.id]))
+    return Renewal.DONE if renewed else Renewal.DUE
 
 
 def read_pins(ports: Ports, *, logged_on: LoggedOn) -> Mapping[SecretName, datetime]:
