@@ -93,6 +93,8 @@ def test_one_that_opens_no_door_takes_nobodys_place(bank: World) -> None:
     assert renewal_shown(bank, old) == "due"
     lift_certificate(bank.ports, serial=new.serial, actor=OPERATOR)
     assert renewal_shown(bank, old) == "done"
+    assert end_overlaps(bank.ports, bank=BANK) == 0, "it counts from now on"
+    bank.later(days=7)
     assert end_overlaps(bank.ports, bank=BANK) == 1
     assert bank.log_on(new)
 

@@ -76,7 +76,12 @@ def test_the_one_before_lives_to_its_end_while_the_new_one_waits(allowing: World
     allowing.later(days=8)
     assert end_overlaps(allowing.ports, bank=allowing.bank) == 0
     allowing.log_on(old)
-    assert end_overlaps(allowing.ports, bank=allowing.bank) == 1, "from then on the new one counts"
+    assert end_overlaps(allowing.ports, bank=allowing.bank) == 0, "from then on the new one counts"
+    allowing.later(days=6, hours=23)
+    allowing.log_on(old)
+    assert end_overlaps(allowing.ports, bank=allowing.bank) == 0, "another logon begins nothing anew"
+    allowing.later(hours=1)
+    assert end_overlaps(allowing.ports, bank=allowing.bank) == 1, "the overlap is a week from the first one"
 
 
 def test_whose_new_one_waits_is_still_reminded(allowing: World) -> None:

@@ -256,12 +256,15 @@ def suspend(tx: Connection, certificate_id: int, now: datetime) -> bool:
     return suspended.rowcount == 1
 
 
-def lift(tx: Connection, certificate_id: int) -> bool:
-    """Lift a suspension; False where there is none, or the certificate has ended, and then nothing changes."""
+def lift(tx: Connection, certificate_id: int, now: datetime) -> bool:
+    """Lift a suspension, so that it counts from `now` on.
+
+    False where there is none, or the certificate has ended, and then nothing changes.
+    """
     lifted = tx.execute(
         update(t)
         .where(t.c.id == certificate_id, t.c.ended_at.is_(None), t.c.suspended_at.is_not(None))
-        .values(suspended_at=None)
+        .values(suspended_at=None, counts_from=now)
     )
     return lifted.rowcount == 1
 
@@ -271,10 +274,12 @@ def mark_first_logon(tx: Connection, certificate_id: int, now: datetime) -> bool
     return tx.execute(_MARK_FIRST_LOGON, {"certificate_id": certificate_id, "now": now}).rowcount == 1
 
 
-def confirm_successors(tx: Connection, certificate_id: int) -> None:
-    """Let those count that wait for a logon with this one."""
+def confirm_successors(tx: Connection, certificate_id: int, now: datetime) -> None:
+    """Let those count from `now` on that wait for a logon with this one."""
     tx.execute(
-        update(t).where(t.c.supersedes == certificate_id, t.c.waits_for_logon.is_(True)).values(waits_for_logon=False)
+        update(t)
+        .where(t.c.supersedes == certificate_id, t.c.waits_for_logon.is_(True))
+        .values(waits_for_logon=False, counts_from=now)
     )
 
 
@@ -306,7 +311,9 @@ def _with_overlap_over(query: Select[Any], counted_before: datetime) -> Select[A
         t.c.ended_at.is_(None),
         newer.c.supersedes.is_not(None),
         newer.c.first_logon_at.is_(None),
+        # The index goes by its issue, and none counts before that.
         newer.c.issued_at <= counted_before,
+        or_(newer.c.counts_from.is_(None), newer.c.counts_from <= counted_before),
         _counts(newer),
     )
 

@@ -45,7 +45,7 @@ def lift_certificate(ports: Ports, *, serial: int, actor: Actor) -> Certificate:
 
 def lift_suspension(tx: Connection, certificate: Certificate, *, actor: Actor, now: datetime) -> bool:
     """Lift it in `tx` with its audit row; False where there is nothing to lift, and then nothing changes."""
-    if not certificates.lift(tx, certificate.id):
+    if not certificates.lift(tx, certificate.id, now):
         return False
     crl_entries.put(tx, certificate, None, now)
     audit.add(tx, "certificate-lifted", actor, at=now, who=certificate.person, serial=certificate.serial)

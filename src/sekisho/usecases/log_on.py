@@ -262,7 +262,7 @@ def _complete(
     sessions.end_of_people(tx, [person.id], SessionEnd.ELSEWHERE, now, but=session_id)
     audit.add(tx, "logged-on", actor, at=now, who=person.who, person_id=person.id, serial=certificate.serial, **how)
     if certificate.not_after - now < _RENEWED_WITHIN:
-        certificates.confirm_successors(tx, certificate.id)
+        certificates.confirm_successors(tx, certificate.id, now)
     if certificate.first_logon_at is not None or not certificates.mark_first_logon(tx, certificate.id, now):
         return
     notices.add(tx, person.id, "logon-new-certificate", now)

@@ -106,6 +106,8 @@ certificates = Table(
     Column("generation", SmallInteger, nullable=False, server_default="1"),
     # Renewed without a PIN, and its person has not logged on with the one before since.
     Column("waits_for_logon", Boolean, nullable=False, server_default=false()),
+    # Since when it counts, where it waited for that logon or was suspended; null where it did from its issue on.
+    Column("counts_from", Instant),
     UniqueConstraint("kind", "serial"),
     Index("ix_certificates_person_id", "person_id", "id"),
     Index("ix_certificates_not_after", "not_after", "id"),
