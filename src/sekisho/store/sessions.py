@@ -46,11 +46,9 @@ class OpenSession:
 _NO_SESSION = 0
 # What every logon and every page runs is built once: building a statement costs more than running it.
 _OPEN = insert(t).returning(t.c.id)
-_OF_TOKEN = (
-    select(t, people.c.bank, people.c.contract_id, people.c.user_id)
-    .join(people, people.c.id == t.c.person_id)
-    .where(t.c.token_sha256 == bindparam("token"))
-)
+_SELECT = select(t, people.c.bank, people.c.contract_id, people.c.user_id).join(people, people.c.id == t.c.person_id)
+_OF_TOKEN = _SELECT.where(t.c.token_sha256 == bindparam("token"))
+_GET = _SELECT.where(t.c.id == bindparam("session_id"))
 _REMOVE = OfMany(lambda among: delete(t).where(among(t.c.id, "rows")))
 _END_OF_PEOPLE = (
     update(t)
@@ -106,6 +104,12 @@ def open_session(
 def of_token(tx: Connection, token_sha256: bytes) -> Session | None:
     """Return the session of a cookie (SHA-256 of its token), ended or not, or None."""
     row = tx.execute(_OF_TOKEN, {"token": token_sha256}).one_or_none()
+    return None if row is None else _session(row)
+
+
+def get(tx: Connection, session_id: int) -> Session | None:
+    """Return the session of that row, ended or not, or None where it was removed."""
+    row = tx.execute(_GET, {"session_id": session_id}).one_or_none()
     return None if row is None else _session(row)
 
 

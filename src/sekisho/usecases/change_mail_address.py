@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sekisho.domain.errors import DetailsNotAllowed, DoorClosed, MailAddressCodeWrong, Refusal
+from sekisho.domain.errors import DetailsNotAllowed, MailAddressCodeWrong, Refusal
 from sekisho.store import audit, codes, notices, people
 from sekisho.store.codes import Purpose
 from sekisho.usecases.confirm import Confirmation, confirmed
+from sekisho.usecases.hold_logged_on import hold_logged_on
 from sekisho.usecases.log_on import check_entry
 from sekisho.usecases.mailed_code import CodeFor, address_to_confirm, check_code, mail_code_to, take_code
 
@@ -96,12 +97,7 @@ def take_new_address(ports: Ports, *, bank: Bank, logged_on: LoggedOn, code: str
     limit = bank.policy.misses_before_closed
 
     def judge_and_change(tx: Connection) -> Refusal | None:
-        session.check(logged_on.certificate.id, bank.policy, now)
-        present = people.hold(tx, whose.id)
-        try:
-            present.check_door()
-        except DoorClosed as closed:
-            return closed
+        present = hold_logged_on(tx, whose.id, session, logged_on.certificate.id, bank=bank, now=now)
         if not take_code(tx, typed, present, actor=actor, limit=limit, now=now):
             return MailAddressCodeWrong(fields={"mailed_code": "entry-wrong"})
         _change(tx, present, to, actor, now)

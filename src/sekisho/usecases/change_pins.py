@@ -9,6 +9,7 @@ from sekisho.domain.errors import DoorClosed, EntryDiffers, EntryMissing, PinNot
 from sekisho.domain.secret import PINS, PinRules, SecretName, normal_form, pin_problems
 from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, notices, people, secrets, sessions
+from sekisho.usecases.hold_logged_on import hold_logged_on
 from sekisho.usecases.judge_entry import judge_entry
 from sekisho.usecases.log_on import check_entry
 
@@ -68,8 +69,8 @@ def change_pins(
     actor = audit.actor_of(person.who, address)
 
     def judge_and_change(tx: Connection) -> Refusal | None:
-        session.check(certificate_id, bank.policy, now)
-        refusal = judge_both(tx, person.id, known, right, bank, actor, now) or not_allowed
+        present = hold_logged_on(tx, person.id, session, certificate_id, bank=bank, now=now)
+        refusal = judge_both(tx, present, known, right, bank, actor, now) or not_allowed
         if refusal is None:
             for name, verifier in verifiers.items():
                 secrets.replace_pin(tx, known[name], verifier, now, remembered=remembered)
@@ -108,16 +109,15 @@ def read_new_pins(entries: PinEntries, who: PersonId, rules: PinRules) -> dict[S
 
 def judge_both(
     tx: Connection,
-    person_id: int,
+    person: Person,
     checked: Mapping[SecretName, Secret],
     right: Mapping[SecretName, bool],
     bank: Bank,
     actor: Actor,
     now: datetime,
 ) -> Refusal | None:
-    """Judge both PINs as they were entered, each with its own count; return the first refusal that stands."""
-    person = people.hold(tx, person_id)
-    present = secrets.of(tx, person_id, PINS)
+    """Judge both PINs of a person who is held, each with its own count; return the first refusal that stands."""
+    present = secrets.of(tx, person.id, PINS)
     told: Refusal | None = None
     for name in PINS:
         refusal = judge_entry(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sekisho.domain.errors import Refusal
 from sekisho.domain.secret import SecretName
 from sekisho.store import audit, people, secrets
+from sekisho.usecases.hold_logged_on import hold_logged_on
 from sekisho.usecases.judge_entry import judge_entry
 from sekisho.usecases.log_on import check_entry
 
@@ -62,8 +63,7 @@ def confirmed(
     actor = audit.actor_of(session.person, confirmation.address)
 
     def judge_and_act(tx: Connection) -> Refusal | Outcome:
-        session.check(confirmation.certificate_id, bank.policy, now)
-        present = people.hold(tx, person.id)
+        present = hold_logged_on(tx, person.id, session, confirmation.certificate_id, bank=bank, now=now)
         secret = secrets.of(tx, person.id, [_ASKED])[_ASKED]
         refusal = judge_entry(
             tx, present, secret, checked=checked, right=right, policy=bank.policy, actor=actor, now=now

@@ -14,6 +14,7 @@ from sekisho.domain.person import Kind
 from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, certificates, notices, orders, people, permits, secrets, sessions
 from sekisho.usecases.change_user import find_user
+from sekisho.usecases.hold_logged_on import hold_logged_on
 from sekisho.usecases.suspend_certificate import suspend_certificate, suspend_with_successor
 from sekisho.usecases.tell_users import SHUT_OUT, tell_users
 
@@ -117,11 +118,10 @@ def suspend_at_branch(tx: Connection, person: Person, actor: Actor, now: datetim
 
 def hold_whose(tx: Connection, bank: Bank, demand: Demand, now: datetime) -> Person:
     """Hold whoever demands something, where their session is still good."""
-    demand.session.check(demand.certificate_id, bank.policy, now)
     person = people.find(tx, demand.session.person)
     if person is None:
         raise RuntimeError("a session without a person")
-    return people.hold(tx, person.id)
+    return hold_logged_on(tx, person.id, demand.session, demand.certificate_id, bank=bank, now=now)
 
 
 def hold_everyone(tx: Connection, who: PersonId) -> list[Person]:

@@ -12,12 +12,12 @@ from sekisho.domain.errors import SessionUnknown
 from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, people, sessions
 from sekisho.usecases.change_user import tell_both
+from sekisho.usecases.emergency_stop import Demand, hold_whose
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.contract import Bank
-    from sekisho.usecases.emergency_stop import Demand
     from sekisho.usecases.ports import Ports
 
 
@@ -26,8 +26,7 @@ def end_session_of_user(ports: Ports, *, bank: Bank, demand: Demand, session_id:
     now = ports.now()
 
     def end(tx: Connection) -> None:
-        demand.session.check(demand.certificate_id, bank.policy, now)
-        who = demand.session.person
+        who = hold_whose(tx, bank, demand, now).who
         found = sessions.open_of_users(
             tx,
             who.bank,

@@ -16,6 +16,7 @@ from sekisho.domain.second_step import INTERIM_APP, SecondStep, read_code
 from sekisho.domain.secret import SecretName, new_provisional_pin, normal_form
 from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, notices, people, secrets, sessions
+from sekisho.usecases.hold_logged_on import hold_logged_on
 from sekisho.usecases.judge_entry import judge_entry
 from sekisho.usecases.log_on import LastStep, OpenedSession, check_entry, complete_logon
 from sekisho.usecases.manage_second_steps import mark_of
@@ -80,14 +81,13 @@ def enter_interim(ports: Ports, *, bank: Bank, current: LoggedOn, code: str, add
     actor = audit.actor_of(person.who, address)
 
     def judge(tx: Connection) -> Refusal | None:
-        people.lock(tx, [person.id])
-        session.check(current.certificate.id, bank.policy, now)
+        held = hold_logged_on(tx, person.id, session, current.certificate.id, bank=bank, now=now)
         present = secrets.of(tx, person.id, [SecretName.INTERIM]).get(SecretName.INTERIM)
         if present is None or present.ended(now):
             return SecondStepMissing()
         refusal = judge_entry(
             tx,
-            people.get(tx, person.id),
+            held,
             present,
             checked=checked,
             right=right,

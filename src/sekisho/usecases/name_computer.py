@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from sekisho.domain.entries import LONGEST_COMPUTER, name_problem, one_line
 from sekisho.domain.errors import DetailsNotAllowed
-from sekisho.store import audit, orders, people
+from sekisho.store import audit, orders
+from sekisho.usecases.hold_logged_on import hold_logged_on
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -26,8 +27,7 @@ def name_computer(ports: Ports, *, bank: Bank, logged_on: LoggedOn, computer: st
         raise DetailsNotAllowed(fields={"computer": problem})
 
     def name(tx: Connection) -> None:
-        logged_on.session.check(certificate.id, bank.policy, now)
-        people.lock(tx, [person.id])
+        hold_logged_on(tx, person.id, logged_on.session, certificate.id, bank=bank, now=now)
         if (orders.origin_of(tx, certificate.order_id).computer or "") == computer:
             return
         orders.name_computer(tx, certificate.order_id, computer or None)

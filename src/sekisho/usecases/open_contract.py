@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sekisho.domain.errors import (
-    DoorClosed,
     EntryMissing,
     OpeningCodeWrong,
     OpeningStepDone,
@@ -19,6 +18,7 @@ from sekisho.domain.session import SessionEnd
 from sekisho.store import audit, codes, notices, people, secrets, sessions
 from sekisho.store.codes import Purpose
 from sekisho.usecases.change_pins import NEW_FIELDS, read_new_pins
+from sekisho.usecases.hold_logged_on import hold_logged_on
 from sekisho.usecases.judge_entry import judge_entry
 from sekisho.usecases.log_on import check_entry
 from sekisho.usecases.mailed_code import CodeFor, address_to_confirm, check_code, mail_code_to, take_code
@@ -99,8 +99,7 @@ def enter_opening(
     actor = audit.actor_of(person.who, opener.address)
 
     def judge_and_set(tx: Connection) -> Refusal | None:
-        opener.session.check(opener.certificate_id, bank.policy, now)
-        present = people.hold(tx, person.id)
+        present = hold_logged_on(tx, person.id, opener.session, opener.certificate_id, bank=bank, now=now)
         secret = _registration_of(tx, present)
         if secret is None:
             return OpeningStepDone()
@@ -181,12 +180,8 @@ def confirm_opening(ports: Ports, *, bank: Bank, opener: Opener, code: str) -> N
 
 def _hold_at_code(tx: Connection, bank: Bank, opener: Opener, now: datetime) -> Person | Refusal:
     """Hold the person, who has entered everything but the code, or return why the code is not asked of them."""
-    opener.session.check(opener.certificate_id, bank.policy, now)
-    present = people.hold(tx, _whose(tx, opener.session.person).id)
-    try:
-        present.check_door()
-    except DoorClosed as closed:
-        return closed
+    whose = _whose(tx, opener.session.person)
+    present = hold_logged_on(tx, whose.id, opener.session, opener.certificate_id, bank=bank, now=now)
     if present.contract_opened_at is not None or _registration_of(tx, present) is not None:
         return OpeningStepDone()
     return present
