@@ -124,6 +124,73 @@ def test_secrets_that_were_kept_and_lost_a_race_are_given_to_nobody(systems: Sys
     assert (again.outcome.done, again.secrets) == (Done.THERE, None)
 
 
+def verifiers(bank: World) -> dict[str, str]:
+    """Return what each PIN of the new contract is checked against."""
+    rows = bank.rows(
+        "SELECT s.name, s.verifier FROM secrets s JOIN people p ON p.id = s.person_id WHERE p.contract_id = :new",
+        new=NEW,
+    )
+    return {row.name: row.verifier for row in rows}
+
+
+def opens(bank: World, line: RegisteredLine) -> bool:
+    """Tell whether the secrets that an answer carries are those of the contract."""
+    theirs = line.secrets
+    return theirs is not None and all(
+        bank.ports.pins.verify(verifiers(bank)[name], pin)
+        for name, pin in (("pin", theirs.contract_pin), ("registration-pin", theirs.registration_pin))
+    )
+
+
+def test_the_same_request_on_two_nodes_is_answered_with_the_secrets_of_the_contract(systems: Systems) -> None:
+    """Each node has a turnstile of its own: both may have drawn before either has written."""
+    mine = systems.bank.ports
+    others: list[RegisteredLine] = []
+
+    class Racing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(mine.db, name)
+
+        def write_all(self, work: Any, items: Any) -> Any:
+            systems.bank.ports = mine
+            others.append(systems.register())
+            return mine.db.write_all(work, items)
+
+    systems.bank.ports = replace(mine, db=Racing())
+    first, (second,), third = systems.register(), others, systems.register()
+    assert [one.outcome.done for one in (second, first, third)] == [Done.REGISTERED, Done.THERE, Done.THERE]
+    assert first.secrets == second.secrets == third.secrets
+    assert opens(systems.bank, first)
+
+
+def test_the_same_request_many_times_at_once_is_answered_alike(systems: Systems) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        lines = list(threads.map(lambda _: systems.register(), range(4)))
+    assert sorted(one.outcome.done for one in lines) == [Done.REGISTERED, *[Done.THERE] * 3]
+    assert all(one.secrets == lines[0].secrets for one in lines)
+    assert opens(systems.bank, lines[0])
+
+
+def test_a_contract_that_stands_twice_in_a_request_keeps_its_secrets(systems: Systems) -> None:
+    current = systems.at_work(systems.core)
+    contract = {"contract_id": NEW, "name": "見本物産", "administrator": "見本 太郎"}
+
+    def register() -> list[RegisteredLine]:
+        return register_contracts(
+            systems.bank.ports,
+            bank=systems.bank.bank,
+            at_work=current,
+            asked=read_asked(current, "twice-0001", b"twice"),
+            contracts=[contract, contract],
+            dry_run=False,
+        )
+
+    first, twice = register()
+    assert (first.outcome.done, twice.outcome.code, twice.secrets) == (Done.REGISTERED, "contract-id-repeated", None)
+    assert opens(systems.bank, first)
+    assert register()[0].secrets == first.secrets
+
+
 def test_a_branchs_system_registers_that_branchs_contracts_alone(systems: Systems) -> None:
     branch = systems.office.add("branch", Role.SYSTEM, branch="101")
     other = systems.register(by=branch, branch="102")

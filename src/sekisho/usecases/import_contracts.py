@@ -34,6 +34,7 @@ COLUMNS = ("contract_id", "name", "kana", "branch", "administrator", "language")
 NEEDED = frozenset({"contract_id", "name", "administrator"})
 LINE_FORM = "line-form"
 LINE_TOO_LONG = "line-too-long"
+TAKEN = "contract-id-taken"
 _LANGUAGES = frozenset({"ja", "en"})
 _AT_ONCE = 25
 
@@ -78,6 +79,11 @@ class Import:
     It is called before the contracts are committed: after a crash there may
     be secrets of contracts that were not registered, but no contract without
     its secrets. The last that was kept for a contract ID counts.
+
+    `within` writes what has to be there with the contracts of these IDs or
+    not at all: it is called in their transaction, right after them, which may
+    run more than once. Where two register the same contract, only what was
+    written beside the one that was first stays.
     """
 
     ports: Ports
@@ -85,6 +91,7 @@ class Import:
     actor: Actor
     keep: Callable[[Sequence[RegisteredContract]], None]
     dry_run: bool = False
+    within: Callable[[Connection, Sequence[str]], None] | None = None
 
 
 def read_line(number: int, fields: Mapping[str, str | None]) -> Line | Outcome:
@@ -155,7 +162,7 @@ def _known(present: Contract | None, line: Line, seen: set[str]) -> Outcome | No
         return None
     if (present.name, present.branch, present.ended_at) == (line.name, line.branch, None):
         return Outcome(line.number, line.contract_id, Done.THERE)
-    return wrong("contract-id-taken")
+    return wrong(TAKEN)
 
 
 def _register(how: Import, hashing: ThreadPoolExecutor, lines: Sequence[Line]) -> dict[int, Outcome]:
@@ -167,6 +174,8 @@ def _register(how: Import, hashing: ThreadPoolExecutor, lines: Sequence[Line]) -
 
     def put(tx: Connection, some: Sequence[PreparedContract]) -> list[Exception | None]:
         put_contracts(tx, ports, how.bank, some, how.actor, now)
+        if how.within is not None:
+            how.within(tx, [one.contract.contract_id for one in some])
         return [None] * len(some)
 
     try:
@@ -186,7 +195,7 @@ def _overtaken(tx: Connection, bank: Bank, line: Line, failure: Exception) -> Ou
     """Return that somebody else registered the contract in this moment; any other failure is raised."""
     if contracts.find(tx, bank.code, line.contract_id) is None:
         raise failure
-    return Outcome(line.number, line.contract_id, Done.WRONG, "contract_id", "contract-id-taken")
+    return Outcome(line.number, line.contract_id, Done.WRONG, "contract_id", TAKEN)
 
 
 def _new_contract(line: Line, drawn: RegisteredContract) -> NewContract:

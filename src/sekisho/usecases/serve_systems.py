@@ -13,11 +13,11 @@ from sekisho.domain.errors import IdempotencyKeyMissing, IdempotencyKeyReused
 from sekisho.store import audit, system_answers
 from sekisho.store.system_answers import OF_REQUEST, Asked
 from sekisho.usecases.enter_console import present_staff
-from sekisho.usecases.import_contracts import Done, Import, Line, Outcome, import_contracts, read_line
+from sekisho.usecases.import_contracts import TAKEN, Done, Import, Line, Outcome, import_contracts, read_line
 from sekisho.usecases.register_unopened import RegisteredContract
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -83,32 +83,35 @@ def register_contracts(
     A system of a branch registers that branch's alone.
 
     The same request again does what is left, and gets the secrets of what it
-    had registered, for a day. They are kept sealed before the contracts are
-    committed: a contract is never there without them.
+    had registered, for a day. They are kept sealed in the transaction that
+    registers the contract: neither is ever there without the other, whoever
+    was asked the same at the same moment.
     """
     now = ports.now()
+    sealed: dict[str, str] = {}
 
-    def begin(tx: Connection) -> None:
+    def begin(tx: Connection) -> Mapping[str, str]:
         present_staff(tx, at_work)
         if answered_before(tx, asked) is None:
             system_answers.keep(tx, asked, {OF_REQUEST: ""}, now)
+        return _answers(tx, asked)
 
     def keep(drawn: Sequence[RegisteredContract]) -> None:
-        sealed = {one.contract_id: _sealed(ports, one) for one in drawn}
-        ports.db.write(lambda tx: system_answers.keep(tx, asked, sealed, now))
+        sealed.update((one.contract_id, _sealed(ports, one)) for one in drawn)
 
-    if not dry_run:
-        ports.db.write(begin)
-    how = Import(ports, bank, at_work.actor, keep, dry_run)
+    def within(tx: Connection, contract_ids: Sequence[str]) -> None:
+        system_answers.keep(tx, asked, {one: sealed[one] for one in contract_ids}, now)
+
+    before = {} if dry_run else ports.db.write(begin)
+    how = Import(ports, bank, at_work.actor, keep, dry_run, within)
     lines = [_of_branch(read_line(at, one), at_work.staff.branch) for at, one in enumerate(contracts, 1)]
     outcomes = list(import_contracts(how, lines))
-    # Somebody else was faster: what was kept for these opens nothing.
-    lost = {one.contract_id: "" for one in outcomes if one.done is Done.WRONG}
+    if dry_run:
+        return [RegisteredLine(one, None) for one in outcomes]
     with ports.db.read() as tx:
-        kept = {ref: one.answer for ref, one in system_answers.of(tx, asked).items()} if not dry_run else {}
-    if lost := {ref: "" for ref in lost if kept.get(ref)}:
-        ports.db.write(lambda tx: system_answers.keep(tx, asked, lost, now))
-    return [_with_secrets(ports, one, (kept | lost).get(one.contract_id)) for one in outcomes]
+        kept = _answers(tx, asked)
+    meanwhile = kept.keys() - before.keys()
+    return [_with_secrets(ports, _by_this_request(one, meanwhile), kept.get(one.contract_id)) for one in outcomes]
 
 
 def read_events(ports: Ports, *, at_work: AtWork, after: int, most: int) -> Events:
@@ -142,6 +145,20 @@ def _of_branch(line: Line | Outcome, branch: str | None) -> Line | Outcome:
     if line.branch not in {None, branch}:
         return Outcome(line.number, line.contract_id, Done.WRONG, "branch", "branch-other")
     return replace(line, branch=branch)
+
+
+def _answers(tx: Connection, asked: Asked) -> Mapping[str, str]:
+    return {ref: one.answer for ref, one in system_answers.of(tx, asked).items()}
+
+
+def _by_this_request(outcome: Outcome, meanwhile: Collection[str]) -> Outcome:
+    """Return an outcome, where the same request registered the contract meanwhile on another node as that it is there.
+
+    `meanwhile` are the contracts for which this request was given secrets since it began.
+    """
+    if outcome.code == TAKEN and outcome.contract_id in meanwhile:
+        return Outcome(outcome.number, outcome.contract_id, Done.THERE)
+    return outcome
 
 
 def _at(row: Mapping[str, Any]) -> datetime:
