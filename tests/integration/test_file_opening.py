@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -20,6 +20,7 @@ from sekisho.domain.errors import (
     DetailsNotAllowed,
     FormMoved,
     FourEyes,
+    NotAccepted,
     RoleMissing,
 )
 from sekisho.domain.person import Kind
@@ -28,6 +29,7 @@ from sekisho.domain.secret import SecretName
 from sekisho.domain.staff import Role
 from sekisho.usecases.acquire_certificate import Claim, acquire_certificate
 from sekisho.usecases.cards import post_cards, print_cards
+from sekisho.usecases.file_form import file_at_counter
 from sekisho.usecases.file_opening import file_opening
 from sekisho.usecases.find_contracts import find_contracts, read_contract
 from sekisho.usecases.log_on import answer_card, enter_pin
@@ -126,6 +128,21 @@ def log_on(bank: World, slip: IssuedPins, der: bytes, row: dict[str, str]) -> No
     )
     current = resume(logged_on.token)
     assert opening_step(bank.ports, person=current.person) is OpeningStep.ENTRIES
+
+
+def test_who_lost_the_slip_of_a_new_contract_acquires_with_the_next(bank: World, counter: Counter) -> None:
+    """Also without a mail address, which is asked for at the opening."""
+    lost = counter.carry_out(approve(counter, receive(counter, mail_address="")))
+    given: dict[str, Any] = {"kind": "pin-reset", "user_id": "", "detail": {}}
+    number = file_at_counter(bank.ports, at_work=counter.at_clerk, contract_id=NEW, **given)
+    slip = counter.carry_out(approve(counter, number))
+    assert lost is not None
+    assert slip is not None
+    assert (slip.acquires, slip.until) == (True, lost.until)
+    assert list(slip.pins) == [SecretName.PIN, SecretName.CONFIRMATION_PIN, SecretName.REGISTRATION_PIN]
+    with pytest.raises(NotAccepted):
+        acquire(bank, lost)
+    acquire(bank, slip)
 
 
 @pytest.mark.parametrize(

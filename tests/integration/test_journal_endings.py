@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.authority import NOW, Running, running
+from tests.support.counter import Counter
 from tests.support.patience import wait_until
 from tests.support.world import ADMINISTRATOR, KEIRI01, KEIRI02, World, journaled, world
 
@@ -19,6 +21,7 @@ from sekisho.ca.record import EndedRecord, read_ended, write_ended
 from sekisho.domain.certificate import Reason
 from sekisho.domain.errors import CaAway, CertificateReissued, CertificateRevoked, Refusal, StoreAway, TooManyRequests
 from sekisho.domain.person import Kind
+from sekisho.domain.request_forms import FormKind
 from sekisho.store import restores
 from sekisho.store.audit import Actor
 from sekisho.usecases.change_user import Change, permit_reissue, revoke_of_user
@@ -153,6 +156,27 @@ def test_an_end_fails_with_no_ca_and_is_told_once_there_is_one(bank: World) -> N
     assert due(bank) == 1
     assert journal_endings(bank.ports, bank=CODE) == 1
     assert (in_journal(bank), due(bank)) == ({held.serial: Reason.SUPERSEDED}, 0)
+
+
+class Failing(Broken):
+    """A journal on a disk that is full."""
+
+    def note_ended_now(self, _: object) -> bool:
+        raise OSError(errno.ENOSPC, "no space left")
+
+
+def test_a_journal_that_fails_hides_nothing_of_what_is_committed(bank: World, caplog: pytest.LogCaptureFixture) -> None:
+    """The answer may be the one page with provisional PINs."""
+    counter, held = Counter(bank), bank.acquire(ADMINISTRATOR)
+    there = bank.ports
+    bank.ports = replace(there, records={CODE: Failing(there.records[CODE])})
+    change = {"new_administrator": "後任 花子", "mail_address": "hanako@example.co.jp"}
+    issued = counter.through(FormKind.CONTRACT_CHANGE, **change)
+    assert issued is not None
+    assert "the worker tells it later" in caplog.text
+    bank.ports = there
+    assert journal_endings(bank.ports, bank=CODE) == 1
+    assert held.serial in in_journal(bank)
 
 
 def test_without_a_journal_there_is_nothing_to_tell(bank: World) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.at_once import DONE, at_once
+from tests.support.counter import Counter
 from tests.support.desk import last_code
 from tests.support.unopened import (
     CONTRACT,
@@ -15,6 +16,7 @@ from tests.support.unopened import (
     NEW_PINS,
     REGISTRATION_PIN,
     USER_PINS,
+    WHO,
     Unopened,
     acquire,
 )
@@ -33,17 +35,22 @@ from sekisho.domain.errors import (
     PinNotAllowed,
     Refusal,
 )
+from sekisho.domain.request_forms import Step
+from sekisho.domain.secret import PINS, SecretName
 from sekisho.store.audit import Actor
+from sekisho.usecases.file_form import file_at_counter
 from sekisho.usecases.log_on import enter_pin
 from sekisho.usecases.open_contract import OpeningStep, opening_step
 from sekisho.usecases.ports import MailServerAway
 from sekisho.usecases.read_status import read_inbox
 from sekisho.usecases.register_contract import register_contract
+from sekisho.web.slips import slip_of
 
 if TYPE_CHECKING:
     from tests.support.world import World
 
     from sekisho.domain.certificate import IssuedCertificate
+    from sekisho.usecases.provisional_pins import IssuedPins
 
 
 @pytest.fixture
@@ -321,3 +328,61 @@ def test_a_registration_pin_follows_the_rules(bank: World, pin: str) -> None:
             bank.ports, bank=BANK, contract_id=CONTRACT, name="x", everyone=[], actor=Actor("t"), registration_pin=pin
         )
     assert bank.rows("SELECT count(*) FROM contracts WHERE contract_id = :id", id=CONTRACT) == [(0,)]
+
+
+def reset(bank: World, counter: Counter, **changed: str) -> IssuedPins:
+    """Have the branch carry out a request about the unopened contract, and return what stands on the slip."""
+    number = file_at_counter(
+        bank.ports,
+        at_work=counter.at_clerk,
+        contract_id=CONTRACT,
+        kind="contract-change" if changed else "pin-reset",
+        user_id="",
+        detail=changed,
+    )
+    counter.move(number, Step.CHECK_SEAL)
+    counter.move(number, Step.APPROVE, counter.at_approver)
+    issued = counter.carry_out(number)
+    assert issued is not None
+    return issued
+
+
+def test_a_slip_that_was_lost_is_replaced_by_one_that_opens(bank: World, new: Unopened) -> None:
+    issued = reset(bank, Counter(bank))
+    assert list(issued.pins) == [SecretName.PIN, SecretName.CONFIRMATION_PIN, SecretName.REGISTRATION_PIN]
+    slip = slip_of(issued, "ja", public_url="https://bank.example")
+    assert [fact.value for fact in slip.facts if fact.secret] == list(issued.pins.values())
+    assert (slip.title, len(slip.steps)) == ("ご契約の暗証番号のお知らせ", 2), "the certificate was acquired before"
+    with pytest.raises(EntryWrong):
+        new.log_on()
+    new.pin = issued.pins[SecretName.PIN]
+    current = new.log_on()
+    assert not current.pins_to_replace, "the opening replaces them"
+    with pytest.raises(EntryWrong):
+        new.enter(current, REGISTRATION_PIN)
+    new.enter(current, issued.pins[SecretName.REGISTRATION_PIN])
+    new.confirm(current, last_code(bank))
+    assert new.log_on().person.contract_opened_at == bank.clock[0]
+
+
+def test_pins_that_were_forgotten_before_the_code_was_entered_begin_the_opening_anew(
+    bank: World, new: Unopened
+) -> None:
+    counter = Counter(bank)
+    new.enter(new.log_on())
+    issued = reset(bank, counter)
+    new.pin = issued.pins[SecretName.PIN]
+    current = new.log_on()
+    assert opening_step(bank.ports, person=current.person) is OpeningStep.ENTRIES
+    new.enter(current, issued.pins[SecretName.REGISTRATION_PIN], pins=("mittume1", "mittume2"))
+    new.confirm(current, last_code(bank))
+    assert reset(bank, counter).pins.keys() == set(PINS), "an open contract has nothing to open"
+
+
+def test_another_administrator_before_the_opening_gets_what_opens(bank: World, new: Unopened) -> None:
+    issued = reset(bank, Counter(bank), new_administrator="後任 花子", mail_address="hanako@example.co.jp")
+    assert issued.acquires
+    assert len(slip_of(issued, "ja", public_url="https://bank.example").steps) == 3
+    pins = (issued.pins[SecretName.PIN], issued.pins[SecretName.CONFIRMATION_PIN])
+    new.held, new.pin = acquire(bank, WHO, pins), pins[0]
+    new.enter(new.log_on(), issued.pins[SecretName.REGISTRATION_PIN])

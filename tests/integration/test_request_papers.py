@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.paper import Paper
-from tests.support.world import BANK
+from tests.support.world import BANK, KEIRI01
 
 from sekisho.domain.entries import LONGEST_NAME
 from sekisho.domain.form_fields import FIELDS
 from sekisho.domain.request_forms import FormKind, FormState, RequestForm, number_of
+from sekisho.domain.secret import SecretName
+from sekisho.usecases.provisional_pins import IssuedPins
 from sekisho.web.card_paper import sample_pdf
 from sekisho.web.form_words import form_title
 from sekisho.web.request_papers import Prefilled, prefilled_of, render
+from sekisho.web.slips import slip_link, slip_of, slip_pdf
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sekisho.web.slips import Slip
 
 BLANK = Prefilled(BANK)
 NUMBER = number_of(4711)
@@ -165,3 +170,37 @@ def test_the_sample_of_a_card_is_nobodys_and_has_everything_that_a_card_has(pape
     ):
         assert word in text
     assert "123457418567891029630" in text
+
+
+def slip(name: str) -> Slip:
+    pins = {SecretName.PIN: "abc23def45", SecretName.CONFIRMATION_PIN: "ghj67kmn89"}
+    issued = IssuedPins(KEIRI01, name, pins, datetime(2026, 12, 8, 3, tzinfo=UTC), acquires=True)
+    return slip_of(issued, "ja", public_url="https://bank.example")
+
+
+@pytest.mark.parametrize("name", ["张敏", "Łukasz Żak", "한지민"])
+def test_a_name_with_letters_that_the_font_lacks_is_printed_with_boxes(paper: Path, name: str) -> None:
+    read = Paper(paper, slip_pdf(slip(name), BANK, "ja"))
+    assert (read.facts()["Pages"], read.facts()["Tagged"]) == ("1", "yes")
+    for pin in ("abc23def45", "ghj67kmn89"):
+        assert pin in read.text()
+    read = Paper(paper, render(FormKind.PIN_RESET, replace(FILLED, contract_name=name)))
+    assert (read.facts()["Tagged"], read.codes()) == ("yes", [NUMBER])
+
+
+def test_what_the_font_has_keeps_the_standard(paper: Path) -> None:
+    assert b"pdfuaid" in slip_pdf(slip("髙﨑 𠮷子"), BANK, "ja")
+    assert b"pdfuaid" not in slip_pdf(slip("张敏"), BANK, "ja")
+
+
+def test_a_slip_that_cannot_be_set_hides_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_args: object, **_named: object) -> None:
+        raise OSError("no fonts")
+
+    assert slip_link(slip("見本"), BANK, "ja")
+    monkeypatch.setattr("typst.Compiler", broken)
+    assert slip_link(slip("見本"), BANK, "ja") is None
+    assert "without its PDF" in caplog.text
+    assert "abc23def45" not in caplog.text

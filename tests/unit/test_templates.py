@@ -442,6 +442,16 @@ def cases(lang: Language) -> dict[str, tuple[str, dict[str, Any]]]:
                 "pdf": "JVBERg==",
             },
         ),
+        "user-slip-without-pdf": (
+            "user_slip.html",
+            administrator
+            | {
+                "done": done["user-registered"],
+                "issued": issued,
+                "slip": slip_of(issued, lang, public_url=URLS["public"]),
+                "pdf": None,
+            },
+        ),
         "user-done": ("user_done.html", administrator | {"done": done["user-changed"], "user": registered}),
         "user-deleted": ("user_done.html", administrator | {"done": done["user-deleted"], "user": None}),
         **{

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ from sekisho.usecases.read_forms import read_form, waiting_forms
 from sekisho.web import messages
 from sekisho.web.endpoint import endpoint
 from sekisho.web.form_words import form_title
-from sekisho.web.slips import slip_of, slip_pdf
+from sekisho.web.slips import slip_link, slip_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,7 +222,7 @@ def _new(
 def _slip(visit: Visit, current: AtWork, issued: IssuedPins, back: str) -> Response:
     site = visit.site
     slip = slip_of(issued, visit.lang, public_url=site.urls["public"])
-    pdf = base64.b64encode(slip_pdf(slip, site.bank, visit.lang)).decode()
+    pdf = slip_link(slip, site.bank, visit.lang)
     return visit.page("console/slip.html", staff=current.staff, done="form-carried-out", slip=slip, pdf=pdf, back=back)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from sekisho.usecases.register_user import UserDetails, register_user
 from sekisho.usecases.withdraw_permit import withdraw_permit
 from sekisho.web import messages, problems
 from sekisho.web.endpoint import endpoint
-from sekisho.web.slips import slip_of, slip_pdf
+from sekisho.web.slips import slip_link, slip_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -343,5 +342,5 @@ def _slip(visit: Visit, current: LoggedOn, issued: IssuedPins, done: str) -> Res
     """Show provisional PINs and hand out their slip, in one answer that no browser stores."""
     site = visit.site
     slip = slip_of(issued, visit.lang, public_url=site.urls["public"])
-    pdf = base64.b64encode(slip_pdf(slip, site.bank, visit.lang)).decode()
+    pdf = slip_link(slip, site.bank, visit.lang)
     return visit.page("user_slip.html", person=current.person, done=done, slip=slip, pdf=pdf, issued=issued)

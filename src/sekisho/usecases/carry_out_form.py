@@ -60,9 +60,10 @@ def carry_out_form(ports: Ports, *, bank: Bank, at_work: AtWork, number: str) ->
     now = ports.now()
     with ports.db.read() as tx:
         seen = find_form(tx, at_work.staff, number)
+        opens = _opens(tx, seen)
     if seen.kind is FormKind.CONTRACT_OPENING:
         return carry_out_opening(ports, bank=bank, at_work=at_work, number=number)
-    drawn = _draw(ports, seen)
+    drawn = _draw(ports, seen, opens=opens)
     card = draw_card(ports, _whose(seen), now) if seen.kind is FormKind.CARD_REISSUE else None
 
     def carry_out(tx: Connection) -> IssuedPins | None:
@@ -97,12 +98,20 @@ def _hold(tx: Connection, form: RequestForm) -> Person:
     return people.hold(tx, person.id)
 
 
-def _draw(ports: Ports, form: RequestForm) -> DrawnPins | None:
+def _opens(tx: Connection, form: RequestForm) -> bool:
+    """Tell whether a form concerns the administrator of a contract that is not open yet."""
+    if form.contract_id is None or form.user_id is not None:
+        return False
+    contract = contracts.find(tx, form.bank, form.contract_id)
+    return contract is not None and contract.opened_at is None
+
+
+def _draw(ports: Ports, form: RequestForm, *, opens: bool) -> DrawnPins | None:
     """Draw the secrets that a form gives, where it gives any."""
     if form.kind is FormKind.INTERIM_STEP:
         return draw_interim(ports)
     if form.kind is FormKind.PIN_RESET or "new_administrator" in form.detail:
-        return draw_pins(ports, _whose(form))
+        return draw_pins(ports, _whose(form), opens=opens)
     return None
 
 

@@ -8,7 +8,7 @@ again, since the journal notes the same end once.
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
 from typing import TYPE_CHECKING
 
 from sekisho.ca.record import EndedRecord
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sekisho.store.crl_entries import ToJournal
     from sekisho.usecases.ports import Ports
 
+log = logging.getLogger("sekisho")
 _AT_ONCE = 500
 
 
@@ -39,14 +40,19 @@ def journal_at_once(ports: Ports, *, bank: str) -> None:
     """Do so right after an end, before anybody is told that it is done; the worker takes the marks away.
 
     An end waits for no CA: one that is away or slow is told later, by the worker.
+    Nothing is raised: the end is committed, and so may be PINs that are shown once.
     """
     journal = ports.records.get(bank)
     if journal is None:
         return
-    with suppress(ServiceRefused):
+    try:
         waiting = _waiting(ports, bank)
         if waiting:
             journal.note_ended_now([EndedRecord(*one.ended) for one in waiting])
+    except ServiceRefused:
+        pass  # has been told by whoever is away
+    except Exception:
+        log.exception("the journal was not told of an end; the worker tells it later")
 
 
 def _waiting(ports: Ports, bank: str) -> list[ToJournal]:

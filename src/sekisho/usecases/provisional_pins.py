@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sekisho.store.audit import Actor
     from sekisho.usecases.ports import Ports
 
+_OPENS = SecretName.REGISTRATION_PIN
+
 
 @dataclass(frozen=True, slots=True)
 class DrawnPins:
@@ -43,19 +45,19 @@ class IssuedPins:
     acquires: bool
 
 
-def draw_pins(ports: Ports, who: PersonId) -> DrawnPins:
-    """Draw two PINs that follow the rules for PINs as any others do."""
+def draw_pins(ports: Ports, who: PersonId, *, opens: bool = False) -> DrawnPins:
+    """Draw two PINs that follow the rules for PINs as any others do, and with `opens` a registration PIN besides."""
     ids = (who.contract_id, who.user_id or "")
     pins: dict[SecretName, str] = {}
-    for name in PINS:
-        while pin_problems(pin := new_provisional_pin(ports.entropy), ids=ids, sister=pins.get(SecretName.PIN)):
+    for name in (*PINS, _OPENS) if opens else PINS:
+        while (pin := new_provisional_pin(ports.entropy)) in pins.values() or pin_problems(pin, ids=ids):
             pass
         pins[name] = pin
     return DrawnPins(pins, {name: ports.pins.hash(pin) for name, pin in pins.items()})
 
 
 def put_pins(
-    tx: Connection, person_id: int, drawn: DrawnPins, *, remembered: int, now: datetime, until: datetime
+    tx: Connection, person_id: int, drawn: DrawnPins, *, remembered: int, now: datetime, until: datetime | None
 ) -> None:
     """Set them; whatever the person had is remembered among their past PINs."""
     present = secrets.of(tx, person_id, PINS)
@@ -88,12 +90,24 @@ def reset_pins(ports: Ports, *, bank: Bank, confirmation: Confirmation, user_id:
 def reset_of(
     tx: Connection, person: Person, drawn: DrawnPins, actor: Actor, *, now: datetime, policy: Policy
 ) -> IssuedPins:
-    """Set the PINs that were drawn for a person who is held, end their sessions, and tell them."""
+    """Set the PINs that were drawn for a person who is held, end their sessions, and tell them.
+
+    The administrator of a contract that is not open yet gets what the
+    contract was registered with: three PINs, of which none is provisional.
+    The opening (開通確認) replaces them, and needs no mail address before.
+    """
     permit = permits.latest(tx, person.id)
     is_open = permit is not None and permit.is_open(now)
     until = permit.expires_at if permit is not None and is_open else now + policy.acquisition_window
-    put_pins(tx, person.id, drawn, remembered=policy.pins_remembered, now=now, until=until)
+    opens = _OPENS in drawn.pins and person.contract_opened_at is None
+    given = drawn if opens else _without_opening(drawn)
+    put_pins(tx, person.id, given, remembered=policy.pins_remembered, now=now, until=None if opens else until)
     ended = sessions.end_of_people(tx, [person.id], SessionEnd.PIN_CHANGED, now)
     audit.add(tx, "pins-reset", actor, at=now, who=person.who, person_id=person.id, sessions_ended=ended)
     tell_both(tx, person, "pins-reset", now, until=until.isoformat())
-    return IssuedPins(person.who, person.name, drawn.pins, until, acquires=is_open)
+    return IssuedPins(person.who, person.name, given.pins, until, acquires=is_open)
+
+
+def _without_opening(drawn: DrawnPins) -> DrawnPins:
+    """Return a person's two PINs: the contract was opened since they were drawn, if there was anything to open."""
+    return DrawnPins({name: drawn.pins[name] for name in PINS}, {name: drawn.verifiers[name] for name in PINS})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from sekisho.domain.contract import Bank
     from sekisho.usecases.provisional_pins import IssuedPins
 
+log = logging.getLogger("sekisho.web")
 # What a slip is for, and how each secret on it is called.
 _LABELS = {
     "provisional": {SecretName.PIN: "provisional_pin", SecretName.CONFIRMATION_PIN: "provisional_confirmation_pin"},
@@ -49,6 +52,8 @@ def slip_of(issued: IssuedPins, lang: messages.Language, *, public_url: str) -> 
     """Return the words of a slip."""
     kind = issued.who.kind.value
     sort = next(of for of, names in _LABELS.items() if names.keys() == issued.pins.keys())
+    # Of an opening the PINs have no end, and whoever has the certificate already acquires nothing.
+    held = sort == "opening" and not issued.acquires
 
     def fact(label: str, value: str, *, secret: bool = False) -> Fact:
         return Fact(messages.text(lang, label), value, secret)
@@ -58,10 +63,12 @@ def slip_of(issued: IssuedPins, lang: messages.Language, *, public_url: str) -> 
         *([] if issued.who.user_id is None else [fact("label.user_id", issued.who.user_id)]),
         fact("users.name", issued.name),
         *(fact(f"label.{kind}.{name}", issued.pins[secret], secret=True) for secret, name in _LABELS[sort].items()),
-        fact(f"slip.{sort}.until", messages.datetime_text(lang, issued.until)),
+        *([] if held else [fact(f"slip.{sort}.until", messages.datetime_text(lang, issued.until))]),
     ]
     way = sort if sort != "provisional" else "acquire" if issued.acquires else "log-on"
-    steps = [messages.text(lang, f"slip.{kind}.{way}.{n}", url=f"{public_url}/") for n in (1, 2, 3)]
+    steps = [
+        messages.text(lang, f"slip.{kind}.{way}.{n}", url=f"{public_url}/") for n in ((2, 3) if held else (1, 2, 3))
+    ]
     return Slip(
         messages.text(lang, f"slip.{sort}.title"),
         messages.text(lang, f"slip.for.{kind}"),
@@ -69,6 +76,19 @@ def slip_of(issued: IssuedPins, lang: messages.Language, *, public_url: str) -> 
         facts,
         steps,
     )
+
+
+def slip_link(slip: Slip, bank: Bank, lang: messages.Language) -> str | None:
+    """Return the slip's PDF in base64, for the page that shows it; None where none can be made, which the log tells.
+
+    The page is the only one that shows what was just set: nothing keeps it from being shown.
+    """
+    try:
+        return base64.b64encode(slip_pdf(slip, bank, lang)).decode()
+    except Exception:  # noqa: BLE001 - whatever it is, the page is shown
+        # Not the failure itself: it may quote what stands on the slip.
+        log.error("a slip is shown without its PDF, which could not be made")  # noqa: TRY400 - secrets
+        return None
 
 
 def slip_pdf(slip: Slip, bank: Bank, lang: messages.Language) -> bytes:
