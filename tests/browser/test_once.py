@@ -42,8 +42,8 @@ def press_twice(page: Page, held: list[Route]) -> None:
              setTimeout(() => button.click(), 500);
            }"""
     )
-    wait_until(lambda: (page.wait_for_timeout(50), held)[1])
     page.wait_for_timeout(1000)
+    wait_until(lambda: held)
 
 
 def test_a_second_press_does_not_hide_the_slip(playwright: Playwright, tmp_path: Path, artifacts: Path) -> None:

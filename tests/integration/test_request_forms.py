@@ -15,6 +15,7 @@ from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01,
 from sekisho.domain.errors import (
     CertificateReissued,
     CertificateRevoked,
+    CertificateSuspended,
     ChoiceMissing,
     ContractClosed,
     ContractUnknown,
@@ -33,6 +34,7 @@ from sekisho.domain.errors import (
 from sekisho.domain.request_forms import FormKind, FormState, Step, row_of
 from sekisho.domain.secret import SecretName
 from sekisho.domain.staff import Role
+from sekisho.domain.telephone import Stop
 from sekisho.store.tables import form_approvals, request_forms
 from sekisho.usecases.confirm import Confirmation
 from sekisho.usecases.emergency_stop import Demand
@@ -43,11 +45,13 @@ from sekisho.usecases.move_form import move_form
 from sekisho.usecases.own_forms import own_forms, withdraw_own_form
 from sekisho.usecases.read_forms import read_form, waiting_forms
 from sekisho.usecases.read_status import read_status
+from sekisho.usecases.stop_by_telephone import stop_by_telephone
 
 if TYPE_CHECKING:
     from sqlalchemy import Executable
     from tests.support.staff import Colleague
 
+    from sekisho.domain.certificate import IssuedCertificate
     from sekisho.usecases.enter_console import AtWork
 
 
@@ -324,6 +328,52 @@ def test_a_stop_and_its_lift(bank: World, counter: Counter) -> None:
     assert both == users_told("users-shut-out") + users_told("users-let-in"), "one user's stop is nobody else's affair"
     with pytest.raises(FormWithoutEffect):
         counter.through(FormKind.EMERGENCY_STOP_LIFT)
+
+
+def shut_out(bank: World, certificate: IssuedCertificate) -> None:
+    """Have the administrator locked out by wrong PINs."""
+    for _ in range(7):
+        with pytest.raises((EntryWrong, ContractClosed)):
+            bank.log_on(certificate, "wrong111")
+
+
+def test_a_lift_does_not_reach_a_lockout_that_came_after_it_was_filed(bank: World, counter: Counter) -> None:
+    certificate = bank.acquire(ADMINISTRATOR)
+    shut_out(bank, certificate)
+    first, second = counter.approved(FormKind.LOCKOUT_LIFT), counter.approved(FormKind.LOCKOUT_LIFT)
+    bank.later(minutes=1)
+    counter.carry_out(first)
+    shut_out(bank, certificate)
+    with pytest.raises(FormWithoutEffect):
+        counter.carry_out(second)
+    with pytest.raises(ContractClosed):
+        bank.log_on(certificate)
+    counter.through(FormKind.LOCKOUT_LIFT)
+    bank.log_on(certificate)
+
+
+def test_a_lift_does_not_reach_a_stop_that_came_after_it_was_filed(bank: World, counter: Counter) -> None:
+    certificate = bank.acquire(KEIRI01)
+    stop, suspend = Stop.USER, Stop.CERTIFICATE
+    for what, refusal in ((stop, EmergencyStopped), (suspend, CertificateSuspended)):
+        stop_on_telephone(counter, what)
+        first, second = (counter.approved(FormKind.EMERGENCY_STOP_LIFT, "keiri01") for _ in range(2))
+        bank.later(minutes=1)
+        counter.carry_out(first)
+        bank.log_on(certificate)
+        stop_on_telephone(counter, what)
+        with pytest.raises(FormWithoutEffect):
+            counter.carry_out(second)
+        with pytest.raises(refusal):
+            bank.log_on(certificate)
+        counter.through(FormKind.EMERGENCY_STOP_LIFT, "keiri01")
+        bank.log_on(certificate)
+
+
+def stop_on_telephone(counter: Counter, what: Stop) -> None:
+    answers = dict.fromkeys(("administrator_name", "number_of_users", "last_logon", "branch_and_opening"), "right")
+    typed = {"call_back": "03-1234-5678", "what": what.value, "user_id": "keiri01", **answers}
+    stop_by_telephone(counter.bank.ports, at_work=counter.at_clerk, contract_id=CONTRACT, typed=typed)
 
 
 def test_a_certificate_is_revoked(bank: World, counter: Counter) -> None:

@@ -256,14 +256,15 @@ def suspend(tx: Connection, certificate_id: int, now: datetime) -> bool:
     return suspended.rowcount == 1
 
 
-def lift(tx: Connection, certificate_id: int, now: datetime) -> bool:
-    """Lift a suspension, so that it counts from `now` on.
+def lift(tx: Connection, certificate_id: int, now: datetime, *, suspended_by: datetime | None = None) -> bool:
+    """Lift a suspension, with `suspended_by` one that began by that moment, so that it counts from `now` on.
 
     False where there is none, or the certificate has ended, and then nothing changes.
     """
+    began = t.c.suspended_at.is_not(None) if suspended_by is None else t.c.suspended_at <= suspended_by
     lifted = tx.execute(
         update(t)
-        .where(t.c.id == certificate_id, t.c.ended_at.is_(None), t.c.suspended_at.is_not(None))
+        .where(t.c.id == certificate_id, t.c.ended_at.is_(None), began)
         .values(suspended_at=None, counts_from=now)
     )
     return lifted.rowcount == 1

@@ -261,9 +261,10 @@ def remember_language(tx: Connection, person_id: int, language: str) -> None:
     tx.execute(update(t).where(t.c.id == person_id).values(language=language))
 
 
-def reopen(tx: Connection, person_id: int) -> bool:
-    """Open a door that misses had shut; False where none had."""
-    opened = tx.execute(update(t).where(t.c.id == person_id, t.c.closed_at.is_not(None)).values(closed_at=None))
+def reopen(tx: Connection, person_id: int, *, shut_by: datetime | None = None) -> bool:
+    """Open a door that misses had shut, with `shut_by` by that moment; False where none had."""
+    began = t.c.closed_at.is_not(None) if shut_by is None else t.c.closed_at <= shut_by
+    opened = tx.execute(update(t).where(t.c.id == person_id, began).values(closed_at=None))
     return opened.rowcount == 1
 
 
@@ -273,9 +274,9 @@ def stop(tx: Connection, person_id: int, now: datetime) -> bool:
     return stopped.rowcount == 1
 
 
-def lift_stop(tx: Connection, person_id: int) -> bool:
-    """Lift a stop; False where there is none."""
-    lifted = tx.execute(update(t).where(t.c.id == person_id, t.c.stopped_at.is_not(None)).values(stopped_at=None))
+def lift_stop(tx: Connection, person_id: int, *, stopped_by: datetime) -> bool:
+    """Lift a stop that began by that moment; False where there is none."""
+    lifted = tx.execute(update(t).where(t.c.id == person_id, t.c.stopped_at <= stopped_by).values(stopped_at=None))
     return lifted.rowcount == 1
 
 

@@ -129,7 +129,8 @@ def _revoke(work: _Work) -> None:
 
 
 def _lift_lockout(work: _Work) -> None:
-    if not people.reopen(work.tx, work.person.id):
+    """Open the door, where it was shut when the form was filed: nobody has asked for a later lockout to be lifted."""
+    if not people.reopen(work.tx, work.person.id, shut_by=work.form.filed_at):
         raise FormWithoutEffect
     secrets.clear_misses(work.tx, [work.person.id], list(SecretName))
     _note(work, "lockout-lifted")
@@ -162,10 +163,13 @@ def _stop(work: _Work) -> None:
 
 
 def _lift_stop(work: _Work) -> None:
-    """Lift the stop of the contract or of a user, and of the person's own certificate."""
-    lifted = [people.lift_stop(work.tx, work.person.id)]
+    """Lift the stop of the contract or of a user, and of the person's own certificate, as the form's filing found them.
+
+    What was stopped after that, perhaps by a customer on the telephone, stays so.
+    """
+    lifted = [people.lift_stop(work.tx, work.person.id, stopped_by=work.form.filed_at)]
     lifted += [
-        lift_suspension(work.tx, certificate, actor=work.actor, now=work.now)
+        lift_suspension(work.tx, certificate, actor=work.actor, now=work.now, suspended_by=work.form.filed_at)
         for certificate in certificates.not_ended(work.tx, work.person.id)
     ]
     if not any(lifted):

@@ -43,9 +43,14 @@ def lift_certificate(ports: Ports, *, serial: int, actor: Actor) -> Certificate:
     return ports.db.write(lift)
 
 
-def lift_suspension(tx: Connection, certificate: Certificate, *, actor: Actor, now: datetime) -> bool:
-    """Lift it in `tx` with its audit row; False where there is nothing to lift, and then nothing changes."""
-    if not certificates.lift(tx, certificate.id, now):
+def lift_suspension(
+    tx: Connection, certificate: Certificate, *, actor: Actor, now: datetime, suspended_by: datetime | None = None
+) -> bool:
+    """Lift it in `tx` with its audit row, with `suspended_by` one that began by that moment.
+
+    False where there is nothing to lift, and then nothing changes.
+    """
+    if not certificates.lift(tx, certificate.id, now, suspended_by=suspended_by):
         return False
     crl_entries.put(tx, certificate, None, now)
     audit.add(tx, "certificate-lifted", actor, at=now, who=certificate.person, serial=certificate.serial)
