@@ -331,3 +331,15 @@ def test_the_file_of_secrets_is_its_owners_and_loses_what_a_crash_left_of_a_line
     link.symlink_to(file)
     with pytest.raises(OSError, match="symbolic links"), letters(link):
         pass
+
+
+def test_a_file_of_secrets_that_another_run_writes_to_is_refused_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "letters.json"
+    with letters(file):
+        # The other run is within a line.
+        file.write_text('{"contract_id": "1"}\n{"contract_id": "2", "contr')
+        with pytest.raises(FileNotUsable, match="another import is writing to it"), letters(file):
+            pass
+        assert file.read_text().endswith('"contr')
+    with letters(file):
+        assert file.read_text() == '{"contract_id": "1"}\n'

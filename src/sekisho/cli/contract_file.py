@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import fcntl
 import json
 import os
 from contextlib import contextmanager
@@ -140,12 +141,15 @@ def _check_header(file: Path, header: list[str]) -> None:
 def letters(file: Path) -> Iterator[Callable[[Sequence[RegisteredContract]], None]]:
     """Open the file of secrets, for its owner alone, and give what appends to it: on the disk when it returns.
 
-    What a crash left of a last line is cut off: its contract was never committed.
+    What a crash left of a last line is cut off: its contract was never
+    committed. Raises `FileNotUsable` where others can read it, and where
+    another run holds it, whose last line may be under way.
     """
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, _PRIVATE)
     with os.fdopen(handle, "r+b", buffering=0) as out:
         if os.fstat(handle).st_mode & 0o077:
             raise FileNotUsable(f"{file}: others can read it; chmod 600 it, or name another file")
+        _hold(handle, file)
         _cut_torn_line(handle)
         _sync_folder(file.resolve().parent)
 
@@ -156,6 +160,16 @@ def letters(file: Path) -> Iterator[Callable[[Sequence[RegisteredContract]], Non
             os.fsync(handle)
 
         yield keep
+
+
+def _hold(handle: int, file: Path) -> None:
+    """Have the file to oneself until it is closed."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise FileNotUsable(
+            f"{file}: another import is writing to it; let that one end, or name another file"
+        ) from None
 
 
 def _cut_torn_line(handle: int) -> None:
