@@ -9,7 +9,7 @@ import json
 import shutil
 import tracemalloc
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -301,6 +301,56 @@ def test_lines_that_were_changed_are_found_with_sums_that_fit_too(bank: World, e
         archive.writestr("audit-0001.jsonl", b"{}")
     with pytest.raises(DoesNotAgree, match=r"audit-0001\.jsonl was changed"):
         verify_export(bank.ports, changed)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.replace(b"logged-on", b"logged-in"),
+        lambda data: data + b'"1"\r\n',
+        lambda data: data[: data.rindex(b'"', 0, len(data) // 2)],
+        lambda _: b"",
+    ],
+)
+def test_a_table_that_was_changed_is_found_though_the_log_has_only_the_lines(
+    bank: World, exported: Path, change: Callable[[bytes], bytes]
+) -> None:
+    changed = repacked(exported, lambda name, data: change(data) if name.endswith(".csv") else data)
+    with pytest.raises(DoesNotAgree, match=r"audit-0001\.csv is not what its lines make"):
+        verify_export(bank.ports, changed)
+
+
+def test_an_export_in_parts_agrees(bank: World, tmp_path: Path) -> None:
+    crowd(bank, 2500, detail={"name": '=1+1 "見本"\n'})
+    bank.later(minutes=2)
+    export = begin(bank)
+    export.in_a_part = 1200
+    file = tmp_path / "audit.zip"
+    file.write_bytes(b"".join(export.pieces()))
+    assert verify_export(bank.ports, file) == (export.rows, 0)
+
+
+def test_a_file_that_the_manifest_does_not_name_is_found(bank: World, exported: Path) -> None:
+    for name, warned in (("readme.csv", False), ("manifest.json", True)):
+        other = exported.with_name("more.zip")
+        shutil.copy(exported, other)
+        with (
+            zipfile.ZipFile(other, "a") as archive,
+            pytest.warns(UserWarning, match="Duplicate") if warned else nullcontext(),
+        ):
+            archive.writestr(name, archive.read(name) if warned else b"x")
+        with pytest.raises(DoesNotAgree, match="a file that the manifest does not name"):
+            verify_export(bank.ports, other)
+
+    def lines_alone(name: str, data: bytes) -> bytes | None:
+        if name != "manifest.json":
+            return None if name.endswith(".csv") else data
+        manifest = json.loads(data)
+        manifest["files"] = [one for one in manifest["files"] if one["name"].endswith("jsonl")]
+        return json.dumps(manifest).encode()
+
+    with pytest.raises(DoesNotAgree, match="of each part"):
+        verify_export(bank.ports, repacked(exported, lines_alone))
 
 
 def test_a_log_that_was_changed_is_found(bank: World, exported: Path) -> None:

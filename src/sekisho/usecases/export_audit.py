@@ -27,7 +27,7 @@ from sekisho.usecases.search_audit import within
 from sekisho.usecases.serve_systems import SETTLED_AFTER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy import Connection
 
@@ -78,13 +78,13 @@ class Export:
 
     def _part(self, archive: zipfile.ZipFile, pipe: _Pipe, part: int, files: list[dict[str, str]]) -> Iterator[bytes]:
         """Write one part's rows as CSV, and from a file without a name that they were put into, as lines of JSON."""
-        name = f"audit-{part:04}"
+        name = part_name(part)
         with tempfile.TemporaryFile() as kept:
             with archive.open(self._entry(f"{name}.csv"), "w", force_zip64=True) as out:
                 table = _Summed(out)
-                table.write((BYTE_ORDER_MARK + csv_lines([COLUMNS])).encode())
+                table.write(table_head())
                 for page in self._pages():
-                    table.write(csv_lines(map(_cells, page)).encode())
+                    table.write(table_lines(page))
                     kept.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in page).encode())
                     yield pipe.take()
             kept.seek(0)
@@ -165,6 +165,21 @@ def begin_export(
     with ports.db.read() as tx:
         bounds = within(tx, Asked(bank, since=since, until=end), _OUT_OF_ORDER)
     return Export(ports, bank, actor, since, end, now, bounds.first, bounds.last)
+
+
+def part_name(part: int) -> str:
+    """Return what the two files of a part are called, without what tells them apart."""
+    return f"audit-{part:04}"
+
+
+def table_head() -> bytes:
+    """Return what each CSV begins with."""
+    return (BYTE_ORDER_MARK + csv_lines([COLUMNS])).encode()
+
+
+def table_lines(rows: Iterable[dict[str, Any]]) -> bytes:
+    """Return rows, each as it stands in the lines of JSON, as they stand in the CSV."""
+    return csv_lines(map(_cells, rows)).encode()
 
 
 class _Pipe(io.RawIOBase):

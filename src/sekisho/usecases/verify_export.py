@@ -6,10 +6,11 @@ import hashlib
 import json
 import zipfile
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sekisho.store import audit, audit_search, removal
-from sekisho.usecases.export_audit import FORMAT, MANIFEST
+from sekisho.usecases.export_audit import FORMAT, MANIFEST, part_name, table_head, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,14 +30,18 @@ class DoesNotAgree(Exception):  # noqa: N818 - names what was found
 def verify_export(ports: Ports, file: Path) -> tuple[int, int]:
     """Return how many rows agree with the log, and how many are of contracts that were removed since.
 
-    Raises `DoesNotAgree`. Every file has the sum that the manifest names, the
-    lines together the sum that the log names, and each line stands in the log
-    as it is; so does each row of the log and of that time in the lines.
+    Raises `DoesNotAgree`. The archive has the files that the manifest names
+    and no other, every one with the sum that stands there. Each CSV is what
+    its lines make. The lines together have the sum that the log names, and
+    each stands in the log as it is; so does each row of the log and of that
+    time in the lines.
     """
     try:
         with zipfile.ZipFile(file) as archive:
             manifest = _manifest(archive)
             _check_sums(archive, manifest)
+            _check_names(archive, manifest)
+            _check_tables(archive, manifest)
             _check_finished(ports, manifest)
             return _check_rows(ports, archive, manifest)
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as damage:
@@ -66,6 +71,31 @@ def _check_sums(archive: zipfile.ZipFile, manifest: dict[str, Any]) -> None:
             raise DoesNotAgree(f"{told['name']} was changed")
     if lines.hexdigest() != manifest["lines_sha256"]:
         raise DoesNotAgree("the lines are not those that the manifest names")
+
+
+def _check_names(archive: zipfile.ZipFile, manifest: dict[str, Any]) -> None:
+    """Look whether each part has its two files, and nothing else is in the archive."""
+    parts = len(manifest["files"]) // 2
+    expected = [f"{part_name(part)}.{kind}" for part in range(1, parts + 1) for kind in ("csv", "jsonl")]
+    if not parts or [told["name"] for told in manifest["files"]] != expected:
+        raise DoesNotAgree("the manifest does not name a CSV and the lines of each part")
+    if sorted(archive.namelist()) != sorted([*expected, MANIFEST]):
+        raise DoesNotAgree("the archive holds a file that the manifest does not name, or one twice")
+
+
+def _check_tables(archive: zipfile.ZipFile, manifest: dict[str, Any]) -> None:
+    """Compare each CSV, which the log knows nothing of, with what is made of its lines."""
+    for part in range(1, len(manifest["files"]) // 2 + 1):
+        table, lines = f"{part_name(part)}.csv", f"{part_name(part)}.jsonl"
+        with archive.open(table) as found, archive.open(lines) as source:
+            rows = map(json.loads, source)
+            expected = table_head()
+            while expected:
+                if found.read(len(expected)) != expected:
+                    raise DoesNotAgree(f"{table} is not what its lines make")
+                expected = table_lines(islice(rows, _AT_ONCE))
+            if found.read(1):
+                raise DoesNotAgree(f"{table} is not what its lines make")
 
 
 def _check_finished(ports: Ports, manifest: dict[str, Any]) -> None:
