@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from tests.support.counter import Counter
+from tests.support.overtaking import overtaken
 from tests.support.world import ADDRESS, ADMINISTRATOR, BANK, CONTRACT, KEIRI01, PINS, World, new_csr
 
 from sekisho.domain.errors import (
@@ -432,6 +433,20 @@ def test_a_contract_ends_for_good(bank: World, counter: Counter) -> None:
     whole = read_contract(bank.ports, at_work=counter.at_clerk, contract_id=CONTRACT)
     assert whole.contract.ended_at is not None
     assert [form.number for form in whole.forms][-1] == waiting
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE contracts SET ended_at = registered_at",
+        "UPDATE people SET deleted_at = registered_at WHERE user_key = 'keiri01'",
+    ],
+)
+def test_a_form_that_waited_for_an_end_is_not_carried_out_after_it(bank: World, counter: Counter, change: str) -> None:
+    number = counter.approved(FormKind.CERTIFICATE_REISSUE, "keiri01")
+    with pytest.raises(FormWithoutEffect):
+        overtaken(bank, [change], lambda: counter.carry_out(number))
+    assert counter.state(number) == "approved"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.support.counter import Counter
+from tests.support.overtaking import overtaken
 from tests.support.world import ADMINISTRATOR, CONTRACT, KEIRI01, World
 
 from sekisho.domain.errors import (
@@ -55,7 +56,7 @@ def test_a_certificate_is_stopped_and_the_rest_goes_on(bank: World, counter: Cou
         bank.log_on(user)
     with pytest.raises(FormWithoutEffect):
         call(counter, "certificate", "keiri01")
-    assert len(on_record(bank)) == 2
+    assert len(on_record(bank)) == 3, "a call that stops nothing is on record, too"
     counter.through(FormKind.EMERGENCY_STOP_LIFT)
     assert bank.log_on(held)
 
@@ -71,6 +72,26 @@ def test_a_user_or_the_whole_contract_is_stopped(bank: World, counter: Counter) 
         bank.log_on(held)
     with pytest.raises(FormWithoutEffect):
         call(counter, "contract")
+    assert len(on_record(bank)) == 3
+
+
+def test_a_call_about_a_contract_that_has_ended_is_on_record(bank: World, counter: Counter) -> None:
+    counter.through(FormKind.CONTRACT_END)
+    with pytest.raises(FormWithoutEffect):
+        call(counter, "contract")
+    assert len(on_record(bank)) == 1
+
+
+def test_a_contract_that_ends_while_a_call_waits_is_stopped_by_nobody(bank: World, counter: Counter) -> None:
+    with pytest.raises(FormWithoutEffect):
+        overtaken(bank, ["UPDATE contracts SET ended_at = registered_at"], lambda: call(counter, "contract"))
+    assert "emergency-stopped" not in [row.action for row in bank.rows("SELECT action FROM audit")]
+
+
+def test_a_user_who_is_deleted_while_a_call_waits_is_stopped_by_nobody(bank: World, counter: Counter) -> None:
+    gone = "UPDATE people SET deleted_at = registered_at WHERE user_key = 'keiri01'"
+    with pytest.raises(DetailsNotAllowed):
+        overtaken(bank, [gone], lambda: call(counter, "user", "keiri01"))
 
 
 def test_a_call_that_confirms_nobody_stops_nothing_and_is_on_record(bank: World, counter: Counter) -> None:

@@ -91,11 +91,15 @@ def _whose(form: RequestForm) -> PersonId:
 def _hold(tx: Connection, form: RequestForm) -> Person:
     """Hold the person whom the form concerns. Raises `FormWithoutEffect` where there is nobody any more."""
     who = _whose(form)
-    contract = contracts.find(tx, who.bank, who.contract_id)
     person = people.find(tx, who)
-    if contract is None or contract.ended_at is not None or person is None:
+    if person is None:
         raise FormWithoutEffect
-    return people.hold(tx, person.id)
+    people.lock(tx, [person.id])
+    # Read by statements of their own, once nobody else decides: the contract may have ended while this one waited.
+    contract, present = contracts.find(tx, who.bank, who.contract_id), people.find(tx, who)
+    if contract is None or contract.ended_at is not None or present is None:
+        raise FormWithoutEffect
+    return present
 
 
 def _opens(tx: Connection, form: RequestForm) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sekisho.domain.contract import Person
+    from sekisho.domain.errors import Refusal
+    from sekisho.domain.staff import Staff
     from sekisho.store.contracts import Contract
     from sekisho.usecases.enter_console import AtWork
     from sekisho.usecases.ports import Ports
@@ -34,8 +36,8 @@ def stop_by_telephone(ports: Ports, *, at_work: AtWork, contract_id: str, typed:
 
     Raises `ChoiceMissing` and `DetailsNotAllowed` by field, and then nothing
     is on record; `IdentityNotConfirmed`, and then the call is, and nothing
-    is stopped; `ContractUnknown`, and `FormWithoutEffect` where it is stopped
-    already or has ended.
+    is stopped; `FormWithoutEffect` where it is stopped already or the
+    contract has ended, and then the call is on record, too; `ContractUnknown`.
     """
     now = ports.now()
     check, wrong = read_check(typed)
@@ -45,26 +47,37 @@ def stop_by_telephone(ports: Ports, *, at_work: AtWork, contract_id: str, typed:
     if check is None:
         raise DetailsNotAllowed(fields=wrong)
 
-    def stop(tx: Connection) -> bool:
+    def stop(tx: Connection) -> Refusal | None:
         staff, _ = present_staff(tx, at_work)
         staff.require(*STOPPING)
-        contract = visible(tx, staff, contract_id)
-        person = people.hold(tx, _whose(tx, contract, Stop(what), typed.get("user_id", "")).id)
+        contract, person = _hold(tx, staff, contract_id, Stop(what), typed.get("user_id", ""))
         _put_on_record(tx, person, Stop(what), check, at_work, now)
         if not check.confirmed:
-            return False
+            return IdentityNotConfirmed()
+        if contract.ended_at is not None:
+            return FormWithoutEffect()
         act = suspend_at_branch if what == Stop.CERTIFICATE else stop_at_branch
-        act(tx, person, at_work.actor, now)
-        return True
+        try:
+            act(tx, person, at_work.actor, now)
+        except FormWithoutEffect as stopped_before:
+            return stopped_before
+        return None
 
-    if not ports.db.write(stop):
-        raise IdentityNotConfirmed
+    # That somebody called is told once it is committed. An act that is refused has written nothing.
+    if (refusal := ports.db.write(stop)) is not None:
+        raise refusal
+
+
+def _hold(tx: Connection, staff: Staff, contract_id: str, what: Stop, typed: str) -> tuple[Contract, Person]:
+    """Hold the person who is to be stopped, and return them and the contract as they stand then."""
+    people.lock(tx, [_whose(tx, visible(tx, staff, contract_id), what, typed).id])
+    # Read anew by statements of their own: the contract may have ended, or the user gone, while this one waited.
+    contract = visible(tx, staff, contract_id)
+    return contract, _whose(tx, contract, what, typed)
 
 
 def _whose(tx: Connection, contract: Contract, what: Stop, typed: str) -> Person:
     """Return the person who is to be stopped: the administrator for the contract, and where no user is named."""
-    if contract.ended_at is not None:
-        raise FormWithoutEffect
     user_id = normal_form(typed)
     if what is Stop.USER and not user_id:
         raise DetailsNotAllowed(fields={"user_id": "entry-missing"})
