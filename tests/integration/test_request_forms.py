@@ -36,6 +36,8 @@ from sekisho.domain.request_forms import FormKind, FormState, Step, row_of
 from sekisho.domain.secret import SecretName
 from sekisho.domain.staff import Role
 from sekisho.domain.telephone import Stop
+from sekisho.store import audit
+from sekisho.store.audit import Actor
 from sekisho.store.tables import form_approvals, request_forms
 from sekisho.usecases.confirm import Confirmation
 from sekisho.usecases.emergency_stop import Demand
@@ -122,6 +124,22 @@ def test_the_whole_way_of_one_form(bank: World, counter: Counter) -> None:
     assert [row["action"] for row in whole.done][-1] == "form-carried-out"
     assert whole.form.next_steps() == ()
     assert actions(bank)[-1] == "form-read"
+
+
+def test_a_form_of_a_busy_contract_keeps_its_history(bank: World, counter: Counter) -> None:
+    number, other = counter.file(FormKind.PIN_RESET), counter.file(FormKind.PIN_RESET)
+    counter.move(number, Step.CHECK_SEAL)
+    counter.move(other, Step.CHECK_SEAL)
+    bank.later(days=2)
+    counter.at_clerk, counter.at_approver = counter.clerk.at_work(), counter.approver.at_work()
+    row = audit.row("logged-on", Actor("test"), at=bank.clock[0], who=ADMINISTRATOR)
+    bank.db.write(lambda tx: audit.add_all(tx, [row] * 1500))
+    for _ in range(3):
+        read_form(bank.ports, at_work=counter.at_clerk, number=number)
+    counter.move(number, Step.APPROVE, counter.at_approver)
+    done = read_form(bank.ports, at_work=counter.at_clerk, number=number).done
+    assert [one["action"] for one in done] == ["form-received", "form-seal-checked", "form-approved"]
+    assert {one["detail"]["form"] for one in done} == {number}
 
 
 def test_nobody_approves_what_they_had_in_hand(bank: World, counter: Counter) -> None:

@@ -137,3 +137,10 @@ def of_contract(
     if before is not None:
         query = query.where(t.c.id < before)
     return [dict(found._mapping) for found in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def of_forms(tx: Connection, bank: str, contract_id: str, *, first: int, but: str, most: int) -> list[dict[str, Any]]:
+    """Return what was done to a contract's request forms, the oldest first, from a row's id on, without one action."""
+    here = (t.c.bank == bank, t.c.contract_id == contract_id, t.c.id >= first)
+    query = select(t).where(*here, t.c.action.like("form-%"), t.c.action != but).order_by(t.c.id).limit(most)
+    return [dict(found._mapping) for found in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name for it

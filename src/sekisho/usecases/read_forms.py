@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sekisho.domain.person import PersonId
 from sekisho.store import audit, contracts, request_forms, scans
+from sekisho.store.audit_search import Asked
 from sekisho.usecases.move_form import find_form, write_down
+from sekisho.usecases.search_audit import within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 ON_A_PAGE = 50
 _AUDIT_ROWS = 1000
+# A clock may have been set back by hours; nobody sets one back by more than a day.
+_OUT_OF_ORDER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +69,14 @@ def read_form(ports: Ports, *, at_work: AtWork, number: str) -> WholeForm:
 
 
 def _done(tx: Connection, form: RequestForm) -> list[dict[str, Any]]:
+    """Return what was done to a form, however busy its contract is: from the place in the trail where it was filed."""
     if form.recorded_under is None:
         return []
-    who = PersonId(form.bank, form.recorded_under)
-    rows = audit.of_contract(tx, who.bank, who.contract_id, most=_AUDIT_ROWS)
-    return [
-        row
-        for row in reversed(rows)
-        if row["detail"].get("form") == form.number
-        and row["action"].startswith("form-")
-        and row["action"] != "form-read"
-    ]
+    first = within(tx, Asked(form.bank, since=form.filed_at), _OUT_OF_ORDER).first
+    done: list[dict[str, Any]] = []
+    rows = None
+    while rows is None or len(rows) == _AUDIT_ROWS:
+        rows = audit.of_forms(tx, form.bank, form.recorded_under, first=first, but="form-read", most=_AUDIT_ROWS)
+        done += [row for row in rows if row["detail"].get("form") == form.number]
+        first = rows[-1]["id"] + 1 if rows else first
+    return done
