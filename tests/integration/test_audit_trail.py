@@ -92,6 +92,15 @@ def test_a_search_stands_in_the_trail_itself(bank: World, auditor: AtWork) -> No
     assert (details[1]["contract"], details[1]["looked_for"]) == ("20000000000", "logged-on")
 
 
+@pytest.mark.parametrize("field", ["action", "contract_id", "staff_id"])
+def test_what_no_engine_takes_finds_nothing_and_is_kept_without_it(bank: World, auditor: AtWork, field: str) -> None:
+    for typed in ("a\x00b", "\x00", "\u202eab", "x" * 5000, "\ud800"):
+        assert found(bank, auditor, **{field: typed}) == []
+    kept = str(bank.rows("SELECT detail FROM audit WHERE action = 'audit-read'"))
+    assert not any(escaped in kept for escaped in ("u0000", "x00", "u202e", "ud800", "x" * 41))
+    assert "ab" in kept
+
+
 def test_pages_lead_through_all_of_it_once(bank: World, auditor: AtWork) -> None:
     crowd(bank, 120)
     seen: list[int] = []

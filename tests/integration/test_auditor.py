@@ -112,6 +112,12 @@ def test_the_auditor_searches_who_looked_at_what(demo: Served, at_console: Any) 
     assert (wrong.status, wrong.outcome) == (400, "details-not-allowed")
     assert "開始日を 2026-11-29 のように入力してください。" in wrong.text
     assert auditor.get("/audit", since="2999-01-01").status == 200
+    assert auditor.get("/audit", since="1970-01-01", until="2999-12-31").status == 200
+    for name in ("since", "until"):
+        for year in ("0001-01-01", "1969-12-31", "3000-01-01", "9999-12-31"):
+            for path in ("/audit", "/audit/export.zip"):
+                far = auditor.get(path, **{name: year})
+                assert (far.status, far.outcome) == (400, "details-not-allowed"), (path, name, year)
     assert auditor.get("/audit", before="x" * 30, staff="\x00", contract_id="=1+1").status == 200
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 AUDIT = "/audit"
 _FIELDS = ("since", "until", "staff", "contract_id", "action")
 _DAY = timedelta(days=1)
+# Nothing was written before; and there is room to reckon with zones and days beyond the last.
+_YEARS = range(1970, 3000)
 
 
 def audit_routes(site: Site) -> list[BaseRoute]:
@@ -113,10 +115,13 @@ def _span(visit: Visit) -> tuple[datetime | None, datetime | None]:
     def day(name: str) -> datetime | None:
         typed = visit.query.get(name, "").strip()
         try:
-            return datetime.strptime(typed, "%Y-%m-%d").replace(tzinfo=JAPAN) if typed else None
+            found = datetime.strptime(typed, "%Y-%m-%d").replace(tzinfo=JAPAN) if typed else None
         except ValueError:
             wrong[name] = "not-a-date"
             return None
+        if found is not None and found.year not in _YEARS:
+            wrong[name] = "not-a-date"
+        return found
 
     since, until = day("since"), day("until")
     if wrong:

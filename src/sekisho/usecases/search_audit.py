@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from sekisho.usecases.ports import Ports
 
 ON_A_PAGE = 50
+_LONGEST_ACTION = 40
+_ACTION = re.compile(rf"[a-z0-9-]{{1,{_LONGEST_ACTION}}}")
 # Rows stand in the order of their moments but for a minute, and but for a clock that was set.
 OUT_OF_ORDER = timedelta(hours=1)
 
@@ -49,7 +52,7 @@ def check_auditor(staff: Staff) -> None:
 def search_audit(ports: Ports, *, at_work: AtWork, wanted: Wanted) -> FoundRows:
     """Return rows of the bank, the newest first, with an audit row that says who looked for what.
 
-    An ID that nobody has finds nothing. Where few rows fit, a page may be
+    An ID that nobody has, and what no action is called, finds nothing. Where few rows fit, a page may be
     empty and lead on nevertheless.
     """
     now = ports.now()
@@ -64,9 +67,9 @@ def search_audit(ports: Ports, *, at_work: AtWork, wanted: Wanted) -> FoundRows:
             at_work.actor,
             at=now,
             who=PersonId(bank, contract_id) if known else None,
-            contract=None if known else contract_id[:11] or None,
-            staff=staff_id[:30] or None,
-            looked_for=wanted.action or None,
+            contract=None if known else _kept(contract_id, 11),
+            staff=_kept(staff_id, 30),
+            looked_for=_kept(wanted.action, _LONGEST_ACTION),
             since=_told(wanted.since),
             until=_told(wanted.until),
         )
@@ -75,7 +78,8 @@ def search_audit(ports: Ports, *, at_work: AtWork, wanted: Wanted) -> FoundRows:
         return None if found is None else found.staff_id
 
     of_staff = ports.db.write(note)
-    if (contract_id and not is_contract_id(contract_id)) or (staff_id and of_staff is None):
+    nobody = (contract_id and not is_contract_id(contract_id)) or (staff_id and of_staff is None)
+    if nobody or (wanted.action and not _ACTION.fullmatch(wanted.action)):
         return FoundRows((), None)
     with ports.db.read() as tx:
         asked = Asked(
@@ -97,6 +101,11 @@ def within(tx: Connection, asked: Asked, room: timedelta) -> Asked:
     if asked.until is not None:
         asked = replace(asked, last=audit_search.place_of(tx, asked.until + room)[1])
     return asked
+
+
+def _kept(typed: str, longest: int) -> str | None:
+    """Return what was typed as it goes into an audit row; PostgreSQL takes no NUL."""
+    return "".join(letter for letter in typed[:longest] if letter.isprintable()) or None
 
 
 def _told(moment: datetime | None) -> str | None:
