@@ -283,11 +283,11 @@ def test_provisional_pins_stand_in_one_answer(demo: Served, counter: tuple[Perso
     clerk.send(form, path, step="check-seal")
     approver.send(approver.get(path), path, step="approve")
     slip = clerk.send(clerk.get(path), path, step="carry-out")
-    assert (slip.heading, slip.outcome) == ("仮暗証番号のお知らせ", "form-carried-out")
+    assert (slip.heading, slip.outcome) == ("ご契約の暗証番号のお知らせ", "form-carried-out")
     assert slip.headers["cache-control"] == "no-store"
     pins = re.findall(r'class="serial secret">([a-z0-9]{10})<', slip.text)
-    assert len(pins) == 2
-    assert "仮のご契約先暗証番号" in slip.text
+    assert len(pins) == 3, "the contract is not open yet"
+    assert "登録用暗証番号" in slip.text
     assert "管理者ログオン" in slip.text
     later = clerk.get(path).text + clerk.get(new.removesuffix("/forms")).text
     assert not any(pin in later for pin in pins)
