@@ -171,7 +171,8 @@ def test_the_audit_trail_is_exported_and_held_against_the_log(demo: Served, tmp_
     nothing = demo.sekisho("audit", "export", "--until", "2000-01-01", "--output", str(tmp_path / "none.zip"))
     assert nothing.stdout.startswith("0 rows written")
     assert demo.sekisho("audit", "verify-export", str(tmp_path / "none.zip")).stdout == "0 rows agree\n"
-    assert demo.sekisho("audit", "export", "--since", "soon", "--output", "x.zip").returncode == exit_codes.USAGE
+    for no_day in ("soon", "9999-12-31", "0001-01-01"):
+        assert demo.sekisho("audit", "export", "--until", no_day, "--output", "x.zip").returncode == exit_codes.USAGE
     actions = [json.loads(line)["action"] for line in demo.sekisho("audit", "list", "--json").stdout.splitlines()]
     assert actions[-4:] == ["audit-exported", "audit-export-finished"] * 2
 

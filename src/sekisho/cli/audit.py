@@ -8,7 +8,7 @@ import os
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +21,24 @@ if TYPE_CHECKING:
     from sekisho.usecases.export_audit import Export
 
 _PRIVATE = 0o600
-_DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+class _Day(click.DateTime):
+    """A day as the console's search takes it, too."""
+
+    def __init__(self) -> None:
+        super().__init__(formats=["%Y-%m-%d"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from sekisho.usecases.search_audit import YEARS
+
+        day = super().convert(value, param, ctx)
+        if day.year not in YEARS:
+            self.fail(f"{value!r} is no day from {YEARS[0]} to {YEARS[-1]}", param, ctx)
+        return day
+
+
+_DAY = _Day()
 
 
 @click.group()

@@ -15,7 +15,7 @@ from sekisho.domain.errors import DetailsNotAllowed
 from sekisho.domain.service_hours import JAPAN
 from sekisho.domain.staff import Role
 from sekisho.usecases.export_audit import begin_export
-from sekisho.usecases.search_audit import Wanted, check_auditor, search_audit
+from sekisho.usecases.search_audit import YEARS, Wanted, check_auditor, search_audit
 from sekisho.web.endpoint import endpoint
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 AUDIT = "/audit"
 _FIELDS = ("since", "until", "staff", "contract_id", "action")
 _DAY = timedelta(days=1)
-# Nothing was written before; and there is room to reckon with zones and days beyond the last.
-_YEARS = range(1970, 3000)
 
 
 def audit_routes(site: Site) -> list[BaseRoute]:
@@ -119,7 +117,7 @@ def _span(visit: Visit) -> tuple[datetime | None, datetime | None]:
         except ValueError:
             wrong[name] = "not-a-date"
             return None
-        if found is not None and found.year not in _YEARS:
+        if found is not None and found.year not in YEARS:
             wrong[name] = "not-a-date"
         return found
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sekisho.usecases.ports import Ports
 
 ON_A_PAGE = 50
+# Nothing was written before; and there is room to reckon with zones and days beyond the last.
+YEARS = range(1970, 3000)
 _LONGEST_ACTION = 40
 _ACTION = re.compile(rf"[a-z0-9-]{{1,{_LONGEST_ACTION}}}")
 # Rows stand in the order of their moments but for a minute, and but for a clock that was set.
