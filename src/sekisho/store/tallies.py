@@ -120,7 +120,8 @@ def waiting_permits(tx: Connection, now: datetime) -> list[Row[Any]]:
 def shut_doors(tx: Connection) -> list[Row[Any]]:
     """Count whose door is shut: `bank`, `branch`, `of_user`, `closed`, `stopped`, `number`; no contract that ended."""
     seen = [
-        people.c.bank,
+        # With nothing appended to it: else SQLite may read a million people in the order of their banks, to group them.
+        (people.c.bank + literal_column("''")).label("bank"),
         contracts.c.branch,
         people.c.user_id.is_not(None).label("of_user"),
         people.c.closed_at.is_not(None).label("closed"),
