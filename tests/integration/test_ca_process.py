@@ -154,7 +154,6 @@ def test_many_orders_in_one_question_and_one_refused_alone(ca: Running) -> None:
         {"spki": spki(rsa.generate_private_key(65537, 1024))},  # noqa: S505 - that is the point
         {"spki": b"no key"},
         {"not_after": NOW + timedelta(days=398)},
-        {"not_before": NOW + timedelta(days=2)},
         {"not_before": NOW - timedelta(days=30), "not_after": NOW},
     ],
     ids="-".join,
@@ -162,6 +161,14 @@ def test_many_orders_in_one_question_and_one_refused_alone(ca: Running) -> None:
 def test_what_the_profile_does_not_allow_is_refused_alone(client: CaClient, changed: dict[str, object]) -> None:
     before, refused, after = client.sign_all([order(), order(**changed), order()])
     assert isinstance(refused, CaRefused)
+    assert isinstance(before, bytes)
+    assert isinstance(after, bytes)
+
+
+def test_what_begins_in_the_future_waits_alone(client: CaClient) -> None:
+    """One of the clocks is wrong, which passes: the order is not refused, and keeps no other waiting."""
+    before, waits, after = client.sign_all([order(), order(not_before=NOW + timedelta(days=2)), order()])
+    assert isinstance(waits, CaAway)
     assert isinstance(before, bytes)
     assert isinstance(after, bytes)
 
