@@ -14,7 +14,7 @@ from tests.support.world import new_store
 from sekisho.domain.errors import NotAccepted, StoreAway, TooManyRequests
 from sekisho.store import database
 from sekisho.store.postgresql import PostgresDatabase
-from sekisho.store.presence import Entry
+from sekisho.store.presence import Entry, Presence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -219,6 +219,19 @@ def test_who_is_unlucky_every_time_is_told_to_come_back(pg: PostgresDatabase) ->
         pg.write(work)
     assert len(calls) == 5
     assert things(pg) == []
+
+
+def test_who_reaches_a_database_in_vain_lets_the_next_one_try(pg: PostgresDatabase) -> None:
+    """It was not there, and answers again, though only that it is busy: nobody is turned away unasked."""
+    clock = [100.0]
+    pg.presence = Presence(lambda: clock[0])
+    pg.presence.failed(Entry.WRITE, "gone", unreachable=True)
+    with pytest.raises(StoreAway):
+        pg.write(lambda tx: add(tx, 1))
+    clock[0] += 2
+    with pytest.raises(TooManyRequests):
+        pg.write(lambda tx: tx.exec_driver_sql("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$"))
+    assert pg.write(lambda tx: tx.exec_driver_sql("SELECT 1").scalar_one()) == 1
 
 
 def test_a_connection_that_is_lost_before_the_commit_is_made_anew_and_the_work_done_once(pg: PostgresDatabase) -> None:

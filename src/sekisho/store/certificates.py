@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, case, func, or_, select, update
+from sqlalchemy import bindparam, case, func, select, update
 
 from sekisho.domain.certificate import Certificate, Ending, IssuedCertificate, KeyHeld, Reason
 from sekisho.domain.person import Kind, PersonId
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select
+    from sqlalchemy import Connection, Row, Select
 
     from sekisho.domain.issuing_ca import IssuingCa
     from sekisho.store.orders import PlacedOrder
@@ -60,7 +60,8 @@ def from_row(row: Row[Any]) -> Certificate:
 ISSUER_REVOKED_AT = revoked_cas.c.revoked_at.label("issuer_revoked_at")
 
 
-def _select(*more: Any) -> Select[Any]:
+def selected(*more: Any) -> Select[Any]:
+    """Return what selects all that `from_row` reads, and more."""
     return (
         select(t, people.c.bank, people.c.contract_id, people.c.user_id, ISSUER_REVOKED_AT, *more)
         .join(people, people.c.id == t.c.person_id)
@@ -74,9 +75,8 @@ _MARK_FIRST_LOGON = (
     .where(t.c.id == bindparam("certificate_id"), t.c.first_logon_at.is_(None))
     .values(first_logon_at=bindparam("now"))
 )
-_SUCCESSORS = OfMany(lambda among: _select().where(among(t.c.supersedes, "certificates"), t.c.ended_at.is_(None)))
 _LATEST_OF = OfMany(
-    lambda among: _select().where(
+    lambda among: selected().where(
         # One that is not ended before any that is: what was ended as it was stored is newer than what still counts.
         t.c.id.in_(
             select(func.coalesce(func.max(case((t.c.ended_at.is_(None), t.c.id))), func.max(t.c.id)))
@@ -87,7 +87,7 @@ _LATEST_OF = OfMany(
 )
 _ISSUED_OF_ORDERS = OfMany(
     lambda among: (
-        _select(certificate_bytes.c.der)
+        selected(certificate_bytes.c.der)
         .join(certificate_bytes, certificate_bytes.c.certificate_id == t.c.id)
         .where(among(t.c.order_id, "orders"))
     )
@@ -180,7 +180,7 @@ def issued_of_orders(tx: Connection, order_ids: Sequence[int]) -> dict[int, Issu
 def of_serial(tx: Connection, serial: int) -> Certificate | None:
     """Return the certificate with that serial number, or None."""
     kinds = [kind.value for kind in Kind]
-    row = tx.execute(_select().where(t.c.kind.in_(kinds), t.c.serial == serial)).one_or_none()
+    row = tx.execute(selected().where(t.c.kind.in_(kinds), t.c.serial == serial)).one_or_none()
     return None if row is None else from_row(row)
 
 
@@ -218,12 +218,12 @@ def in_order(tx: Connection, kind: Kind, *, after: int, most: int) -> list[Stand
 
 def get(tx: Connection, certificate_id: int) -> Certificate:
     """Return the certificate of that row."""
-    return from_row(tx.execute(_select().where(t.c.id == certificate_id)).one())
+    return from_row(tx.execute(selected().where(t.c.id == certificate_id)).one())
 
 
 def not_ended(tx: Connection, person_id: int) -> list[Certificate]:
     """Return the person's certificates that nothing has ended, expired ones included, the newest first."""
-    rows = tx.execute(_select().where(t.c.person_id == person_id, t.c.ended_at.is_(None)).order_by(t.c.id.desc()))
+    rows = tx.execute(selected().where(t.c.person_id == person_id, t.c.ended_at.is_(None)).order_by(t.c.id.desc()))
     return [from_row(row) for row in rows]
 
 
@@ -275,60 +275,6 @@ def mark_first_logon(tx: Connection, certificate_id: int, now: datetime) -> bool
     return tx.execute(_MARK_FIRST_LOGON, {"certificate_id": certificate_id, "now": now}).rowcount == 1
 
 
-def confirm_successors(tx: Connection, certificate_id: int, now: datetime) -> None:
-    """Let those count from `now` on that wait for a logon with this one."""
-    tx.execute(
-        update(t)
-        .where(t.c.supersedes == certificate_id, t.c.waits_for_logon.is_(True))
-        .values(waits_for_logon=False, counts_from=now)
-    )
-
-
-def successors(tx: Connection, certificate_ids: Sequence[int]) -> list[Certificate]:
-    """Return the certificates not ended that take the place of one of these at their first completed logon."""
-    return [from_row(row) for row in _SUCCESSORS.run(tx, {"certificates": list(certificate_ids)})]
-
-
-def people_with_overlap_over(tx: Connection, bank: str, counted_before: datetime, most: int) -> list[int]:
-    """Return the rows of a bank's people of whom `with_overlap_over` has something to return, some at a time."""
-    query = select(t.c.person_id).join(people, people.c.id == t.c.person_id).where(people.c.bank == bank)
-    return list(tx.scalars(_with_overlap_over(query, counted_before).limit(most)))
-
-
-def with_overlap_over(tx: Connection, person_ids: Sequence[int], counted_before: datetime) -> list[Certificate]:
-    """Return certificates of people that are not ended, and whose successor has counted since before a moment."""
-    query = _select().where(t.c.person_id.in_(person_ids))
-    return [from_row(row) for row in tx.execute(_with_overlap_over(query, counted_before))]
-
-
-def _with_overlap_over(query: Select[Any], counted_before: datetime) -> Select[Any]:
-    """Narrow a query down to certificates whose successor has counted for so long.
-
-    A successor's first logon ends the older one itself, so only those that
-    were never used are looked at: with the index of these, few.
-    """
-    newer = t.alias("newer")
-    return query.join(newer, newer.c.supersedes == t.c.id).where(
-        t.c.ended_at.is_(None),
-        newer.c.supersedes.is_not(None),
-        newer.c.first_logon_at.is_(None),
-        # The index goes by its issue, and none counts before that.
-        newer.c.issued_at <= counted_before,
-        or_(newer.c.counts_from.is_(None), newer.c.counts_from <= counted_before),
-        _counts(newer),
-    )
-
-
-def _counts(newer: FromClause) -> ColumnElement[bool]:
-    """Return the condition that a certificate opens the door: only such a one takes another's place."""
-    return and_(
-        newer.c.ended_at.is_(None),
-        newer.c.suspended_at.is_(None),
-        newer.c.waits_for_logon.is_(False),
-        revoked.stands(newer),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Revocation:
     """Whether a certificate is revoked or suspended: since when and why.
@@ -354,54 +300,11 @@ def _revoked(row: Row[Any]) -> tuple[datetime, Reason] | None:
     return since, Reason.CERTIFICATE_HOLD if row.reason is None else Reason(row.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """A certificate on its way to its end.
-
-    `dealt_with` where it was ended, by itself or with its issuing CA, or the person has a newer one that counts.
-    """
-
-    id: int
-    person_id: int
-    issued_at: datetime
-    not_after: datetime
-    dealt_with: bool
-
-
-def by_end(tx: Connection, bank: str, *, after: tuple[datetime, int], until: datetime, most: int) -> list[Ends]:
-    """Return certificates in the order of their ends and rows: those after a place in it, up to a moment."""
-    reached_at, reached_id = after
-    newer = t.alias("newer")
-    replaced = (
-        select(newer.c.id).where(newer.c.person_id == t.c.person_id, newer.c.id > t.c.id, _counts(newer)).exists()
-    )
-    rows = tx.execute(
-        select(
-            t.c.id,
-            t.c.person_id,
-            t.c.issued_at,
-            t.c.not_after,
-            or_(t.c.ended_at.is_not(None), revoked_cas.c.revoked_at.is_not(None), replaced).label("dealt_with"),
-        )
-        .join(people, people.c.id == t.c.person_id)
-        .outerjoin(revoked_cas, revoked.of_certificate())
-        .where(
-            people.c.bank == bank,
-            t.c.not_after >= reached_at,
-            or_(t.c.not_after > reached_at, t.c.id > reached_id),
-            t.c.not_after <= until,
-        )
-        .order_by(t.c.not_after, t.c.id)
-        .limit(most)
-    )
-    return [Ends(row.id, row.person_id, row.issued_at, row.not_after, bool(row.dealt_with)) for row in rows]
-
-
 def listed(
     tx: Connection, *, after: int = 0, most: int = 1000, person_ids: Sequence[int] | None = None
 ) -> list[Certificate]:
     """Return certificates in the order of their issue, from after a row's id on."""
-    query = _select().where(t.c.id > after).order_by(t.c.id).limit(most)
+    query = selected().where(t.c.id > after).order_by(t.c.id).limit(most)
     if person_ids is not None:
         query = query.where(t.c.person_id.in_(person_ids))
     return [from_row(row) for row in tx.execute(query)]
@@ -409,7 +312,7 @@ def listed(
 
 _NEWEST_OF = OfMany(
     lambda among: (
-        _select().where(among(t.c.person_id, "people")).order_by(t.c.person_id, t.c.id.desc()).limit(bindparam("most"))
+        selected().where(among(t.c.person_id, "people")).order_by(t.c.person_id, t.c.id.desc()).limit(bindparam("most"))
     )
 )
 
@@ -425,7 +328,7 @@ def newest(tx: Connection, issued_since: datetime | None, most: int) -> list[int
 def issued_of(tx: Connection, certificate_ids: Sequence[int]) -> list[IssuedCertificate]:
     """Return certificates with their bytes, in the order of their issue."""
     rows = tx.execute(
-        _select(certificate_bytes.c.der)
+        selected(certificate_bytes.c.der)
         .join(certificate_bytes, certificate_bytes.c.certificate_id == t.c.id)
         .where(t.c.id.in_(certificate_ids))
         .order_by(t.c.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.store import audit, certificates, people
+from sekisho.store import audit, people, successors
 from sekisho.store.audit import Actor
 from sekisho.usecases.end_certificate import end_certificate
 
@@ -27,14 +27,14 @@ def end_overlaps(ports: Ports, *, bank: Bank) -> int:
     now = ports.now()
     counted_before = now - bank.policy.overlap
     with ports.db.read() as tx:
-        whose = certificates.people_with_overlap_over(tx, bank.code, counted_before, _MOST)
+        whose = successors.people_with_overlap_over(tx, bank.code, counted_before, _MOST)
     if not whose:
         return 0
 
     def end_all(tx: Connection) -> int:
         people.lock(tx, whose)
         # The successor may have been suspended or ended until here.
-        over = certificates.with_overlap_over(tx, whose, counted_before)
+        over = successors.with_overlap_over(tx, whose, counted_before)
         for certificate in over:
             end_certificate(
                 tx,

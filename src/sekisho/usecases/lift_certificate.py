@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import ended_as
-from sekisho.store import audit, certificates, crl_entries, notices
+from sekisho.store import audit, certificates, crl_entries, notices, successors
 from sekisho.usecases.find_certificate import hold_certificate
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ def lift_certificate(ports: Ports, *, serial: int, actor: Actor) -> Certificate:
         certificate, person = hold_certificate(tx, serial)
         if certificate.ending is not None:
             raise ended_as(certificate.ending)
-        together = [
-            one for one in certificates.successors(tx, [certificate.id]) if one.suspended_at == certificate.suspended_at
-        ]
+        together = [one for one in successors.of(tx, [certificate.id]) if one.suspended_at == certificate.suspended_at]
         lifted = [lift_suspension(tx, one, actor=actor, now=now) for one in (certificate, *together)]
         if any(lifted):
             notices.add(tx, person.id, "certificate-lifted", now, user_id=certificate.person.user_id)

@@ -23,7 +23,7 @@ from sekisho.domain.person import Kind
 from sekisho.domain.second_step import SecondStep
 from sekisho.domain.secret import LONGEST_ENTRY, SecretName
 from sekisho.domain.session import SessionEnd
-from sekisho.store import audit, certificates, notices, people, secrets, sessions
+from sekisho.store import audit, certificates, notices, people, secrets, sessions, successors
 from sekisho.usecases.cards import take_into_use
 from sekisho.usecases.end_certificate import end_certificate
 from sekisho.usecases.judge_entry import judge_entry
@@ -262,7 +262,7 @@ def _complete(
     sessions.end_of_people(tx, [person.id], SessionEnd.ELSEWHERE, now, but=session_id)
     audit.add(tx, "logged-on", actor, at=now, who=person.who, person_id=person.id, serial=certificate.serial, **how)
     if certificate.not_after - now < _RENEWED_WITHIN:
-        certificates.confirm_successors(tx, certificate.id, now)
+        successors.confirm(tx, certificate.id, now)
     if certificate.first_logon_at is not None or not certificates.mark_first_logon(tx, certificate.id, now):
         return
     notices.add(tx, person.id, "logon-new-certificate", now)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
 from sekisho.domain.errors import IssuingCaRevoked, KeyReused, Refusal, RenewalNeedsPin
-from sekisho.store import audit, certificates, orders, revoked_cas
+from sekisho.store import audit, certificates, orders, revoked_cas, successors
 from sekisho.store.orders import NewOrder
 from sekisho.usecases.end_certificate import end_certificate
 from sekisho.usecases.place_orders import order_of, what_came
@@ -71,7 +71,7 @@ def _add(tx: Connection, renewals: Sequence[Renewal], *, unattended: bool) -> li
     now = max(wanted.at for _, wanted in renewals)
     orders.void_unfinished(tx, [wanted.person_id for _, wanted in renewals], now)
     asked = {present.id: wanted for present, wanted in renewals}
-    for unused in certificates.successors(tx, list(asked)):
+    for unused in successors.of(tx, list(asked)):
         assert unused.supersedes is not None  # noqa: S101 - what was looked for
         wanted = asked[unused.supersedes]
         end_certificate(

@@ -11,7 +11,7 @@ from sekisho.domain.customer_card import ON_ITS_WAY
 from sekisho.domain.person import Kind
 from sekisho.domain.request_forms import ENDED, FormState
 from sekisho.domain.secret import PINS
-from sekisho.store import cards, certificates, notices, permits, request_forms, secrets, sessions
+from sekisho.store import cards, notices, permits, request_forms, secrets, sessions, successors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,7 +97,7 @@ def _to_be_told(form: RequestForm, now: datetime) -> bool:
 def _renewal(tx: Connection, bank: Bank, certificate: Certificate, now: datetime) -> Renewal | None:
     if now < certificate.not_after - bank.policy.renewal_window:
         return None
-    renewed = any(one.in_force(now) for one in certificates.successors(tx, [certificate.id]))
+    renewed = any(one.in_force(now) for one in successors.of(tx, [certificate.id]))
     return Renewal.DONE if renewed else Renewal.DUE
 
 

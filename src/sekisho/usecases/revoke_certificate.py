@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Ending, Reason
-from sekisho.store import certificates, notices, orders
+from sekisho.store import certificates, notices, orders, successors
 from sekisho.usecases.end_certificate import end_certificate
 from sekisho.usecases.find_certificate import hold_certificate
 from sekisho.usecases.journal_endings import journal_at_once
@@ -56,7 +56,7 @@ def _end(tx: Connection, person: Person, certificate: Certificate, reason: Reaso
     ends = [certificate]
     if reason is not Reason.SUPERSEDED:
         orders.void_unfinished(tx, [person.id], now)
-        ends += certificates.successors(tx, [certificate.id])
+        ends += successors.of(tx, [certificate.id])
     for one in ends:
         end_certificate(tx, one, ending=Ending.REVOKED, reason=reason, actor=actor, now=now)
     return True

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sekisho.store import certificates, notices, people, permits, reminders
+from sekisho.store import notices, people, permits, reminders, successors
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sekisho.domain.contract import Bank
     from sekisho.domain.permit import Permit
-    from sekisho.store.certificates import Ends
+    from sekisho.store.successors import Ends
     from sekisho.usecases.ports import Ports
 
 _AT_ONCE = 500
@@ -43,7 +43,7 @@ def _remind(ports: Ports, bank: Bank, window: timedelta, nearer: timedelta) -> i
 
     def due(tx: Connection, *, held: bool) -> list[Ends]:
         place = reminders.reached(tx, bank.code, days, held=held)
-        return certificates.by_end(tx, bank.code, after=place or (now, 0), until=now + window, most=_AT_ONCE)
+        return successors.by_end(tx, bank.code, after=place or (now, 0), until=now + window, most=_AT_ONCE)
 
     def remind(tx: Connection) -> int:
         if reminders.reached(tx, bank.code, days, held=True) is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sekisho.domain.certificate import Reason
-from sekisho.store import audit, certificates, crl_entries, orders, sessions
+from sekisho.store import audit, certificates, crl_entries, orders, sessions, successors
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,7 +30,7 @@ def suspend_with_successor(
     if certificate.ended_at is not None:
         return False
     orders.void_unfinished(tx, [person.id], now)
-    all_of_it = [certificate, *certificates.successors(tx, [certificate.id])]
+    all_of_it = [certificate, *successors.of(tx, [certificate.id])]
     suspended = [suspend_certificate(tx, one, actor=actor, now=now) for one in all_of_it]
     return any(suspended)
 
